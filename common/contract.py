@@ -1,0 +1,317 @@
+"""What a case is, in types: the nouns every case shares and the protocols its modules satisfy (PEP 544).
+
+Modules are the interface. `ad_click/model.py` satisfies `FitStage` by having `fit` and `load`; there is no base class, no decorator and
+no registration. mypy checks each module against its protocol (tests/contract/test_types.py); `cases.Case.stage` names a missing verb at
+run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # types only: importing the contract loads nothing but numpy
+    from fastapi import APIRouter
+
+    from common.eval.report import Interval, Report
+    from common.features.live import LiveStore
+    from common.features.views import View
+    from common.lifecycle.log import EventLog
+    from common.lifecycle.registry import Artifact, Registry
+    from common.monitoring.alerts import Alert
+    from common.serving.deadline import Deadline
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+# ---------------------------------------------------------------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventKind:
+    """What one kind of event must carry: `keys` name entities, `values` are integers (counts, seconds, micro-units of money)."""
+
+    keys: tuple[str, ...]
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened. `event_id` makes appending it twice the same as appending it once.
+
+    `moment` is the log position at which the features of the impression this event belongs to were read; -1 where there is none.
+    """
+
+    event_id: str
+    kind: str
+    event_time: int  # seconds since the epoch, UTC
+    keys: Mapping[str, int]
+    values: Mapping[str, int] = field(default_factory=dict)
+    moment: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """A stretch of the log in columns, arrays of equal length, in log order. An absent key is -1, an absent value 0.
+
+    `position` is where an event stands in the log. A moment is a position too: a row at moment m sees the events with position < m.
+    Time at a moment is the greatest event_time before it, so it is a function of the log and the same offline and online.
+    """
+
+    position: Ints
+    kind: NDArray[np.str_]
+    event_time: Ints
+    moment: Ints
+    keys: Mapping[str, Ints]
+    values: Mapping[str, Ints]
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+
+FORGET = "forget"
+"""The kind of event that erases an entity: views keyed by one of its keys drop what they knew about it."""
+
+# ---------------------------------------------------------------------------------------------------------------------- stores
+
+
+class FeatureStore(Protocol):
+    """Feature values as of a moment. Offline the point-in-time join over the log, online the live store: one feature code reads both."""
+
+    def read(self, view: View, keys: Ints, moments: Ints) -> Floats:
+        """keys [n] (int64; several key columns are joined by `views.pair`), moments [n] -> [n, view.width]."""
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> int:
+        """Seconds since the epoch, UTC."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """What a served case is handed; nothing is looked up from a global."""
+
+    store: LiveStore
+    log: EventLog
+    clock: Clock
+
+
+# ---------------------------------------------------------------------------------------------------------------------- models
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """ids and scores [num_requests, k]. -1 pads ids and comes last; scores never rise along a row (padding scores are -inf)."""
+
+    ids: Ints
+    scores: Floats
+
+
+class Saves(Protocol):
+    def save(self, folder: Path) -> None:
+        """Writes itself into an existing empty folder: JSON, Parquet, safetensors or a model's own checked text. Never a pickle."""
+        ...
+
+
+I_contra = TypeVar("I_contra", contravariant=True)  # Inputs
+Q_contra = TypeVar("Q_contra", contravariant=True)  # Requests
+C_contra = TypeVar("C_contra", contravariant=True)  # Config
+R_contra = TypeVar("R_contra", contravariant=True)  # Rows
+D_contra = TypeVar("D_contra", contravariant=True)  # Dataset
+F_contra = TypeVar("F_contra", contravariant=True)  # Features
+P_contra = TypeVar("P_contra", contravariant=True)  # predictions: Floats | Ranking
+J_contra = TypeVar("J_contra", contravariant=True)  # Judgments
+L_contra = TypeVar("L_contra", contravariant=True)  # Live
+D_co = TypeVar("D_co", covariant=True)
+J_co = TypeVar("J_co", covariant=True)
+L_co = TypeVar("L_co", covariant=True)
+F_co = TypeVar("F_co", covariant=True)
+I_co = TypeVar("I_co", covariant=True)
+M_co = TypeVar("M_co", covariant=True)
+W_co = TypeVar("W_co", covariant=True)
+Q_co = TypeVar("Q_co", covariant=True)
+A_co = TypeVar("A_co", covariant=True)
+A_contra = TypeVar("A_contra", contravariant=True)
+
+
+class Features(Saves, Protocol[R_contra, I_co]):
+    def inputs(self, rows: R_contra, store: FeatureStore) -> I_co: ...
+
+
+class Scorer(Saves, Protocol[I_contra]):
+    def score(self, inputs: I_contra) -> Floats:
+        """[num_rows] probabilities, or [num_rows, num_labels]."""
+        ...
+
+
+class Ranker(Saves, Protocol[Q_contra]):
+    def retrieve(self, requests: Q_contra, k: int, store: FeatureStore) -> Ranking: ...
+    def rerank(self, requests: Q_contra, candidates: Ranking, store: FeatureStore) -> Ranking: ...
+
+
+# ---------------------------------------------------------------------------------------------------------------------- serving
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageTiming:
+    name: str
+    start: float  # ms since the request came in
+    end: float
+    status: str  # ok | late | failed | busy | open | cut  (see common/serving/deadline.py)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    total: float  # ms
+    stages: list[StageTiming]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Why:
+    """One reason for one item of an answer: the stage that acted, what it did, by how much, on what evidence."""
+
+    item: int
+    stage: str
+    reason: str
+    effect: float
+    evidence: str
+
+
+class Service(Protocol[Q_contra, A_co]):
+    def respond(self, request: Q_contra, deadline: Deadline) -> A_co: ...
+    def router(self) -> APIRouter: ...
+
+
+# ---------------------------------------------------------------------------------------------------------------------- simulation
+
+
+class Visit(Protocol[Q_co, A_contra]):
+    """One simulated person coming by: asks, then reacts to what was shown."""
+
+    event_time: int
+
+    def request(self) -> Q_co: ...
+    def react(self, answer: A_contra) -> list[Event]: ...
+
+
+# ---------------------------------------------------------------------------------------------------------------------- results
+
+Table = list[dict[str, Any]]
+"""An experiment's result: one dict a row, the same keys in each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What one run of a pipeline gives. `reports` are keyed baseline, model and ceiling (or published)."""
+
+    case: str
+    preset: str
+    reports: Mapping[str, Report]
+    paired: Mapping[str, Interval]  # "model-baseline", "model-ceiling"
+    artifact: Artifact
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drill:
+    """A failure that can be switched on: which stage breaks how, and what a person would see."""
+
+    stage: str
+    fault: str  # slow | fail | hang
+    looks: str  # how it looks from outside
+    notices: str  # the check or alert that notices
+
+
+# ---------------------------------------------------------------------------------------------------------------------- stages
+
+
+class WorldStage(Protocol[C_contra, W_co]):
+    def make(self, config: C_contra) -> W_co: ...
+    def ceiling(self, config: C_contra) -> Any: ...  # .score(rows) for a Scorer case, .rank(requests, k) for a Ranker case
+
+
+class DataStage(Protocol[C_contra, D_co, J_co, L_co]):
+    def load(self, config: C_contra) -> D_co: ...
+    def judgments(self, config: C_contra) -> J_co: ...
+    def live(self, events: Events, config: C_contra) -> L_co: ...  # served traffic, read back from the log, as rows
+
+
+class FeaturesStage(Protocol[D_contra, C_contra, F_co]):
+    VIEWS: tuple[View, ...]
+
+    def fit(self, dataset: D_contra, config: C_contra) -> F_co: ...
+    def load(self, folder: Path) -> F_co: ...
+
+
+class FitStage(Protocol[D_contra, F_contra, C_contra, M_co]):
+    """baseline and model."""
+
+    def fit(self, dataset: D_contra, features: F_contra, config: C_contra) -> M_co: ...
+    def load(self, folder: Path) -> M_co: ...
+
+
+class PolicyStage(Protocol[P_contra, R_contra, C_contra, M_co]):
+    def fit(self, predictions: P_contra, rows: R_contra, config: C_contra) -> M_co: ...
+    def load(self, folder: Path) -> M_co: ...
+
+
+class EvaluateStage(Protocol[P_contra, J_contra, C_contra]):
+    def evaluate(self, predictions: P_contra, judgments: J_contra, config: C_contra) -> Report: ...
+
+
+class ServeStage(Protocol[Q_contra, A_co]):
+    ROUTE: str
+
+    def start(self, artifact: Artifact, platform: Platform) -> Service[Q_contra, A_co]: ...
+
+
+class MonitorStage(Protocol[P_contra, R_contra, L_contra, C_contra]):
+    def reference(self, predictions: P_contra, rows: R_contra, config: C_contra) -> Any: ...
+    def check(self, reference: Any, live: L_contra, config: C_contra) -> list[Alert]: ...
+
+
+class SimulateStage(Protocol[C_contra]):
+    def visits(self, config: C_contra, since: int, until: int) -> Iterator[Visit[Any, Any]]: ...
+
+
+class PipelineStage(Protocol[C_contra]):
+    def run(self, config: C_contra, registry: Registry) -> Result: ...
+
+
+Experiment = Callable[[Any], Table]
+
+
+class ExperimentsStage(Protocol):
+    EXPERIMENTS: Mapping[str, Experiment]
+
+
+class DrillsStage(Protocol):
+    DRILLS: Mapping[str, Drill]
+
+
+STAGES: Mapping[str, Sequence[str]] = {
+    "config": ("Config", "SMOKE", "DEMO", "DEFAULT", "LARGE", "OVERRIDES"),
+    "schema": ("Rows", "Dataset", "Judgments", "Request", "Answer", "Live", "EVENTS"),
+    "world": ("make", "ceiling"),
+    "data": ("load", "judgments", "live"),
+    "features": ("VIEWS", "fit", "load"),
+    "baseline": ("fit", "load"),
+    "model": ("fit", "load"),
+    "policy": ("fit", "load"),
+    "evaluate": ("evaluate", "PUBLISHED"),
+    "serve": ("ROUTE", "start"),
+    "monitor": ("reference", "check"),
+    "simulate": ("visits",),
+    "experiments": ("EXPERIMENTS",),
+    "drills": ("DRILLS",),
+    "pipeline": ("run",),
+}
+"""Every stage of a case and the verbs it must have, in the order they are read."""

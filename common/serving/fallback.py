@@ -1,0 +1,15 @@
+"""The fallback ladder: the best rung that answers in time; which one it was is never a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from common.serving.deadline import Deadline, Stages
+
+T = TypeVar("T")
+
+
+def ladder(stages: Stages, deadline: Deadline, rungs: Mapping[str, Callable[[], T]], last: Callable[[], T]) -> tuple[str, T]:
+    """Tries the rungs in order, each as a stage under its own limit; `last` cannot fail. -> (name of the rung that answered, its answer)."""
+    raise NotImplementedError

@@ -1,0 +1,130 @@
+"""The nouns of the case, and what is refused at the door.
+
+In:     nothing.
+Out:    Rows, Requests, Catalog, Dataset, Judgments, Live, Request, Answer; EVENTS.
+Choice: frozen dataclasses of equally long arrays; HTTP validates the same dataclasses, so there is one description of a request.
+Else:   data frames, where columns are explored rather than known; pandas stops at data.py.
+Breaks: arrays of unequal length, a NaN in a number, an unknown field: refused here, before any code of the case runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
+
+from common.contract import EventKind, FeatureStore, Floats, Ints, Timings, Why
+
+EVENTS: Mapping[str, EventKind] = {
+    "impression": EventKind(keys=("request_id", "user_id", "video_id", "creator_id"), values=("slot", "score_ppm")),
+    "watch": EventKind(keys=("request_id", "user_id", "video_id", "creator_id"), values=("watch_seconds", "completed")),
+    "like": EventKind(keys=("request_id", "user_id", "video_id", "creator_id")),
+    "hide": EventKind(keys=("request_id", "user_id", "video_id", "creator_id")),
+    "forget": EventKind(keys=("user_id",)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Impressions in columns, [n] each. `moment`: the log position at which the features are read. `labels`: one [n] column a task
+    (clicked, completed, liked, watch_seconds), NaN where unknown."""
+
+    user_id: Ints
+    video_id: Ints
+    event_time: Ints
+    moment: Ints
+    labels: Mapping[str, Floats]
+    numbers: Mapping[str, Floats] = field(default_factory=dict)
+    categories: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.user_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requests:
+    """Feeds asked for, in columns, [num_requests] each: whose, when, and as of which log position."""
+
+    user_id: Ints
+    event_time: Ints
+    moment: Ints
+
+    def __len__(self) -> int:
+        return len(self.user_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """The videos as of training, [num_videos] each, sorted by video_id."""
+
+    video_id: Ints
+    creator_id: Ints
+    title: NDArray[np.str_]
+    explicit: Ints  # 1 if not to be recommended
+    numbers: Mapping[str, Floats] = field(default_factory=dict)
+    categories: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.video_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    train: Rows
+    valid: Rows
+    test: Requests  # carries no labels: `data.judgments` is the key
+    catalog: Catalog
+    history: FeatureStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgments:
+    """The key to the test requests, in their order. `gain(requests, ids [n, k]) -> [n, k]` answers for any pair, 0 for id -1: planted on
+    the world, 1 for the held-out videos on real data. `relevant` [n, m] are the logged positives, -1 pads."""
+
+    requests: Requests
+    gain: Callable[[Requests, Ints], Floats]
+    relevant: Ints
+    slices: Mapping[str, NDArray[np.str_]]
+    origin: str  # world | real
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """Served traffic read back from the log: the rows, the scores given when they were served."""
+
+    rows: Rows
+    predictions: Floats
+    num_degraded: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    user_id: Annotated[int, Field(ge=0, lt=2**31)]
+    feed_size: Annotated[int, Field(ge=1, le=50)] = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownVideo:
+    video_id: int
+    creator_id: int
+    slot: int
+    title: str
+    score: float
+    source: str  # the candidate source that brought it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    request_id: int
+    model_version: str
+    degraded: list[str]
+    timings_ms: Timings
+    why: list[Why]
+    videos: list[ShownVideo]
