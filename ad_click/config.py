@@ -38,8 +38,14 @@ class Config:
 
 
 DEFAULT = Config()
-SMOKE = replace(DEFAULT, preset="smoke", num_users=2_000, num_ads=200, num_advertisers=20, num_impressions=60_000, num_trees=60)
-DEMO = replace(DEFAULT, preset="demo", num_users=8_000, num_ads=800, num_advertisers=80, num_impressions=300_000, num_trees=150)
-LARGE = replace(DEFAULT, preset="large", num_users=1_000_000, num_ads=20_000, num_advertisers=2_000, num_impressions=10_000_000)
+SMOKE = replace(
+    DEFAULT, preset="smoke", num_users=2_000, num_ads=200, num_advertisers=20, num_impressions=60_000, num_trees=60
+)
+DEMO = replace(
+    DEFAULT, preset="demo", num_users=8_000, num_ads=800, num_advertisers=80, num_impressions=300_000, num_trees=150
+)
+LARGE = replace(
+    DEFAULT, preset="large", num_users=1_000_000, num_ads=20_000, num_advertisers=2_000, num_impressions=10_000_000
+)
 
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {"frappe": {}, "csv": {}, "parquet": {}}

@@ -20,7 +20,9 @@ from pydantic import ConfigDict, Field, FiniteFloat
 from common.contract import EventKind, FeatureStore, Floats, Ints, Timings, Why
 
 EVENTS: Mapping[str, EventKind] = {
-    "impression": EventKind(keys=("request_id", "user_id", "ad_id"), values=("slot", "probability_ppm", "price_micros")),
+    "impression": EventKind(
+        keys=("request_id", "user_id", "ad_id"), values=("slot", "probability_ppm", "price_micros")
+    ),
     "click": EventKind(keys=("request_id", "user_id", "ad_id")),
     "hide": EventKind(keys=("request_id", "user_id", "ad_id")),
     "forget": EventKind(keys=("user_id",)),

@@ -53,6 +53,6 @@ def get(name: str) -> Case:
     if name not in known:
         raise InputError(
             f"There is no case {name!r}. {did_you_mean(name, known)} "
-            f"A new case is listed in pyproject.toml under [project.entry-points.\"{GROUP}\"] and visible after `make install`."
+            f'A new case is listed in pyproject.toml under [project.entry-points."{GROUP}"] and visible after `make install`.'
         )
     return known[name]

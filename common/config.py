@@ -19,7 +19,7 @@ def with_data(config: C, data: str, overrides: Mapping[str, Mapping[str, Any]]) 
 
 
 def split_data(data: str) -> tuple[str, str]:
-    """"frappe:some/dir" -> ("frappe", "some/dir"); "world" -> ("world", "")."""
+    """ "frappe:some/dir" -> ("frappe", "some/dir"); "world" -> ("world", "")."""
     raise NotImplementedError
 
 

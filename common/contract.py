@@ -235,7 +235,9 @@ class Drill:
 
 class WorldStage(Protocol[C_contra, W_co]):
     def make(self, config: C_contra) -> W_co: ...
-    def ceiling(self, config: C_contra) -> Any: ...  # .score(rows) for a Scorer case, .rank(requests, k) for a Ranker case
+    def ceiling(
+        self, config: C_contra
+    ) -> Any: ...  # .score(rows) for a Scorer case, .rank(requests, k) for a Ranker case
 
 
 class DataStage(Protocol[C_contra, D_co, J_co, L_co]):

@@ -37,7 +37,9 @@ class Config:
 
 
 DEFAULT = Config()
-SMOKE = replace(DEFAULT, preset="smoke", num_users=1_000, num_videos=2_000, num_creators=100, num_impressions=60_000, epochs=2)
+SMOKE = replace(
+    DEFAULT, preset="smoke", num_users=1_000, num_videos=2_000, num_creators=100, num_impressions=60_000, epochs=2
+)
 DEMO = replace(DEFAULT, preset="demo", num_users=6_000, num_videos=10_000, num_creators=500, num_impressions=300_000)
 LARGE = replace(DEFAULT, preset="large", num_videos=2_000_000, num_creators=100_000)
 

@@ -22,7 +22,9 @@ class Served:
     events: Mapping[str, EventKind]
     version: str
     summary: Mapping[str, Any] = field(default_factory=dict)
-    example: Mapping[str, Any] = field(default_factory=dict)  # a request body that works, for the page and the curl line
+    example: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # a request body that works, for the page and the curl line
 
 
 class Server:
@@ -30,7 +32,9 @@ class Server:
 
     app: FastAPI
 
-    def __init__(self, *, expected: tuple[str, ...] = (), token: str | None = None, simulated_clock: bool = False) -> None:
+    def __init__(
+        self, *, expected: tuple[str, ...] = (), token: str | None = None, simulated_clock: bool = False
+    ) -> None:
         """`expected`: cases that will come; /ready is 503 and the page says "training" until they are there."""
         raise NotImplementedError
 
@@ -39,7 +43,9 @@ class Server:
         raise NotImplementedError
 
 
-def route(service: Service[Any, Any], path: str, request: type, answer: type, *, deadline_ms: float, in_flight: int = 4) -> APIRouter:
+def route(
+    service: Service[Any, Any], path: str, request: type, answer: type, *, deadline_ms: float, in_flight: int = 4
+) -> APIRouter:
     """The router of a service with one POST route: validated body -> service.respond under a deadline -> answer as JSON. More than
     `in_flight` requests at once are answered 503 with Retry-After instead of queueing."""
     raise NotImplementedError

@@ -10,6 +10,8 @@ from common.serving.deadline import Deadline, Stages
 T = TypeVar("T")
 
 
-def ladder(stages: Stages, deadline: Deadline, rungs: Mapping[str, Callable[[], T]], last: Callable[[], T]) -> tuple[str, T]:
+def ladder(
+    stages: Stages, deadline: Deadline, rungs: Mapping[str, Callable[[], T]], last: Callable[[], T]
+) -> tuple[str, T]:
     """Tries the rungs in order, each as a stage under its own limit; `last` cannot fail. -> (name of the rung that answered, its answer)."""
     raise NotImplementedError
