@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # types only: importing the contract loads nothing but numpy
     from common.lifecycle.log import EventLog
     from common.lifecycle.registry import Artifact, Registry
     from common.monitoring.alerts import Alert
-    from common.serving.deadline import Deadline
+    from common.serving.deadline import Deadline, Stages
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -130,8 +130,8 @@ F_contra = TypeVar("F_contra", contravariant=True)  # Features
 P_contra = TypeVar("P_contra", contravariant=True)  # predictions: Floats | Ranking
 J_contra = TypeVar("J_contra", contravariant=True)  # Judgments
 L_contra = TypeVar("L_contra", contravariant=True)  # Live
-D_co = TypeVar("D_co", covariant=True)
-J_co = TypeVar("J_co", covariant=True)
+D = TypeVar("D")  # Dataset, loaded and written
+J = TypeVar("J")  # Judgments, likewise
 L_co = TypeVar("L_co", covariant=True)
 F_co = TypeVar("F_co", covariant=True)
 I_co = TypeVar("I_co", covariant=True)
@@ -186,6 +186,9 @@ class Why:
 
 
 class Service(Protocol[Q_contra, A_co]):
+    @property
+    def stages(self) -> Stages: ...  # where a drill switches its fault on
+
     def respond(self, request: Q_contra, deadline: Deadline) -> A_co: ...
     def router(self) -> APIRouter: ...
 
@@ -240,10 +243,14 @@ class WorldStage(Protocol[C_contra, W_co]):
     ) -> Any: ...  # .score(rows) for a Scorer case, .rank(requests, k) for a Ranker case
 
 
-class DataStage(Protocol[C_contra, D_co, J_co, L_co]):
-    def load(self, config: C_contra) -> D_co: ...
-    def judgments(self, config: C_contra) -> J_co: ...
+class DataStage(Protocol[C_contra, D, J, L_co]):
+    def load(self, config: C_contra) -> D: ...
+    def judgments(self, config: C_contra) -> J: ...
     def live(self, events: Events, config: C_contra) -> L_co: ...  # served traffic, read back from the log, as rows
+
+    def write(self, dataset: D, judgments: J, folder: Path) -> None:
+        """The bring-your-own files (CSV tables and their schema.toml) that `csv:FOLDER` reads back as the same Dataset, bit for bit."""
+        ...
 
 
 class FeaturesStage(Protocol[D_contra, C_contra, F_co]):
@@ -260,7 +267,13 @@ class FitStage(Protocol[D_contra, F_contra, C_contra, M_co]):
     def load(self, folder: Path) -> M_co: ...
 
 
+Invariant = Callable[[Any, np.random.Generator], str]
+"""(policy, rng) -> "" where the rule held on candidates drawn from rng, else what was seen."""
+
+
 class PolicyStage(Protocol[P_contra, R_contra, C_contra, M_co]):
+    INVARIANTS: Mapping[str, Invariant]  # a sentence, and the function that tries to break it
+
     def fit(self, predictions: P_contra, rows: R_contra, config: C_contra) -> M_co: ...
     def load(self, folder: Path) -> M_co: ...
 
@@ -277,6 +290,7 @@ class ServeStage(Protocol[Q_contra, A_co]):
 
 class MonitorStage(Protocol[P_contra, R_contra, L_contra, C_contra]):
     def reference(self, predictions: P_contra, rows: R_contra, config: C_contra) -> Any: ...
+    def load(self, folder: Path) -> Any: ...
     def check(self, reference: Any, live: L_contra, config: C_contra) -> list[Alert]: ...
 
 
@@ -301,19 +315,19 @@ class DrillsStage(Protocol):
 
 STAGES: Mapping[str, Sequence[str]] = {
     "config": ("Config", "SMOKE", "DEMO", "DEFAULT", "LARGE", "OVERRIDES"),
-    "schema": ("Rows", "Dataset", "Judgments", "Request", "Answer", "Live", "EVENTS"),
+    "schema": ("Rows", "Dataset", "Judgments", "Request", "Answer", "Live", "EVENTS", "EXAMPLE"),
     "world": ("make", "ceiling"),
-    "data": ("load", "judgments", "live"),
+    "data": ("load", "judgments", "live", "write"),
     "features": ("VIEWS", "fit", "load"),
     "baseline": ("fit", "load"),
     "model": ("fit", "load"),
-    "policy": ("fit", "load"),
+    "policy": ("fit", "load", "INVARIANTS"),
     "evaluate": ("evaluate", "PUBLISHED"),
     "serve": ("ROUTE", "start"),
-    "monitor": ("reference", "check"),
+    "monitor": ("reference", "load", "check"),
     "simulate": ("visits",),
     "experiments": ("EXPERIMENTS",),
     "drills": ("DRILLS",),
     "pipeline": ("run",),
 }
-"""Every stage of a case and the verbs it must have, in the order they are read."""
+"""Every stage of a case and the verbs it must have, in the order they are read. schema.EXAMPLE is a request body, as JSON, that works."""
