@@ -1,0 +1,125 @@
+"""Do the probabilities mean what they say? Errors of calibration, the reliability table, and two maps that repair it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from common.contract import Floats, Table
+from common.errors import InputError
+from common.eval.classification import CLIP, by_score
+
+
+def ece(labels: Floats, predictions: Floats, weights: Floats | None = None, bins: int = 20) -> float:
+    """Expected calibration error: mean of |predicted - observed rate| over bins of equal mass, weighted by mass.
+
+    Bins of equal width would put nearly every click probability into the first one. Two warnings: the value depends on the number of bins
+    and is above 0 for a perfect model (noise has no negative distance); a constant click rate has an ECE near 0 and is useless.
+    """
+    mass, predicted, observed = _bins(labels, predictions, weights, bins)
+    return float((np.abs(predicted - observed) * mass).sum() / mass.sum())
+
+
+def calibration_ratio(labels: Floats, predictions: Floats, weights: Floats | None = None) -> float:
+    """Sum of predictions over sum of labels; 1.1 charges advertisers for a tenth more clicks than come. NaN without a positive."""
+    weights = np.ones(len(labels)) if weights is None else weights
+    clicks = float(weights @ labels)
+    return float(weights @ predictions) / clicks if clicks else float("nan")
+
+
+def reliability(labels: Floats, predictions: Floats, bins: int = 10) -> Table:
+    """The reliability diagram as a table: one row a bin of equal mass, from the lowest predictions to the highest."""
+    mass, predicted, observed = _bins(labels, predictions, None, bins)
+    rows = zip(mass, predicted, observed, strict=True)
+    return [{"rows": int(m), "predicted": float(p), "observed": float(o)} for m, p, o in rows]
+
+
+def _bins(labels: Floats, predictions: Floats, weights: Floats | None, bins: int) -> tuple[Floats, Floats, Floats]:
+    """-> (mass, mean prediction, mean label) of each bin that is not empty. Rows of equal prediction share a bin."""
+    scores, positives, negatives = by_score(labels, predictions, weights)
+    mass = positives + negatives
+    middle = (np.cumsum(mass) - mass / 2) / mass.sum()
+    place = np.minimum((middle * bins).astype(int), bins - 1)
+    total, predicted, observed = (
+        np.bincount(place, weights=part, minlength=bins).astype(float) for part in (mass, mass * scores, positives)
+    )
+    kept = total > 0
+    return total[kept], predicted[kept] / total[kept], observed[kept] / total[kept]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platt:
+    """q = sigmoid(slope * logit(p) + offset). Two numbers, so a few thousand labels fit it; it cannot bend the middle of the curve."""
+
+    slope: float
+    offset: float
+
+    @classmethod
+    def fit(cls, labels: Floats, predictions: Floats) -> Platt:
+        """Maximum likelihood by Newton's method; labels 0/1 [n], predictions probabilities [n] (Platt 1999, without his smoothing)."""
+        _need_both(labels)
+        design = np.stack([_logit(predictions), np.ones(len(labels))], axis=1)
+        theta = np.array([1.0, 0.0])
+        for _ in range(50):
+            expected = _sigmoid(design @ theta)
+            curvature = (design * (expected * (1 - expected))[:, None]).T @ design + 1e-9 * np.eye(2)
+            step = np.linalg.solve(curvature, design.T @ (labels - expected))
+            theta = theta + np.clip(step, -2, 2)  # a full step overshoots where all predictions are nearly equal
+            if np.abs(step).max() < 1e-9:
+                break
+        return cls(slope=float(theta[0]), offset=float(theta[1]))
+
+    def apply(self, predictions: Floats) -> Floats:
+        return _sigmoid(self.slope * _logit(predictions) + self.offset)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": "platt", "slope": self.slope, "offset": self.offset}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isotonic:
+    """A rising step curve through `x` -> `y`, straight between the points, flat outside. Bends anywhere; wants tens of thousands of labels."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, labels: Floats, predictions: Floats) -> Isotonic:
+        from sklearn.isotonic import IsotonicRegression
+
+        _need_both(labels)
+        curve = IsotonicRegression(y_min=CLIP, y_max=1 - CLIP, out_of_bounds="clip").fit(predictions, labels)
+        return cls(x=tuple(map(float, curve.X_thresholds_)), y=tuple(map(float, curve.y_thresholds_)))
+
+    def apply(self, predictions: Floats) -> Floats:
+        return np.interp(predictions, self.x, self.y)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": "isotonic", "x": list(self.x), "y": list(self.y)}
+
+
+def from_json(found: Mapping[str, Any]) -> Platt | Isotonic:
+    """The map that `as_json` described."""
+    if found["kind"] == "platt":
+        return Platt(slope=float(found["slope"]), offset=float(found["offset"]))
+    assert found["kind"] == "isotonic", found["kind"]
+    return Isotonic(x=tuple(found["x"]), y=tuple(found["y"]))
+
+
+def _need_both(labels: Floats) -> None:
+    if not 0 < labels.mean() < 1:
+        raise InputError(
+            f"All {len(labels)} labels are {labels[0]:g}: a calibration needs both 0 and 1. Validate on more rows."
+        )
+
+
+def _logit(probabilities: Floats) -> Floats:
+    clipped = np.clip(probabilities, CLIP, 1 - CLIP)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    return 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
