@@ -220,6 +220,7 @@ class Result:
     reports: Mapping[str, Report]
     paired: Mapping[str, Interval]  # "model-baseline", "model-ceiling"
     artifact: Artifact
+    history: Events  # what it was trained on: the log this artifact goes on from starts with it
     seconds: float
 
 
