@@ -1,0 +1,1 @@
+"""Will this person open this letter? The smallest Scorer case that keeps the contract."""

@@ -1,0 +1,86 @@
+"""One letter in, one probability out.
+
+In:     an artifact and a platform.
+Out:    Service.respond: the probability, and whether to send.
+Choice: features and model in one stage; the training share when it does not come in time.
+Else:   batching, once a request carries many letters.
+Breaks: features read at one moment and logged with another: the check that repeats the reads offline catches it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from common.contract import Event, Platform
+from common.errors import NotReady
+from common.serving.app import route
+from common.serving.deadline import Deadline, Stages
+from common.serving.fallback import ladder
+from tests.toy.scorer import baseline, features, model, policy
+from tests.toy.scorer.config import DEFAULT
+from tests.toy.scorer.schema import Answer, Request, Rows
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from common.lifecycle.registry import Artifact
+
+ROUTE = "/toy_scorer/open"
+
+
+def start(artifact: Artifact, platform: Platform) -> Service:
+    lacking = [view.name for view in features.VIEWS if not platform.store.holds(view)]
+    if lacking:
+        raise NotReady(f"The live store lacks the views {', '.join(lacking)}. Backfill them from the log first.")
+    return Service(artifact, platform)
+
+
+class Service:
+    def __init__(self, artifact: Artifact, platform: Platform) -> None:
+        self.version, self.platform, folder = artifact.version, platform, artifact.folder
+        self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
+        self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
+        self.stages = Stages({"model": 40})
+
+    def respond(self, request: Request, deadline: Deadline) -> Answer:
+        with self.platform.store.snapshot() as store:
+            row = _row(request, self.platform.clock.now(), store.position)
+            rungs = {"model": lambda: self.features.inputs(row, store)}
+            _, inputs = ladder(self.stages, deadline, rungs, last=lambda: None)
+        if inputs is not None and (inputs + self.features.center)[0, [0, 2]].min() == 0:
+            deadline.degrade("features", "nothing is known of this person or this letter")
+        scores = self.baseline.score(row.label) if inputs is None else self.model.score(inputs)
+        answer = Answer(
+            request_id=secrets.randbits(52),
+            model_version=self.version,
+            degraded=deadline.degraded,
+            timings_ms=deadline.timings(),
+            why=[],
+            probability=float(scores[0]),
+            send=bool(self.policy.decide(request, scores)[0]),
+        )
+        self.platform.log.append([_impression(answer, row)])
+        return answer
+
+    def router(self) -> APIRouter:
+        return route(self, ROUTE, Request, Answer, deadline_ms=DEFAULT.deadline_ms)
+
+
+def _row(request: Request, now: int, moment: int) -> Rows:
+    columns = (np.array([value]) for value in (request.user_id, request.letter_id, now, moment))
+    user_id, letter_id, event_time, moments = columns
+    return Rows(user_id=user_id, letter_id=letter_id, event_time=event_time, moment=moments, label=np.array([np.nan]))
+
+
+def _impression(answer: Answer, row: Rows) -> Event:
+    return Event(
+        event_id=f"impression-{answer.request_id}",
+        kind="impression",
+        event_time=int(row.event_time[0]),
+        keys={"request_id": answer.request_id, "user_id": int(row.user_id[0]), "letter_id": int(row.letter_id[0])},
+        values={"probability_ppm": round(answer.probability * 1e6)},
+        moment=int(row.moment[0]),
+    )
