@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import hmac
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, TypeVar
+
+from anyio import to_thread
+from fastapi import APIRouter, FastAPI, Request
+from pydantic import ConfigDict, Field, TypeAdapter
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute
 
 from common.contract import EventKind, Platform, Service
+from common.errors import InputError, NotReady
+from common.monitoring.prometheus import CONTENT_TYPE, Metrics
+from common.serving import feedback, guards, pages
+from common.serving.clock import SimulatedClock, SystemClock
+from common.serving.deadline import Deadline
 
-if TYPE_CHECKING:
-    from fastapi import APIRouter, FastAPI
+T = TypeVar("T")
+
+EVENTS_IN_FLIGHT = 8
+RESPONSES: dict[int | str, dict[str, Any]] = {code: {"description": text} for code, text in guards.STATUSES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,20 +43,116 @@ class Served:
     )  # a request body that works, for the page and the curl line
 
 
-class Server:
-    """`app` answers /health /ready /metrics /docs / (the status page), /CASE/events, and every case's own routes once it is added."""
+@dataclass(frozen=True, kw_only=True)
+class ClockSetting:
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
-    app: FastAPI
+    now: Annotated[int, Field(ge=0, lt=2**40)]
+
+
+class App(FastAPI):
+    """FastAPI, with the schemas of bodies we decode ourselves moved to where OpenAPI's references look for them."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            shared = schema.setdefault("components", {}).setdefault("schemas", {})
+            for operation in (operation for item in schema["paths"].values() for operation in item.values()):
+                for content in operation.get("requestBody", {}).get("content", {}).values():
+                    shared.update(content["schema"].pop("$defs", {}))
+        return self.openapi_schema or {}
+
+
+class Server:
+    """`app` answers /health /ready /metrics /docs / (the status page), /CASE/events, and every case's own routes once it is added.
+
+    `clock` is what the platforms of its cases are to be opened with.
+    """
 
     def __init__(
         self, *, expected: tuple[str, ...] = (), token: str | None = None, simulated_clock: bool = False
     ) -> None:
         """`expected`: cases that will come; /ready is 503 and the page says "training" until they are there."""
-        raise NotImplementedError
+        if simulated_clock and not token:
+            raise InputError(
+                "A simulated clock can be set over HTTP, so it needs a token. Pass token=..., any long random text."
+            )
+        self.clock: SystemClock | SimulatedClock = SimulatedClock() if simulated_clock else SystemClock()
+        self.metrics = Metrics()
+        self.app: FastAPI = App(title="mlsd", docs_url=None, redoc_url=None)
+        self.app.state.metrics = self.metrics
+        self._expected = expected
+        self._cases: dict[str, Served] = {}
+        self._routes: dict[str, list[BaseRoute]] = {}
+        self._lock = threading.Lock()
+        guards.install(self.app)
+        self.app.router.routes.extend(self._pages().routes)
+        if isinstance(self.clock, SimulatedClock):
+            self.app.router.routes.extend(clock_router(self.clock, token or "").routes)
+        self._own = list(self.app.router.routes)
 
     def add(self, served: Served) -> None:
-        """Mounts a case, or swaps in a new version of it."""
-        raise NotImplementedError
+        """Mounts a case, or swaps in a new version of it. Safe while requests are being answered: each keeps the version it came in on."""
+        routes = [*served.service.router().routes, *events_router(served).routes]
+        with self._lock:
+            self._cases[served.name] = served
+            self._routes[served.name] = routes
+            self.app.router.routes[:] = self._own + [one for of_case in self._routes.values() for one in of_case]
+            self.app.openapi_schema = None
+
+    def close(self) -> None:
+        """Ends the stage threads of every case."""
+        for served in self._cases.values():
+            served.service.stages.close()
+
+    def missing(self) -> list[str]:
+        return [name for name in self._expected if name not in self._cases]
+
+    def cases(self) -> list[dict[str, Any]]:
+        """What /cases answers: every case, those that are ready and those still to come."""
+        ready = [
+            {
+                "name": served.name,
+                "state": "ready",
+                "version": served.version,
+                "route": next((getattr(one, "path", "") for one in self._routes[name]), ""),
+                "example": served.example,
+                "summary": served.summary,
+            }
+            for name, served in list(self._cases.items())
+        ]
+        return ready + [{"name": name, "state": "training"} for name in self.missing()]
+
+    def _pages(self) -> APIRouter:
+        router = APIRouter()
+
+        @router.get("/", include_in_schema=False)
+        async def status_page(request: Request) -> HTMLResponse:
+            return HTMLResponse(pages.status(self.cases(), str(request.base_url).rstrip("/")))
+
+        @router.get("/docs", include_in_schema=False)
+        async def docs_page() -> HTMLResponse:
+            return HTMLResponse(pages.DOCS)
+
+        @router.get("/health", summary="The process is alive")
+        async def health() -> dict[str, str]:
+            return {"status": "alive"}
+
+        @router.get("/ready", summary="Every expected case answers", responses={503: RESPONSES[503]})
+        async def ready() -> Response:
+            missing = self.missing()
+            body = {"ready": sorted(self._cases), "missing": missing}
+            return guards.answer_json(body, 503 if missing else 200, {"retry-after": "5"} if missing else None)
+
+        @router.get("/cases", summary="The cases, their results and a body that works")
+        async def cases() -> Response:
+            return guards.answer_json({"cases": self.cases()})
+
+        @router.get("/metrics", summary="Prometheus text")
+        async def metrics() -> Response:
+            return Response(self.metrics.text(), media_type=CONTENT_TYPE)
+
+        return router
 
 
 def route(
@@ -48,4 +160,89 @@ def route(
 ) -> APIRouter:
     """The router of a service with one POST route: validated body -> service.respond under a deadline -> answer as JSON. More than
     `in_flight` requests at once are answered 503 with Retry-After instead of queueing."""
-    raise NotImplementedError
+
+    async def respond(asked: Any, metrics: Metrics) -> Any:
+        deadline = Deadline(deadline_ms)
+        start = time.perf_counter()
+        given = await to_thread.run_sync(service.respond, asked, deadline)
+        metrics.answered(case_of(path), time.perf_counter() - start, deadline.degraded, deadline.timings().stages)
+        return given
+
+    return json_post(path, TypeAdapter(request), answer, respond, in_flight)
+
+
+def events_router(served: Served) -> APIRouter:
+    async def take(batch: feedback.Batch, metrics: Metrics) -> feedback.Accepted:
+        given = await to_thread.run_sync(feedback.take, batch, served.events, served.platform)
+        metrics.events.labels(served.name, "accepted").inc(given.accepted)
+        metrics.events.labels(served.name, "repeated").inc(given.repeated)
+        return given
+
+    return json_post(f"/{served.name}/events", feedback.BATCH, feedback.Accepted, take, EVENTS_IN_FLIGHT)
+
+
+def json_post(
+    path: str, adapter: TypeAdapter[T], answer: type, respond: Callable[[T, Metrics], Any], in_flight: int
+) -> APIRouter:
+    """One POST route that decodes its own body: pydantic reads the bytes once, where FastAPI parses to Python objects and walks them again,
+    and the answer's dataclass goes to orjson as it is."""
+    router = APIRouter()
+    gate = guards.InFlight(in_flight)
+    case = case_of(path)
+    schema = adapter.json_schema(ref_template="#/components/schemas/{model}")
+
+    async def endpoint(http: Request) -> Response:
+        metrics: Metrics = http.app.state.metrics
+        try:
+            asked = guards.decode(adapter, await guards.json_body(http))
+            with gate.slot():
+                metrics.in_flight.labels(case).set(gate.now)
+                return guards.answer_json(await respond(asked, metrics))
+        except Exception as error:
+            metrics.requests.labels(case, str(status_of(error))).inc()
+            raise
+        finally:
+            metrics.in_flight.labels(case).set(gate.now)
+
+    router.add_api_route(
+        path,
+        endpoint,
+        methods=["POST"],
+        response_model=answer,
+        responses=RESPONSES,
+        name=path.rsplit("/", 1)[-1],
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}},
+    )
+    return router
+
+
+def case_of(path: str) -> str:
+    return path.split("/")[1]
+
+
+def status_of(error: Exception) -> int:
+    if isinstance(error, guards.Refused):
+        return error.status_code
+    if isinstance(error, InputError):
+        return 503 if isinstance(error, NotReady) else 422
+    return 500
+
+
+def clock_router(clock: SimulatedClock, token: str) -> APIRouter:
+    """POST /clock {"now": seconds} with "Authorization: Bearer TOKEN"."""
+    router = APIRouter()
+    adapter = TypeAdapter(ClockSetting)
+
+    @router.post("/clock", summary="Moves the simulated clock", responses={401: RESPONSES[401], 422: RESPONSES[422]})
+    async def set_clock(http: Request) -> Response:
+        given = http.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+            raise guards.Refused(
+                401,
+                why="Only the holder of the server's token may move its clock.",
+                next='Send "Authorization: Bearer TOKEN" with the token the server was started with.',
+            )
+        clock.set(guards.decode(adapter, await guards.json_body(http)).now)
+        return guards.answer_json(asdict(ClockSetting(now=clock.now())))
+
+    return router

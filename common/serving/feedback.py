@@ -1,0 +1,101 @@
+"""POST /CASE/events: what happened comes back, is checked against the case's kinds, made durable, and moves the next answer's features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from common.contract import Event, EventKind, Platform
+from common.errors import did_you_mean
+from common.lifecycle.follow import catch_up
+from common.serving.guards import refused_fields
+
+MAX_BATCH = 1000
+MAX_AHEAD_SECONDS = 60  # a later event would move the log's clock, and with it every window, into the future
+
+Name = Annotated[str, Field(min_length=1, max_length=50)]
+Id = Annotated[int, Field(ge=0, lt=2**53)]
+Amount = Annotated[int, Field(gt=-(2**53), lt=2**53)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventIn:
+    """An event as it is posted: seconds since the epoch, or none for "now"."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    event_id: Annotated[str, Field(min_length=1, max_length=100)]
+    kind: Name
+    keys: Annotated[dict[Name, Id], Field(max_length=20)]
+    values: Annotated[dict[Name, Amount], Field(max_length=20)] = field(default_factory=dict)
+    event_time: Annotated[int, Field(ge=0, lt=2**40)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    events: Annotated[list[EventIn], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """`accepted` are new, `repeated` were known by their event_id; `position` is how far the features have followed the log."""
+
+    accepted: int
+    repeated: int
+    position: int
+
+
+BATCH = TypeAdapter(Batch)
+
+
+def take(batch: Batch, kinds: Mapping[str, EventKind], platform: Platform) -> Accepted:
+    """All of the batch or, if one event is wrong, none of it. Durable, and seen by the live store, on return."""
+    now = platform.clock.now()
+    problems = [
+        {"loc": ("events", i, *where), "msg": expected}
+        for i, event in enumerate(batch.events)
+        for where, expected in wrong(event, kinds, now)
+    ]
+    if problems:
+        raise refused_fields(problems)
+    before = platform.log.end
+    positions = platform.log.append([stamped(event, now) for event in batch.events])
+    accepted = len({position for position in positions.tolist() if position >= before})
+    return Accepted(
+        accepted=accepted,
+        repeated=len(batch.events) - accepted,
+        position=catch_up(platform.store, platform.log),
+    )
+
+
+def wrong(event: EventIn, kinds: Mapping[str, EventKind], now: int) -> list[tuple[tuple[str, ...], str]]:
+    """-> (where, what was expected) for everything a kind's declaration does not allow."""
+    kind = kinds.get(event.kind)
+    if kind is None:
+        return [(("kind",), f"one of {', '.join(sorted(kinds))}")]
+    found: list[tuple[tuple[str, ...], str]] = [
+        (("keys", name), f"{event.kind} needs this key") for name in kind.keys if name not in event.keys
+    ]
+    found += [(("keys", name), did_you_mean(name[:50], kind.keys)) for name in event.keys if name not in kind.keys]
+    found += [(("values", name), f"{event.kind} needs this value") for name in kind.values if name not in event.values]
+    found += [
+        (("values", name), did_you_mean(name[:50], kind.values)) for name in event.values if name not in kind.values
+    ]
+    if event.event_time is not None and event.event_time > now + MAX_AHEAD_SECONDS:
+        found.append((("event_time",), f"at most {MAX_AHEAD_SECONDS} s after the server's clock, which says {now}"))
+    return found
+
+
+def stamped(event: EventIn, now: int) -> Event:
+    return Event(
+        event_id=event.event_id,
+        kind=event.kind,
+        event_time=now if event.event_time is None else event.event_time,
+        keys=event.keys,
+        values=event.values,
+    )
