@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from common.contract import Clock, Events, Platform
+from common.errors import InputError, NotReady
+from common.features.live import LiveStore
 from common.features.views import View
+from common.lifecycle.follow import catch_up
+from common.lifecycle.locks import locked
+from common.lifecycle.log import EventLog
 from common.lifecycle.registry import Artifact, Registry
 
 
@@ -18,9 +25,68 @@ class Home:
         self.registry = Registry(root)
 
     def seed(self, artifact: Artifact, history: Events) -> None:
-        """Starts the log this artifact goes on from with the history it was trained on; a log that is already there is kept."""
-        raise NotImplementedError
+        """Starts the log this artifact goes on from with the history it was trained on; a log that is already there is kept.
+
+        A log that begins with another history is refused: positions in it would mean other events than the artifact was trained on.
+        """
+        folder, live = self._paths(artifact)
+        with locked(folder.parent):
+            if not folder.exists():
+                _remove(live)  # what an earlier log left behind
+                EventLog.create(folder, history).close()
+                return
+        log = EventLog.open(folder)
+        try:
+            if not _begins_with(log, history):
+                raise InputError(
+                    f"{folder}: begins with another history than this run's; the data or the code that makes it has changed since. "
+                    f"Remove it to start over (its later events are lost): rm -r {folder} {live}*"
+                )
+        finally:
+            log.close()
 
     def platform(self, artifact: Artifact, views: Sequence[View], clock: Clock) -> Platform:
         """Opens the log and the live store that belong to the artifact, backfills missing views, replays what the store has not seen."""
-        raise NotImplementedError
+        folder, live = self._paths(artifact)
+        if not folder.exists():
+            raise NotReady(
+                f"{folder}: {artifact.case} {artifact.version} has no event log here. Train it here first: mlsd run {artifact.case}."
+            )
+        log = EventLog.open(folder)
+        store = LiveStore(live, views)
+        if (
+            store.position > log.end
+        ):  # it was filled from a log that is gone; everything in it can be had again from this one
+            store.close()
+            _remove(live)
+            store = LiveStore(live, views)
+        if not all(store.holds(view) for view in views):
+            store.backfill(log.scan(0, store.position))
+        catch_up(store, log)
+        return Platform(store=store, log=log, clock=clock)
+
+    def _paths(self, artifact: Artifact) -> tuple[Path, Path]:
+        home = self.root / artifact.case
+        fingerprint = artifact.manifest["config_fingerprint"]
+        return home / f"log-{fingerprint}", home / f"live-{fingerprint}.sqlite"
+
+
+def _begins_with(log: EventLog, history: Events) -> bool:
+    """Times, kinds and keys of the log's first events; the rest follows from them."""
+    if log.end < len(history):
+        return False
+    start = 0
+    for events in log.scan(0, len(history)):
+        part = slice(start, start + len(events))
+        same = np.array_equal(events.event_time, history.event_time[part]) and np.array_equal(
+            events.kind, history.kind[part]
+        )
+        if not same or not all(np.array_equal(events.keys[key], column[part]) for key, column in history.keys.items()):
+            return False
+        start += len(events)
+    return start == len(history)
+
+
+def _remove(live: Path) -> None:
+    for path in live.parent.glob(live.name + "*"):  # with SQLite's -wal and -shm
+        path.unlink()
