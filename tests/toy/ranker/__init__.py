@@ -1,0 +1,1 @@
+"""Which book next? The smallest Ranker case that keeps the contract."""

@@ -1,0 +1,20 @@
+"""The failures that can be switched on here.
+
+In:     nothing.
+Out:    DRILLS: which stage breaks how, and how it looks.
+Choice: the one stage there is, in three ways.
+Else:   a drill per store and per shard, in a case that has them.
+Breaks: a drill nobody notices: every one must show in `degraded`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from common.contract import Drill
+
+_LOOKS, _NOTICES = "the page is what everybody reads and names the stage in `degraded`", "degraded share in /metrics"
+DRILLS: Mapping[str, Drill] = {
+    f"{fault} retrieve": Drill(stage="retrieve", fault=fault, looks=_LOOKS, notices=_NOTICES)
+    for fault in ("slow", "fail", "hang")
+}

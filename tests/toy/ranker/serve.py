@@ -1,0 +1,92 @@
+"""A person in, a page of books out.
+
+In:     an artifact and a platform.
+Out:    Service.respond: the page.
+Choice: features and model in one stage; what everybody reads when it does not come in time.
+Else:   retrieve and rerank as two stages, once the second is slow.
+Breaks: features read at one moment and logged with another: the check that repeats the reads offline catches it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from common.contract import Event, FeatureStore, Ints, Platform, Ranking
+from common.errors import NotReady
+from common.serving.app import route
+from common.serving.deadline import Deadline, Stages
+from common.serving.fallback import ladder
+from tests.toy.ranker import baseline, features, model, policy
+from tests.toy.ranker.config import DEFAULT
+from tests.toy.ranker.schema import Answer, Request, Requests, ShownBook
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from common.lifecycle.registry import Artifact
+
+ROUTE = "/toy_ranker/page"
+
+
+def start(artifact: Artifact, platform: Platform) -> Service:
+    lacking = [view.name for view in features.VIEWS if not platform.store.holds(view)]
+    if lacking:
+        raise NotReady(f"The live store lacks the views {', '.join(lacking)}. Backfill them from the log first.")
+    return Service(artifact, platform)
+
+
+class Service:
+    def __init__(self, artifact: Artifact, platform: Platform) -> None:
+        self.version, self.platform, folder = artifact.version, platform, artifact.folder
+        self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
+        self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
+        self.stages = Stages({"retrieve": 40})
+
+    def respond(self, request: Request, deadline: Deadline) -> Answer:
+        with self.platform.store.snapshot() as store:
+            asked = _asked(request, self.platform.clock.now(), store.position)
+            rungs = {"retrieve": lambda: self._candidates(asked, store)}
+            last = lambda: (self.baseline.retrieve(asked, DEFAULT.num_candidates), np.full((1, 1), -1))  # noqa: E731
+            rung, (candidates, just_read) = ladder(self.stages, deadline, rungs, last=last)
+        if rung == "retrieve" and just_read.max() < 0:
+            deadline.degrade("features", "nothing is known of this person: the page is what everybody reads")
+        page = self.policy.decide(request, candidates, just_read)
+        shown = [
+            (slot, book, score)
+            for slot, (book, score) in enumerate(zip(page.ids[0], page.scores[0], strict=True))
+            if book >= 0
+        ]
+        answer = Answer(
+            request_id=secrets.randbits(52),
+            model_version=self.version,
+            degraded=deadline.degraded,
+            timings_ms=deadline.timings(),
+            why=[],
+            books=[ShownBook(book_id=int(book), slot=slot, score=float(score)) for slot, book, score in shown],
+        )
+        self.platform.log.append([_impression(answer, asked, book) for book in answer.books])
+        return answer
+
+    def router(self) -> APIRouter:
+        return route(self, ROUTE, Request, Answer, deadline_ms=DEFAULT.deadline_ms)
+
+    def _candidates(self, asked: Requests, store: FeatureStore) -> tuple[Ranking, Ints]:
+        return self.model.retrieve(asked, DEFAULT.num_candidates, store), self.features.inputs(asked, store)
+
+
+def _asked(request: Request, now: int, moment: int) -> Requests:
+    return Requests(user_id=np.array([request.user_id]), event_time=np.array([now]), moment=np.array([moment]))
+
+
+def _impression(answer: Answer, asked: Requests, book: ShownBook) -> Event:
+    return Event(
+        event_id=f"impression-{answer.request_id}-{book.book_id}",
+        kind="impression",
+        event_time=int(asked.event_time[0]),
+        keys={"request_id": answer.request_id, "user_id": int(asked.user_id[0]), "book_id": book.book_id},
+        values={"slot": book.slot, "score_ppm": round(book.score * 1e6)},
+        moment=int(asked.moment[0]),
+    )
