@@ -9,7 +9,6 @@ Breaks: a random split, which lets tomorrow's reading train today's model: the s
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 
 from common.config import split_data
 from common.contract import Bools, Events, Floats, Ints
-from common.data.door import Roles, read_tables
+from common.data.door import Roles, Table, read_tables, write_tables
 from common.data.splits import by_time
 from common.features.asof import AsOfStore
 from tests.toy.ranker.config import Config
@@ -61,12 +60,7 @@ def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
     """rows.csv and its schema.toml: what `csv:FOLDER` reads back."""
     events = dataset.history.events
     rows = _rows(events, events.kind == "impression")
-    with (folder / "rows.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(zip(*(getattr(rows, name).astype(int).tolist() for name in COLUMNS), strict=True))
-    roles = "\n".join(f'{role} = "{role}"' for role in COLUMNS)
-    (folder / "schema.toml").write_text(f"[rows.roles]\n{roles}\n")
+    write_tables(folder, {"rows": Table(roles={name: getattr(rows, name) for name in COLUMNS})})
 
 
 def _shown(config: Config) -> tuple[Rows, Events]:

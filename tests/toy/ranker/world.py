@@ -43,7 +43,7 @@ def make(config: Config) -> World:
 
 def probability(config: Config, user_id: Ints, book_id: Ints) -> Floats:
     """[n] chances that these people read these books."""
-    people = Population(config.seed)
+    people = Population(config.seed, num_topics=4)
     topic = people.creator_topic(book_id)
     taste = people.tastes(user_id)[np.arange(len(user_id)), topic]
     return np.asarray(_quality(config, book_id) * (0.05 + 0.9 * np.minimum(1, 2 * taste)), dtype=np.float64)

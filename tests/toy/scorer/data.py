@@ -9,14 +9,13 @@ Breaks: a random split, which lets tomorrow's openings train today's model: the 
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from common.config import split_data
 from common.contract import Events, Floats, Ints
-from common.data.door import Roles, read_tables
+from common.data.door import Roles, Table, read_tables, write_tables
 from common.data.splits import by_time
 from common.features.asof import AsOfStore
 from tests.toy.scorer.config import Config
@@ -63,16 +62,11 @@ def live(events: Events, config: Config) -> Live:
 def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
     """rows.csv and its schema.toml: what `csv:FOLDER` reads back."""
     parts = (dataset.train, dataset.valid, dataset.test)
+    roles = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in ("user_id", "letter_id", "event_time")
+    }
     label = np.concatenate([dataset.train.label, dataset.valid.label, judgments.label])
-    columns = [
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("user_id", "letter_id", "event_time")
-    ]
-    with (folder / "rows.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["user_id", "letter_id", "event_time", "label"])
-        writer.writerows(zip(*(column.tolist() for column in columns), label.astype(int).tolist(), strict=True))
-    roles = "\n".join(f'{role} = "{role}"' for role in ROLES["rows"].required)
-    (folder / "schema.toml").write_text(f"[rows.roles]\n{roles}\n")
+    write_tables(folder, {"rows": Table(roles={**roles, "label": label})})
 
 
 def _mails(config: Config) -> Rows:

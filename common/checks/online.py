@@ -1,0 +1,267 @@
+"""Checks of a case at work: the artifact it is served from, its answers, its events, its failures, its users and its monitor."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from common import events as columns
+from common.checks.trial import Read, Running, Trial, offline, same_bits, scores, want
+from common.contract import FORGET, Drill, Events
+from common.errors import InputError, NotReady
+from common.features.live import LiveStore
+from common.lifecycle.traffic import play
+
+UNKNOWN = 2**31 - 1
+VISITS = 300
+ENVELOPE = {"request_id": int, "model_version": str, "degraded": list, "timings_ms": dict, "why": list}
+
+
+def reloaded_parts_give_the_same_scores(trial: Trial) -> None:
+    """What a server loads from the artifact scores as what was trained, bit for bit: nothing is lost on the way to disk."""
+    models = {name: trial.part(name) for name in ("baseline", "model")}
+    reloaded = scores(models, trial.part("features"), trial.dataset, trial.config)
+    same_bits(trial.fit(trial.config), reloaded, "scores before saving and after loading")
+
+
+def a_reloaded_part_saves_the_same_files(trial: Trial) -> None:
+    """load, save, and every byte is back: policy and reference have no scores to compare, and must not lose anything either."""
+    for name in ("features", "baseline", "model", "policy", "reference"):
+        again = trial.folder / "again" / name
+        again.mkdir(parents=True, exist_ok=True)
+        trial.part(name).save(again)
+        for path in (path for path in (trial.artifact.folder / name).rglob("*") if path.is_file()):
+            copy = again / path.relative_to(trial.artifact.folder / name)
+            want(copy.is_file(), f"{name}: {path.name} is not written by a reloaded part")
+            want(
+                copy.read_bytes() == path.read_bytes(), f"{name}: {path.name} changes when it is loaded and saved again"
+            )
+
+
+def an_artifact_with_a_flipped_byte_is_refused(trial: Trial) -> None:
+    """In any of its files: a model file that was tampered with must not reach a parser."""
+    lacking = {"features", "baseline", "model", "policy", "reference"} - {
+        path.name for path in trial.artifact.folder.iterdir()
+    }
+    want(not lacking, f"the artifact lacks {', '.join(sorted(lacking))}")
+    copy = trial.folder / "flipped"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(trial.home.root / trial.case.name / "versions", copy / trial.case.name / "versions")
+    shutil.copy(trial.home.root / trial.case.name / "aliases.json", copy / trial.case.name)
+    registry, version = type(trial.home.registry)(copy), trial.artifact.version
+    registry.open(trial.case.name, version)
+    for path in (path for path in (copy / trial.case.name / "versions" / version).rglob("*") if path.is_file()):
+        whole = path.read_bytes()
+        middle = len(whole) // 2
+        path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+        try:
+            registry.open(trial.case.name, version)
+        except InputError:
+            path.write_bytes(whole)
+        else:
+            want(False, f"{path.name}: opened with a flipped byte")
+
+
+def an_artifact_waits_for_its_views(trial: Trial) -> None:
+    """A live store that does not hold the features the model was trained with is refused until it was filled from the log."""
+    views, platform = trial.stage("features").VIEWS, trial.served.platform
+    want(bool(views), "features.VIEWS is empty")
+    empty = LiveStore(trial.folder / "empty.sqlite", ())
+    try:
+        trial.stage("serve").start(trial.artifact, replace(platform, store=empty))
+    except NotReady as error:
+        want(any(view.name in str(error) for view in views), f"the refusal names no view: {error}")
+    else:
+        want(False, "serve.start accepted a store that holds none of its views")
+    finally:
+        empty.close()
+
+
+def an_answer_has_its_envelope_and_keeps_its_deadline(trial: Trial) -> None:
+    """Who answered, what was left out, where the time went; the quickest of five is in time (one of five may meet a busy machine)."""
+    served = trial.served
+    answers = [served.ask() for _ in range(5)]
+    for name, kind in ENVELOPE.items():
+        want(isinstance(answers[0].get(name), kind), f"the answer lacks {name}: {kind.__name__}")
+    want(len({answer["request_id"] for answer in answers}) == 5, "request_id repeats")
+    want(all(0 <= answer["request_id"] < 2**53 for answer in answers), "request_id does not fit JSON's integers")
+    want(answers[0]["model_version"] == trial.artifact.version, "model_version is not the artifact's")
+    want(all(not answer["degraded"] for answer in answers[1:]), f"a known user is degraded: {answers[-1]['degraded']}")
+    stages = answers[0]["timings_ms"]["stages"]
+    want(bool(stages), "timings_ms names no stage")
+    want(all(stage.keys() >= {"name", "start", "end", "status"} for stage in stages), f"stages lack a field: {stages}")
+    quickest = min(answer["timings_ms"]["total"] for answer in answers)
+    want(quickest <= trial.config.deadline_ms, f"the quickest answer took {quickest} ms of {trial.config.deadline_ms}")
+
+
+def an_answer_is_logged_with_the_moment_it_read(trial: Trial) -> None:
+    """Impressions carry the log position at which their features were read: training reads there, so online and offline agree."""
+    served = trial.served
+    reads, logged, answer = watched(served)
+    want(len(logged) > 0, "the answer left no impression in the log")
+    want(set(logged.keys["request_id"].tolist()) == {answer["request_id"]}, "impressions carry another request_id")
+    want(
+        {read.position for read in reads} == set(logged.moment.tolist()),
+        f"read at {sorted({read.position for read in reads})}, logged {sorted(set(logged.moment.tolist()))}",
+    )
+
+
+def an_event_changes_the_next_answer_as_the_offline_join_says(trial: Trial) -> None:
+    """The parity proof over HTTP: what answers read, before and after an event, is bit for bit the point-in-time join over the log."""
+    served = trial.served
+    before, logged, _ = watched(served)
+    served.post(reaction(trial, logged))
+    after, _, _ = watched(served)
+    for read in (*before, *after):
+        same_bits({"": offline(served.logged(), read)}, {"": read.values}, f"view {read.view.name} at {read.position}")
+    want(said(before) != said(after), "an event was posted and no feature of the next answer changed")
+
+
+def a_repeated_event_is_accepted_once(trial: Trial) -> None:
+    """Clients retry: the same event_id again is acknowledged and changes nothing."""
+    served = trial.served
+    _, logged, _ = watched(served)
+    event = reaction(trial, logged)
+    first, end = served.post(event), served.platform.log.end
+    again = served.post(event, event)
+    want((first["accepted"], first["repeated"]) == (1, 0), f"first time: {first}")
+    want((again["accepted"], again["repeated"]) == (0, 2), f"second time: {again}")
+    want(served.platform.log.end == end, "a repeated event made the log longer")
+
+
+def an_unknown_user_gets_a_labelled_answer(trial: Trial) -> None:
+    """Somebody new is served, not refused, and the loss of quality is in `degraded`; so is the loss after FORGET."""
+    served = trial.served
+    want(bool(served.ask(user_id=UNKNOWN)["degraded"]), "an unknown user's answer is not labelled")
+    if FORGET in trial.stage("schema").EVENTS:
+        served.post(posted(served, FORGET, {"user_id": 7}))
+        want(
+            bool(served.ask(user_id=7)["degraded"]),
+            "a forgotten user's answer is not labelled: something is still known",
+        )
+
+
+def a_failing_stage_is_a_labelled_answer_in_time(trial: Trial) -> None:
+    """Every drill: slow, failing or hanging, the answer comes inside the deadline and says which stage it lacks; then it recovers."""
+    served = trial.served
+    for name, drill in trial.stage("drills").DRILLS.items():
+        answers = drilled(served, drill, trial.config.deadline_ms)
+        for answer in answers:
+            want(drill.stage in answer["degraded"], f"drill {name!r}: degraded is {answer['degraded']}")
+        quickest = min(answer["timings_ms"]["total"] for answer in answers)
+        want(quickest <= trial.config.deadline_ms, f"drill {name!r}: {quickest} ms of {trial.config.deadline_ms}")
+        want(recovers(served, drill.stage), f"drill {name!r}: still degraded three seconds after it ended")
+
+
+def simulated_users_are_served_and_heard(trial: Trial) -> None:
+    """A few hundred visits without a single error, and what the visitors did stands in the log."""
+    played, live = traffic(trial)
+    want(not played.errors, f"errors: {played.errors}")
+    want(played.visits >= VISITS // 2, f"simulate.visits gave {played.visits} visits in a week, {VISITS} are wanted")
+    kinds = set(np.unique(live.kind).tolist())
+    want("impression" in kinds and len(kinds) > 1, f"the log holds {sorted(kinds)}: nobody reacted")
+    rows = trial.stage("data").live(live, trial.config).rows
+    want(len(rows) == int((live.kind == "impression").sum()), "data.live does not give a row for each impression")
+
+
+def the_monitor_is_quiet_on_a_healthy_week(trial: Trial) -> None:
+    """An alarm that rings on ordinary traffic is switched off within a week, and then it is missing when it counts."""
+    alerts = watch(trial, traffic(trial)[1])
+    want(
+        not alerts,
+        "alerts on healthy traffic: "
+        + "; ".join(f"{alert.name} {alert.value:.4g}, expected {alert.expected}" for alert in alerts),
+    )
+
+
+def the_monitor_fires_when_reactions_are_lost(trial: Trial) -> None:
+    """The most common failure there is: the pipeline that brings clicks back stops, and every number looks calm."""
+    live = traffic(trial)[1]
+    alerts = watch(trial, columns.take(live, np.flatnonzero(live.kind == "impression")))
+    want(bool(alerts), "every reaction was removed from the log and no alert fired")
+    want(all(alert.means and alert.action for alert in alerts), "an alert does not say what it means or what to do")
+
+
+# ---------------------------------------------------------------------------------------------------------------- what the checks do
+
+
+def watched(served: Running, **changed: Any) -> tuple[list[Read], Events, dict[str, Any]]:
+    """Asks once -> what the answer read from the live store, the impressions it logged, the answer."""
+    start, end = len(served.recorder.reads), served.platform.log.end
+    answer = served.ask(**changed)
+    return served.recorder.reads[start:], served.impressions(end), answer
+
+
+def said(reads: list[Read]) -> dict[tuple[str, int], bytes]:
+    """(view, key) -> what was said of it."""
+    return {
+        (read.view.name, int(key)): row.tobytes()
+        for read in reads
+        for key, row in zip(read.keys, read.values, strict=True)
+    }
+
+
+def reaction(trial: Trial, impressions: Events) -> dict[str, Any]:
+    """A person's reaction to the first of these impressions: the case's first kind of event that needs no other keys."""
+    keys = {name: int(column[0]) for name, column in impressions.keys.items() if column[0] >= 0}
+    kinds: Mapping[str, Any] = trial.stage("schema").EVENTS
+    kind = next(kind for kind in kinds if kind not in ("impression", FORGET) and set(kinds[kind].keys) <= set(keys))
+    return posted(
+        trial.served, kind, {name: keys[name] for name in kinds[kind].keys}, dict.fromkeys(kinds[kind].values, 1)
+    )
+
+
+def posted(
+    served: Running, kind: str, keys: Mapping[str, int], values: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    event_id = f"trial-{served.platform.log.end}"
+    return {"event_id": event_id, "kind": kind, "keys": dict(keys), "values": dict(values or {})}
+
+
+def drilled(served: Running, drill: Drill, deadline_ms: float) -> list[dict[str, Any]]:
+    """Two answers while the fault is on: few enough that no breaker opens."""
+    from common.serving.deadline import Fault
+
+    faults = served.service.stages.faults
+    faults[drill.stage] = Fault(drill.fault, ms=2 * deadline_ms)
+    try:
+        return [served.ask() for _ in range(2)]
+    finally:
+        del faults[drill.stage]
+
+
+def recovers(served: Running, stage: str) -> bool:
+    import time
+
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        if stage not in served.ask()["degraded"]:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def traffic(trial: Trial) -> tuple[Any, Events]:
+    """A week of visits, thinned to a few hundred, played once a trial; -> what was played, and what it left in the log."""
+    if not hasattr(trial, "_traffic"):
+        served, visits = trial.served, trial.stage("simulate").visits
+        since, week = served.clock.now(), 7 * 86_400
+        every = max(1, sum(1 for _ in visits(trial.config, since, since + week)) // VISITS)
+        start = served.platform.log.end
+        played = play(
+            trial.case, islice(visits(trial.config, since, since + week), 0, None, every), served.client, served.clock
+        )
+        trial._traffic = played, served.logged(start)  # type: ignore[attr-defined]
+    found: tuple[Any, Events] = trial._traffic  # type: ignore[attr-defined]
+    return found
+
+
+def watch(trial: Trial, events: Events) -> list[Any]:
+    live = trial.stage("data").live(events, trial.config)
+    alerts: list[Any] = trial.stage("monitor").check(trial.part("reference"), live, trial.config)
+    return alerts
