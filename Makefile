@@ -36,7 +36,7 @@ bench: $(VENV)/.test ## measure against plain libraries; writes benchmarks/resul
 	@$(BIN)/python -m benchmarks
 
 size: $(VENV)/.test ## how long files and functions are, beside the codebases we look up to
-	@$(BIN)/python -m tests.size
+	@$(BIN)/python -c 'from common import size; from common.commands.output import table; print(table(size.table())); print(size.ANCHORS)'
 
 doctor: $(VENV)/.test ## is this machine ready, and if not, what to do
 	@$(BIN)/mlsd doctor

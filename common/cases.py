@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from common.contract import STAGES
 from common.errors import InputError, did_you_mean
 
 GROUP = "mlsd.cases"
@@ -24,6 +23,8 @@ class Case:
 
     def stage(self, name: str) -> Any:
         """The stage's module, imported on first use; a missing verb is named here and not where it would have been called."""
+        from common.contract import STAGES  # with numpy: `mlsd --help` does without
+
         module = self.replaced.get(name) or importlib.import_module(f"{self.package}.{name}")
         missing = [verb for verb in STAGES[name] if not hasattr(module, verb)]
         if missing:

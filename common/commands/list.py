@@ -1,0 +1,31 @@
+"""`mlsd list`: which cases there are, and the question each one answers."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from common import cases
+from common.commands import options, output
+
+
+def command(out: options.Out = options.HOME, as_json: options.AsJson = False) -> None:
+    """The cases, the question each one answers, and the version that is live."""
+    rows = [
+        {
+            "case": case.name,
+            "question": (importlib.import_module(case.package).__doc__ or "").strip().split("\n")[0],
+            "live": live_version(out, case.name),
+            "folder": case.package.replace(".", "/"),
+        }
+        for case in cases.find().values()
+    ]
+    output.show(
+        "cases", rows, as_json=as_json, empty='No case is installed. See "Add a sixth case" in CONTRIBUTING.md.'
+    )
+
+
+def live_version(home: Path, case: str) -> str | None:
+    from common.lifecycle.registry import Registry
+
+    return Registry(home).aliases(case).get("live")

@@ -1,0 +1,120 @@
+"""A case opened from the registry, ready to answer: what `serve`, `traffic`, `drill` and `demo` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.cases import Case
+from common.contract import Clock, Events, Platform, Service, Visit
+
+if TYPE_CHECKING:
+    from common.lifecycle.home import Home
+    from common.lifecycle.registry import Artifact
+    from common.monitoring.alerts import Alert
+    from common.serving.app import Served
+
+WEEK = 7 * 86_400
+MOST_WEEKS = 520  # a case whose people never come by must not be waited for
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One version of a case with the log and live store that belong to it."""
+
+    case: Case
+    artifact: Artifact
+    platform: Platform
+
+    @property
+    def config(self) -> Any:
+        """The Config it was trained with."""
+        return self.case.stage("config").Config(**self.artifact.manifest["config"])
+
+    def time(self) -> int:
+        """Time as the log knows it: the greatest event_time in it, 0 where it is empty."""
+        return max((int(part.event_time.max()) for part in self.platform.log.scan() if len(part)), default=0)
+
+    def visits(self, n: int) -> list[Visit[Any, Any]]:
+        """The next n visits from the end of the log on, as many weeks of them as it takes."""
+        visits, since = self.case.stage("simulate").visits, self.time()
+        weeks = (visits(self.config, since + WEEK * i, since + WEEK * (i + 1)) for i in range(MOST_WEEKS))
+        return list(islice(chain.from_iterable(weeks), n))
+
+    def alerts(self, since: int) -> list[Alert]:
+        """What the case's monitor says about the traffic served from log position `since` on."""
+        monitor = self.case.stage("monitor")
+        live = self.case.stage("data").live(self.events(since), self.config)
+        found: list[Alert] = monitor.check(monitor.load(self.artifact.folder / "reference"), live, self.config)
+        return found
+
+    def events(self, since: int) -> Events:
+        from common.events import concat
+
+        return concat(list(self.platform.log.scan(since)))
+
+    def serve(self) -> Served:
+        """Its service, started; native libraries are held to the threads that suit a request's few rows."""
+        from common.serving.app import Served
+        from common.training.seeding import limit, serving_threads
+
+        service: Service[Any, Any] = self.case.stage("serve").start(self.artifact, self.platform)
+        limit(serving_threads())
+        schema = self.case.stage("schema")
+        return Served(
+            name=self.case.name,
+            service=service,
+            platform=self.platform,
+            events=schema.EVENTS,
+            version=self.artifact.version,
+            summary={"reports": self.artifact.manifest["reports"]},
+            example=schema.EXAMPLE,
+        )
+
+
+def open_case(case: Case, home: Home, clock: Clock, version: str = "live") -> Opened:
+    artifact = home.registry.open(case.name, version)
+    return Opened(case, artifact, home.platform(artifact, case.stage("features").VIEWS, clock))
+
+
+@dataclass(frozen=True)
+class Here(Opened):
+    """Served on a free port of this machine, with a clock that stands where its log ends until it is set."""
+
+    url: str
+    clock: Any
+    service: Service[Any, Any]
+
+
+@contextmanager
+def here(case: Case, out: Path, version: str = "live") -> Iterator[Here]:
+    """Serves one case from this process while the block runs."""
+    import secrets
+
+    from common.lifecycle.home import Home
+    from common.serving.app import Server
+    from common.serving.clock import SimulatedClock
+    from common.serving.run import running
+
+    server = Server(token=secrets.token_urlsafe(), simulated_clock=True)
+    assert isinstance(server.clock, SimulatedClock)
+    opened = open_case(case, Home(out), server.clock, version)
+    server.clock.set(opened.time())
+    served = opened.serve()
+    server.add(served)
+    with running(server) as url:
+        yield Here(case, opened.artifact, opened.platform, url, server.clock, served.service)
+
+
+def percentiles(ms: Sequence[float]) -> dict[str, float | None]:
+    """{"p50_ms", "p99_ms"}: half of the answers, and ninety-nine in a hundred, took no longer."""
+    import numpy as np
+
+    if not ms:
+        return {"p50_ms": None, "p99_ms": None}
+    p50, p99 = np.percentile(ms, [50, 99])
+    return {"p50_ms": round(float(p50), 2), "p99_ms": round(float(p99), 2)}

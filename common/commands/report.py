@@ -1,0 +1,97 @@
+"""`mlsd report`: every number in the pages, from the result files; with --measure the result files, from new runs."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from common import cases
+from common.cases import Case
+from common.commands import options, output, results
+
+NUM_REQUESTS = 300
+WARM_UP = 20
+
+
+def command(
+    write: Annotated[bool, typer.Option("--write", help="Fill the markers of every page.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Run every case first and write docs/results.")] = False,
+    preset: options.Preset = "demo",
+    as_json: options.AsJson = False,
+) -> None:
+    """Show the results on file and whether the pages agree with them; exit 1 if a page does not."""
+    from common.eval import ledger
+
+    if measure:
+        for run in measured(list(cases.find().values()), preset):
+            save(run)
+    if write:
+        for page in ledger.write_all():
+            output.say(f"written {page.relative_to(ledger.ROOT)}")
+    problems = ledger.check_all()
+    found = [(path.stem, read(path)) for path in sorted(folder().glob("*.json"))]
+    rows = [
+        {"file": name, **row, "seconds": one["seconds"]}
+        for name, one in found
+        if "reports" in one
+        for row in results.rows(one)
+    ]
+    if as_json:
+        output.show_json({"results": [one for _, one in found], "problems": problems})
+    else:
+        output.write(output.table(rows) if rows else "No results in docs/results yet: mlsd report --measure")
+        output.write("\n".join(problems) or "Every page agrees with its results.")
+    if problems:
+        raise SystemExit(1)
+
+
+def measured(found: list[Case], preset: str) -> list[dict[str, Any]]:
+    """`mlsd run --json` plus "latency" of each case. All are trained before one is served: serving holds every library to one thread."""
+    from common.commands.run import train
+
+    with tempfile.TemporaryDirectory() as home:
+        runs = []
+        for case in found:
+            output.say(f"{case.name}: {preset}")
+            runs.append(results.as_json(train(case, case.preset(preset), Path(home))))
+        return [run | {"latency": latency(case, Path(home))} for case, run in zip(found, runs, strict=True)]
+
+
+def latency(case: Case, home: Path) -> dict[str, Any]:
+    """{"p50_ms", "p99_ms", "n", "origin"} of answers to simulated people, one after the other, over HTTP, by the server's own clock."""
+    from common.commands.drill import ask
+    from common.commands.opened import here, percentiles
+    from common.commands.traffic import client
+
+    with here(case, home) as opened, client(opened.url) as http:
+        answers = [ask(opened, http, visit) for visit in opened.visits(WARM_UP + NUM_REQUESTS)][WARM_UP:]
+    total_ms = [answer["timings_ms"]["total"] for answer in answers if answer is not None]
+    return {**percentiles(total_ms), "n": len(total_ms), "origin": "machine"}
+
+
+def save(found: dict[str, Any]) -> Path:
+    """docs/results/CASE.PRESET.json, whole or not at all."""
+    import orjson
+
+    from common.data.durable import write_bytes
+
+    path = folder() / f"{found['case']}.{found['preset']}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+    return path
+
+
+def folder() -> Path:
+    from common.eval import ledger
+
+    return ledger.ROOT / "docs" / "results"
+
+
+def read(path: Path) -> dict[str, Any]:
+    import orjson
+
+    found: dict[str, Any] = orjson.loads(path.read_bytes())
+    return found

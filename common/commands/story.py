@@ -1,0 +1,85 @@
+"""`mlsd demo CASE`: the case in seven lines, one for each step of the design: a number, its origin, what to open, what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.cases import Case
+from common.commands.results import interval
+
+
+def steps(case: Case, run: Mapping[str, Any], out: Path) -> list[dict[str, Any]]:
+    """Clarify, frame, data, model, evaluate, serve, operate, in the order they are said in an interview."""
+    reports, name = run["reports"], case.name
+    third = next((key for key in reports if key not in ("baseline", "model")), "baseline")
+    origin = reports["model"]["primary"]["origin"]
+    shows: list[tuple[str, tuple[str, str], str, str]] = [
+        ("1 clarify", _clarify(case), "config.py", f"mlsd capacity {name}"),
+        (
+            "2 frame",
+            (_primary(reports["baseline"], "baseline"), origin),
+            "baseline.py fit",
+            f"mlsd run {name} --preset smoke",
+        ),
+        (
+            "3 data",
+            (f"{run['events']:,} events before the first answer", origin),
+            "data load",
+            f"mlsd data FILE --case {name}",
+        ),
+        (
+            "4 model",
+            (f"{_primary(reports['model'], 'model')}; {_paired(run, 'baseline')}", origin),
+            "model fit",
+            f"mlsd experiment {name}",
+        ),
+        (
+            "5 evaluate",
+            (f"{_primary(reports[third], third)}; {_paired(run, third)}", origin),
+            "evaluate.py evaluate",
+            "mlsd report",
+        ),
+        ("6 serve", (_serve(case, run), "machine"), "serve.py respond", f"mlsd traffic {name}, or the curl line below"),
+        ("7 operate", _operate(case, out), "monitor.py check", f"mlsd drill {name} --predict"),
+    ]
+    folder = case.package.replace(".", "/")
+    return [
+        {"step": step, "number": number, "origin": origin, "open": f"{folder}/{open_}", "try next": next_}
+        for step, (number, origin), open_, next_ in shows
+    ]
+
+
+def _clarify(case: Case) -> tuple[str, str]:
+    from common.capacity import table
+
+    config = case.stage("config")
+    if not hasattr(config, "CAPACITY"):
+        return f"{config.DEFAULT.deadline_ms:g} ms for an answer", "config"
+    peak = next(row for row in table(config.CAPACITY) if row["what"] == "requests, peak")
+    return f"{peak['value']:,.0f} requests a second at peak, {config.DEFAULT.deadline_ms:g} ms for each", "calc"
+
+
+def _primary(report: Mapping[str, Any], what: str) -> str:
+    primary = report["primary"]
+    return f"{what} {primary['name']} {primary['value']:.4f} {interval(primary)}".rstrip()
+
+
+def _paired(run: Mapping[str, Any], other: str) -> str:
+    found = run["paired"].get(f"model-{other}")
+    return f"model minus {other} {found['value']:+.4f} {interval(found)}" if found else "not comparable row by row"
+
+
+def _serve(case: Case, run: Mapping[str, Any]) -> str:
+    return f"p99 {run['latency']['p99_ms']} ms of {case.stage('config').DEFAULT.deadline_ms:g} ms allowed"
+
+
+def _operate(case: Case, out: Path) -> tuple[str, str]:
+    """One drill, really run: how fast the answers stay while a stage hangs, and what they say they lack."""
+    from common.commands import drill
+
+    drills = case.stage("drills").DRILLS
+    name = next((name for name, one in drills.items() if one.fault == "hang"), next(iter(drills)))
+    seen = drill.run(case, {name: drills[name]}, out)[-1]
+    return f"p99 {seen['p99_ms']} ms while {seen['stage']} hangs, labelled {', '.join(seen['degraded'])}", "machine"
