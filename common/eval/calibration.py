@@ -61,16 +61,18 @@ class Platt:
     def fit(cls, labels: Floats, predictions: Floats) -> Platt:
         """Maximum likelihood by Newton's method; labels 0/1 [n], predictions probabilities [n] (Platt 1999, without his smoothing)."""
         _need_both(labels)
-        design = np.stack([_logit(predictions), np.ones(len(labels))], axis=1)
-        theta = np.array([1.0, 0.0])
+        logits = _logit(predictions)
+        centre = logits.mean()  # centred, so that equal predictions leave the slope alone
+        design = np.stack([logits - centre, np.ones(len(labels))], axis=1)
+        theta = np.array([0.0, _logit(labels.mean())])
         for _ in range(50):
             expected = _sigmoid(design @ theta)
             curvature = (design * (expected * (1 - expected))[:, None]).T @ design + 1e-9 * np.eye(2)
             step = np.linalg.solve(curvature, design.T @ (labels - expected))
-            theta = theta + np.clip(step, -2, 2)  # a full step overshoots where all predictions are nearly equal
+            theta = theta + np.clip(step, -2, 2)  # separable labels have no maximum: walk there, do not jump
             if np.abs(step).max() < 1e-9:
                 break
-        return cls(slope=float(theta[0]), offset=float(theta[1]))
+        return cls(slope=float(theta[0]), offset=float(theta[1] - theta[0] * centre))
 
     def apply(self, predictions: Floats) -> Floats:
         return _sigmoid(self.slope * _logit(predictions) + self.offset)
@@ -118,7 +120,8 @@ def _need_both(labels: Floats) -> None:
 
 def _logit(probabilities: Floats) -> Floats:
     clipped = np.clip(probabilities, CLIP, 1 - CLIP)
-    return np.log(clipped) - np.log1p(-clipped)
+    logits: Floats = np.log(clipped) - np.log1p(-clipped)
+    return logits
 
 
 def _sigmoid(logits: Floats) -> Floats:

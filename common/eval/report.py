@@ -49,7 +49,7 @@ def _table(rows: str) -> Mapping[str, Metric]:
 
 METRICS: Mapping[str, Metric] = _table("""
 log_loss           | lower  | Mean of -log of the probability given to what happened; probabilities are clipped to [1e-7, 1 - 1e-7].
-normalized_entropy | lower  | log_loss divided by that of always predicting the mean label; 1 or more is useless.
+normalized_entropy | lower  | Cross-entropy divided by that of always predicting the mean label; 1 or more is useless.
 auc                | higher | Chance that a random positive scores above a random negative; a tie counts one half.
 pr_auc             | higher | Average precision: precision at each distinct score, weighted by the recall gained there.
 ece                | lower  | Mean distance between predicted and observed rate over bins of equal mass; equal scores share a bin.
@@ -119,6 +119,8 @@ class Report:
 
 
 def _intervals(metrics: Mapping[str, Interval]) -> dict[str, Any]:
+    for key in metrics:
+        metric(key)  # a key without a definition never leaves the house
     return {key: interval.as_json() for key, interval in metrics.items()}
 
 

@@ -1,0 +1,86 @@
+"""Planted miscalibration is measured and repaired; a perfect model is left alone."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from common.contract import Floats
+from common.errors import InputError
+from common.eval import calibration
+
+
+def _world(seed: int = 0, n: int = 40_000) -> tuple[Floats, Floats]:
+    rng = np.random.default_rng(seed)
+    truth = rng.beta(2, 10, n)
+    return (rng.random(n) < truth).astype(float), truth
+
+
+def test_three_views_of_one_calibration() -> None:
+    """Predictions half too high: the ratio says by how much overall, ECE how far on average, the reliability table where."""
+    labels, truth = _world()
+    inflated = 1.5 * truth
+    assert calibration.calibration_ratio(labels, truth) == pytest.approx(1, abs=0.02)
+    assert calibration.calibration_ratio(labels, inflated) == pytest.approx(1.5, abs=0.03)
+    assert calibration.ece(labels, truth) < 0.01
+    assert calibration.ece(labels, inflated) == pytest.approx(0.5 * truth.mean(), abs=0.01)
+    table = calibration.reliability(labels, inflated)
+    assert len(table) == 10 and sum(row["rows"] for row in table) == len(labels)
+    assert all(row["predicted"] / row["observed"] == pytest.approx(1.5, abs=0.15) for row in table)
+
+
+def test_the_ratio_cannot_see_errors_that_cancel_and_ece_cannot_see_a_useless_model() -> None:
+    labels, truth = _world()
+    squeezed = truth.mean() + 0.3 * (truth - truth.mean())
+    assert calibration.calibration_ratio(labels, squeezed) == pytest.approx(1, abs=0.02)
+    assert calibration.ece(labels, squeezed) > 0.05
+    assert calibration.ece(labels, np.full(len(labels), labels.mean())) < 1e-9
+
+
+def test_rows_of_equal_prediction_share_a_bin() -> None:
+    labels, predictions = np.array([1.0, 0, 1, 0, 1, 0]), np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
+    assert calibration.reliability(labels, predictions, bins=3) == [{"rows": 6, "predicted": 0.5, "observed": 0.5}]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_platt_finds_the_planted_line_and_agrees_with_the_library(seed: int) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    labels, truth = _world(seed)
+    logits = np.log(truth / (1 - truth))
+    distorted = 1 / (1 + np.exp(-(2 * logits + 1)))  # so logit(truth) = 0.5 * logit(distorted) - 0.5
+    found = calibration.Platt.fit(labels, distorted)
+    assert (found.slope, found.offset) == pytest.approx((0.5, -0.5), abs=0.06)
+    theirs = LogisticRegression(C=1e10, tol=1e-10, max_iter=1_000).fit(
+        np.clip(2 * logits + 1, -16.1, 16.1)[:, None], labels
+    )
+    assert (found.slope, found.offset) == pytest.approx((theirs.coef_[0, 0], theirs.intercept_[0]), abs=1e-4)
+    assert calibration.ece(labels, found.apply(distorted)) < 0.3 * calibration.ece(labels, distorted)
+
+
+def test_isotonic_bends_where_platt_cannot() -> None:
+    labels, truth = _world()
+    bent = np.where(truth < 0.15, truth / 3, truth)
+    isotonic, platt = calibration.Isotonic.fit(labels, bent), calibration.Platt.fit(labels, bent)
+    assert calibration.ece(labels, isotonic.apply(bent)) < 0.5 * calibration.ece(labels, platt.apply(bent))
+    assert (np.diff(isotonic.apply(np.linspace(0, 1, 100))) >= 0).all()
+
+
+@pytest.mark.parametrize("kind", [calibration.Platt, calibration.Isotonic])
+def test_a_map_survives_json_bit_for_bit(kind: type[calibration.Platt] | type[calibration.Isotonic]) -> None:
+    labels, truth = _world(n=2_000)
+    fitted = kind.fit(labels, truth)
+    again = calibration.from_json(json.loads(json.dumps(fitted.as_json())))
+    assert again == fitted and (again.apply(truth) == fitted.apply(truth)).all()
+
+
+def test_extreme_and_equal_predictions_do_not_break_platt() -> None:
+    labels = np.array([0.0, 1, 0, 1, 1, 0, 0, 0])
+    flat = calibration.Platt.fit(labels, np.full(8, 0.9))
+    assert flat.apply(np.array([0.9]))[0] == pytest.approx(3 / 8, abs=1e-6)
+    hard = calibration.Platt.fit(labels, np.array([0.0, 1, 0, 1, 0, 1, 0, 1]))
+    assert np.isfinite(hard.apply(np.array([0.0, 0.5, 1.0]))).all()
+    with pytest.raises(InputError, match="All 3 labels are 0"):
+        calibration.Platt.fit(np.zeros(3), np.full(3, 0.5))
