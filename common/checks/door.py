@@ -62,12 +62,8 @@ def events(trial: Trial) -> Table:
     kinds: Mapping[str, Any] = trial.stage("schema").EVENTS
     name = max(kinds, key=lambda kind: len(kinds[kind].keys))
     kind = kinds[name]
-    good = {
-        "event_id": "door",
-        "kind": name,
-        "keys": dict.fromkeys(kind.keys, 1),
-        "values": dict.fromkeys(kind.values, 1),
-    }
+    keys, values = dict.fromkeys(kind.keys, 1), dict.fromkeys(kind.values, 1)
+    good = {"event_id": "door", "kind": name, "keys": keys, "values": values}
     key, future = kind.keys[0], trial.served.clock.now() + MAX_AHEAD_SECONDS + 1
     table: dict[str, Any] = {
         "an empty batch": {"events": []},

@@ -210,7 +210,9 @@ def _fresh(folder: Path, into: Path) -> None:
 
 
 def _table(folder: Path) -> Path:
-    return max(folder.glob("*.csv"), key=lambda path: path.stat().st_size)
+    """The largest table that has a clock."""
+    clocked = [path for path in folder.glob("*.csv") if "event_time" in path.read_text().split("\n", 1)[0]]
+    return max(clocked, key=lambda path: path.stat().st_size)
 
 
 def _tear(folder: Path) -> None:
@@ -223,7 +225,7 @@ def _mistype(folder: Path) -> None:
     table = _table(folder)
     header, first, *rest = table.read_text().splitlines()
     cells = [
-        "zebra" if column == "event_time" else cell
+        "zebra" if column.strip('"') == "event_time" else cell
         for column, cell in zip(header.split(","), first.split(","), strict=True)
     ]
     table.write_text("\n".join([header, ",".join(cells), *rest]))
