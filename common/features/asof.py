@@ -1,26 +1,25 @@
 """AsOfStore: what a view would have said at any moment of the past. Trains.
 
-Everything is a sorted search. The events of one kind, sorted by (key, position), make what a key saw before a moment one range lo:hi of
-that order; a count is a difference of two prefix sums, the last value stands at hi - 1, a decayed sum is the fold's value there.
+Everything is a sorted search. The events that name an entity, sorted by (key, position), make what a key saw before a moment one range
+lo:hi of that order, found once for a whole read; a count is then a difference of two prefix sums, the last value stands where the last
+event of its kind below hi stands, a decayed sum is the fold's value there. Windows over late events: see `_Window`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from common.contract import Events, Floats, Ints
+from common.contract import Bools, Events, Floats, Ints
 from common.events import key_column, value_column
-from common.features.folds import decay, fold, last_or_nan, rate
+from common.features.folds import decay, fold, last_or_nan, rate, sort_by
 from common.features.forget import Forgets, event_keys
 from common.features.views import Count, Decayed, Feature, Last, Rate, Recent, View
 
 
 class AsOfStore:
-    """Reads any view at any moment, from the events alone. Indexes a view the first time it is read."""
+    """Reads any view at any moment, from the events alone. Indexes an entity, a kind, a window the first time it is read."""
 
     def __init__(self, events: Events) -> None:
         self.events = events
@@ -32,208 +31,217 @@ class AsOfStore:
         if view.entity not in self._entities:
             self._entities[view.entity] = _Entity(view, self.events)
         entity = self._entities[view.entity]
-        seen = np.searchsorted(self.events.position, moments)  # how many events a row may see
-        order, asked = entity.asked(keys, seen, self._watermark[seen] // view.bucket)
-        found = np.concatenate([_column(feature, entity, asked, view.bucket) for feature in view.features], axis=1)
-        out = np.empty_like(found)
-        out[order] = found
-        return out
+        seen = _num_before(self.events.position, moments)
+        asked = entity.asked(keys, seen, self._watermark[seen] // view.bucket)
+        out = np.empty((view.width, len(keys)))
+        at = 0
+        for feature in view.features:
+            for column in np.atleast_2d(entity.column(feature, asked, view.bucket)):
+                out[at, asked.order] = column
+                at += 1
+        return np.ascontiguousarray(out.T)
 
 
 class _Asked(NamedTuple):
-    """The rows to answer, sorted by (key, moment) because sorted needles are found several times faster."""
+    """The rows of one read, sorted by (key, moment): sorted needles are found ten times faster."""
 
+    order: Ints  # where each row stands in the read
     dense: Ints  # the key's number among the keys of the events; one past them if unknown
-    seen: Ints
-    floor: Ints | None  # index of the last forget before the moment; None if the log holds none
+    seen: Ints  # events with index < seen are below the moment
+    floor: Ints | None  # index of the last forget below the moment; None if nothing was ever forgotten
     now: Ints  # bucket of the moment
+    lo: Ints  # the key's events below the moment, not below the floor: entity.at[lo:hi]
+    hi: Ints
 
 
-def _column(feature: Feature, entity: _Entity, asked: _Asked, bucket: int) -> Floats:
-    match feature:
-        case Count(kind, value, buckets):
-            return entity.kind(kind).count(asked, value, buckets, bucket).astype(np.float64)[:, None]
-        case Rate(hit, base, _, _, buckets):
-            hits, bases = (entity.kind(kind).count(asked, None, buckets, bucket) for kind in (hit, base))
-            return rate(feature, hits, bases)[:, None]
-        case Last(kind):
-            return entity.kind(kind).last(asked, feature, bucket)[:, None]
-        case Decayed(kind):
-            return entity.kind(kind).decayed(asked, feature, bucket)[:, None]
-        case Recent(kind, key, n):
-            return entity.kind(kind).recent(asked, key, n)
+class _Chosen(NamedTuple):
+    """The events of one kind. `places`: where they stand in the entity's order; `before` [i]: how many stand before place i."""
+
+    places: Ints
+    before: Ints
 
 
 class _Entity:
-    """The events that name one kind of entity, their keys numbered densely."""
+    """The events that name one kind of entity, sorted by (key, position)."""
 
     def __init__(self, view: View, events: Events) -> None:
         self.events = events
         self.forgets = Forgets(view, events)
         keys = event_keys(view, events)
         named = np.flatnonzero(keys >= 0)
-        self.known, dense = np.unique(keys[named], return_inverse=True)
-        self.dense = np.full(len(events), -1, dtype=np.int64)
-        self.dense[named] = dense
-        self.floor: Ints | None = None  # of each event
-        if len(self.forgets):
-            self.floor = self.forgets.before(keys, np.arange(len(events)))
-        self._kinds: dict[str, _Kind] = {}
+        order = sort_by(keys[named], np.arange(len(named)))
+        self.at = named[order]  # index in the log
+        ordered = keys[self.at]
+        begins = np.diff(ordered, prepend=-1) != 0
+        self.known = ordered[begins]
+        self.starts = np.append(np.flatnonzero(begins), [len(ordered), len(ordered)])  # the unknown key has no events
+        self.dense = np.cumsum(begins) - 1
+        self.floor = self.forgets.before(ordered, self.at) if len(self.forgets) else None  # of each event
+        self.limit = len(events) + 1
+        self.place = self.dense * self.limit + self.at
+        self._chosen: dict[str, _Chosen] = {}
+        self._sums: dict[tuple[str, str | None], Ints] = {}
+        self._folds: dict[tuple[Decayed, int], tuple[Floats, Ints]] = {}
+        self._windows: dict[tuple[int, int], _Window] = {}
 
-    def asked(self, keys: Ints, seen: Ints, now: Ints) -> tuple[Ints, _Asked]:
+    def asked(self, keys: Ints, seen: Ints, now: Ints) -> _Asked:
+        order = sort_by(keys, seen)
+        keys, seen = keys[order], seen[order]
         dense = np.searchsorted(self.known, keys)
         if len(self.known):
             dense[self.known[np.minimum(dense, len(self.known) - 1)] != keys] = len(self.known)
-        order = np.argsort(dense * (len(self.events) + 1) + seen)
-        floor = self.forgets.before(keys, seen)[order] if len(self.forgets) else None
-        return order, _Asked(dense[order], seen[order], floor, now[order])
+        hi = np.searchsorted(self.place, dense * self.limit + seen)
+        if len(self.forgets) == 0:
+            return _Asked(order, dense, seen, None, now[order], self.starts[dense], hi)
+        floor = self.forgets.before(keys, seen)
+        lo = np.searchsorted(self.place, dense * self.limit + np.maximum(floor, 0))
+        return _Asked(order, dense, seen, floor, now[order], lo, hi)
 
-    def kind(self, kind: str) -> _Kind:
-        if kind not in self._kinds:
-            at = np.flatnonzero((self.events.kind == kind) & (self.dense >= 0))
-            at = at[np.argsort(self.dense[at], kind="stable")]
-            self._kinds[kind] = _Kind(
-                self.events, at, self.dense[at], len(self.known), None if self.floor is None else self.floor[at]
-            )
-        return self._kinds[kind]
+    def column(self, feature: Feature, asked: _Asked, bucket: int) -> Floats | Ints:
+        """[n], or [k, n] for Recent."""
+        match feature:
+            case Count(kind, value, buckets):
+                return self._count(asked, kind, value, buckets, bucket)
+            case Rate(hit, base, _, _, buckets):
+                return rate(feature, *(self._count(asked, kind, None, buckets, bucket) for kind in (hit, base)))
+            case Last():
+                return self._last(asked, feature, bucket)
+            case Decayed():
+                return self._decayed(asked, feature, bucket)
+            case Recent():
+                return self._recent(asked, feature)
 
+    def sums(self, kind: str, value: str | None) -> Ints:
+        """[events + 1] prefix sums over the entity's order; events of another kind weigh nothing."""
+        if value is None:
+            return self.chosen(kind).before
+        if (kind, value) not in self._sums:
+            of_kind = np.diff(self.chosen(kind).before)
+            self._sums[kind, value] = _prefix(of_kind * value_column(self.events, value)[self.at])
+        return self._sums[kind, value]
 
-@dataclass(eq=False)
-class _Kind:
-    """The events of one kind, sorted by (key, position). `at`: their index in the log."""
+    def chosen(self, kind: str) -> _Chosen:
+        if kind not in self._chosen:
+            of_kind = (self.events.kind == kind)[self.at]
+            self._chosen[kind] = _Chosen(np.flatnonzero(of_kind), _prefix(of_kind))
+        return self._chosen[kind]
 
-    events: Events
-    at: Ints
-    dense: Ints
-    num_keys: int
-    floor: Ints | None
-
-    def __post_init__(self) -> None:
-        self._limit = len(self.events) + 1
-        self._order = self.dense * self._limit + self.at
-        self._starts = np.searchsorted(self.dense, np.arange(self.num_keys + 2))
-        self._sums: dict[str | None, Ints] = {}
-        self._folds: dict[tuple[str | None, float, int], tuple[Floats, Ints]] = {}
-        self._windows: dict[int, _Window] = {}
-        self._range: tuple[_Asked, Ints, Ints] | None = None
-
-    @cached_property
-    def event_time(self) -> Ints:
-        return self.events.event_time[self.at]
-
-    def range(self, asked: _Asked) -> tuple[Ints, Ints]:
-        """lo, hi: the key's events below the moment and not below its last forget. The features of one read share it."""
-        kept = self._range
-        if kept is None or kept[0] is not asked:
-            hi = np.searchsorted(self._order, asked.dense * self._limit + asked.seen)
-            if asked.floor is None:
-                lo = self._starts[asked.dense]
-            else:
-                lo = np.searchsorted(self._order, asked.dense * self._limit + np.maximum(asked.floor, 0))
-            kept = self._range = (asked, lo, hi)
-        return kept[1:]
-
-    def sums(self, value: str | None) -> Ints:
-        if value not in self._sums:
-            amounts = value_column(self.events, value)[self.at] if value else np.ones(len(self.at), dtype=np.int64)
-            self._sums[value] = np.concatenate([[0], np.cumsum(amounts)])
-        return self._sums[value]
-
-    def count(self, asked: _Asked, value: str | None, buckets: int | None, bucket: int) -> Ints:
-        lo, hi = self.range(asked)
-        sums = self.sums(value)
+    def _count(self, asked: _Asked, kind: str, value: str | None, buckets: int | None, bucket: int) -> Ints:
+        sums = self.sums(kind, value)
         if buckets is None:
-            return sums[hi] - sums[lo]
-        if bucket not in self._windows:
-            self._windows[bucket] = _Window(self, bucket)
-        return self._windows[bucket].count(asked, lo, hi, sums, value, buckets)
+            return sums[asked.hi] - sums[asked.lo]
+        if (bucket, buckets) not in self._windows:
+            self._windows[bucket, buckets] = _Window(self, bucket, buckets)
+        return self._windows[bucket, buckets].count(asked, sums)
 
-    def last(self, asked: _Asked, feature: Last, bucket: int) -> Floats:
-        lo, hi = self.range(asked)
-        if len(self.at) == 0:
-            return np.full(len(hi), np.nan)
-        at = self.at[np.maximum(hi - 1, 0)]
+    def _newest(self, asked: _Asked, kind: str) -> tuple[Bools, Ints, Ints]:
+        """Whether the key has an event of the kind; the newest one's number among those of the kind, and its index in the log."""
+        chosen = self.chosen(kind)
+        number = chosen.before[asked.hi] - 1
+        there = number >= chosen.before[asked.lo]
+        return there, number, self.at[chosen.places[np.where(there, number, 0)]] if len(chosen.places) else number
+
+    def _last(self, asked: _Asked, feature: Last, bucket: int) -> Floats:
+        there, _, at = self._newest(asked, feature.kind)
+        if not there.any():
+            return np.full(len(at), np.nan)
         value = value_column(self.events, feature.value)[at]
-        return last_or_nan(feature, hi > lo, value, self.events.event_time[at] // bucket, asked.now)
+        return last_or_nan(feature, there, value, self.events.event_time[at] // bucket, asked.now)
 
-    def decayed(self, asked: _Asked, feature: Decayed, bucket: int) -> Floats:
-        lo, hi = self.range(asked)
-        key = (feature.value, feature.half_life, bucket)
-        if len(self.at) == 0:
-            return np.zeros(len(hi))
-        if key not in self._folds:
-            self._folds[key] = self._fold(feature, bucket)
-        values, lasts = self._folds[key]
-        at = np.maximum(hi - 1, 0)
-        return np.where(hi > lo, values[at] * decay(feature.half_life, np.maximum(asked.now - lasts[at], 0)), 0.0)
+    def _decayed(self, asked: _Asked, feature: Decayed, bucket: int) -> Floats:
+        there, number, _ = self._newest(asked, feature.kind)
+        if not there.any():
+            return np.zeros(len(there))
+        if (feature, bucket) not in self._folds:
+            self._folds[feature, bucket] = self._fold(feature, bucket)
+        values, lasts = (column[np.where(there, number, 0)] for column in self._folds[feature, bucket])
+        return np.where(there, values * decay(feature.half_life, np.where(there, asked.now - lasts, 0)), 0.0)
 
     def _fold(self, feature: Decayed, bucket: int) -> tuple[Floats, Ints]:
-        begins = np.ones(
-            len(self.at), dtype=np.bool_
-        )  # a key's life begins with its first event and after every forget
-        begins[1:] = self.dense[1:] != self.dense[:-1]
+        """The decayed sum after each event of the kind. A key's life begins with its first event, and again after every forget."""
+        places = self.chosen(feature.kind).places
+        begins = np.diff(self.dense[places], prepend=-1) != 0
         if self.floor is not None:
-            begins[1:] |= self.floor[1:] != self.floor[:-1]
-        starts = np.append(np.flatnonzero(begins), len(self.at))
+            begins |= np.diff(self.floor[places], prepend=-1) != 0
+        starts = np.append(np.flatnonzero(begins), len(places))
         nothing = np.zeros(len(starts) - 1)
-        amounts = value_column(self.events, feature.value)[self.at]
-        return fold(feature.half_life, nothing, nothing.astype(np.int64), starts, amounts, self.event_time // bucket)
+        at = self.at[places]
+        amounts, buckets = value_column(self.events, feature.value)[at], self.events.event_time[at] // bucket
+        return fold(feature.half_life, nothing, nothing.astype(np.int64), starts, amounts, buckets)
 
-    def recent(self, asked: _Asked, key: str, n: int) -> Floats:
-        lo, hi = self.range(asked)
-        ids = key_column(self.events, key)[self.at]
-        at = hi[:, None] - 1 - np.arange(n)
-        found = ids[np.maximum(at, 0)] if len(ids) else np.full(at.shape, -1)
-        return np.where(at >= lo[:, None], found, -1).astype(np.float64)
+    def _recent(self, asked: _Asked, feature: Recent) -> Ints:
+        chosen = self.chosen(feature.kind)
+        number = chosen.before[asked.hi] - 1 - np.arange(feature.n)[:, None]
+        if len(chosen.places) == 0:
+            return np.full(number.shape, -1)
+        ids = key_column(self.events, feature.key)[self.at[chosen.places]]
+        return np.where(number >= chosen.before[asked.lo], ids[np.maximum(number, 0)], -1)
 
 
 class _Window:
-    """Sums over the last buckets. On-time events (no earlier event of the key has a later bucket) are sorted by bucket as well as by
-    position, so the window begins at one searched place. Late ones are few and are looked up bucket by bucket."""
+    """Counts over the last `buckets` buckets, exact with late events.
 
-    def __init__(self, kind: _Kind, bucket: int) -> None:
-        self.kind = kind
-        self.bucket = kind.event_time // bucket
-        self.span = int(self.bucket.max()) + 2 if len(self.bucket) else 2
-        highest = np.maximum.accumulate(kind.dense * self.span + self.bucket)
-        late = kind.dense * self.span + self.bucket < highest
-        self.highest = highest  # non-decreasing: the on-time events' own bucket, the running maximum at the late ones
-        self.late = np.flatnonzero(late)
-        self.cells, cell = np.unique(kind.dense[late] * self.span + self.bucket[late], return_inverse=True)
-        order = np.argsort(cell, kind="stable")
-        self.late = self.late[order]
-        self.order = cell[order] * kind._limit + kind.at[self.late]
-        self.has_late = np.zeros(kind.num_keys + 1, dtype=np.bool_)
-        self.has_late[kind.dense[late]] = True
-        self._sums: dict[str | None, tuple[Ints, Ints]] = {}
+    Along a key's events the highest bucket so far never falls, so the place `begin` where it reaches the window's first bucket is found by
+    search, and everything that belongs to the window lies in begin:hi. What lies there and does not belong are stragglers: events that
+    came when the highest bucket was inside the window and whose own bucket is before it. A straggler of bucket b that came at highest
+    bucket h is wrong for the windows that begin at b+1 ... h (and not more than `buckets` of them), so it is listed under each of these.
+    """
 
-    def sums(self, value: str | None) -> tuple[Ints, Ints]:
-        """Prefix sums over the on-time events (late ones counted as 0), and over the late ones by (cell, position)."""
-        if value not in self._sums:
-            amounts = np.diff(self.kind.sums(value))
-            late = np.concatenate([[0], np.cumsum(amounts[self.late])])
-            amounts[self.late] = 0
-            self._sums[value] = (np.concatenate([[0], np.cumsum(amounts)]), late)
-        return self._sums[value]
+    def __init__(self, entity: _Entity, bucket: int, buckets: int) -> None:
+        self.entity = entity
+        self.buckets = buckets
+        own = entity.events.event_time[entity.at] // bucket
+        self.origin = int(own.min()) - 1 if len(own) else 0
+        own -= self.origin
+        self.span = int(own.max(initial=0)) + 2
+        self.highest = np.maximum.accumulate(entity.dense * self.span + own)
+        highest = self.highest - entity.dense * self.span
+        late = np.flatnonzero(own < highest)
+        self.num_late = _prefix(own < highest)
+        times = np.minimum(highest[late] - own[late], buckets)
+        begins = np.repeat(highest[late] - times + 1, times) + _count_up(times)
+        straggler = np.repeat(late, times)
+        cell = entity.dense[straggler] * self.span + begins
+        order = sort_by(cell, entity.at[straggler])
+        self.stragglers = straggler[order]
+        self.cells, number = np.unique(cell[order], return_inverse=True)
+        self.places = number * entity.limit + entity.at[self.stragglers]
 
-    def count(self, asked: _Asked, lo: Ints, hi: Ints, sums: Ints, value: str | None, buckets: int) -> Ints:
-        if len(self.late):
-            sums, late_sums = self.sums(value)
-        first = np.clip(asked.now - buckets + 1, 0, self.span - 1)
-        begin = np.searchsorted(self.highest, asked.dense * self.span + first)
-        total = sums[hi] - sums[np.minimum(np.maximum(lo, begin), hi)]
-        if len(self.late):
-            rows = np.flatnonzero(self.has_late[asked.dense])
-            for back in range(buckets):
-                total[rows] += self._late(asked, rows, asked.now[rows] - back, late_sums)
+    def count(self, asked: _Asked, sums: Ints) -> Ints:
+        first = np.clip(asked.now - self.buckets + 1 - self.origin, 0, self.span - 1)
+        cell = asked.dense * self.span + first
+        begin = np.minimum(np.maximum(asked.lo, np.searchsorted(self.highest, cell)), asked.hi)
+        total = sums[asked.hi] - sums[begin]
+        rows = np.flatnonzero(self.num_late[asked.hi] > self.num_late[begin])
+        if len(rows):
+            total[rows] -= self._straggling(asked, rows, cell[rows], sums)
         return total
 
-    def _late(self, asked: _Asked, rows: Ints, bucket: Ints, sums: Ints) -> Ints:
-        cell = asked.dense[rows] * self.span + np.clip(bucket, 0, self.span - 1)
-        dense = np.minimum(np.searchsorted(self.cells, cell), len(self.cells) - 1)
-        known = (self.cells[dense] == cell) & (bucket >= 0)
-        limit = self.kind._limit
-        hi = np.searchsorted(self.order, dense * limit + asked.seen[rows])
+    def _straggling(self, asked: _Asked, rows: Ints, cell: Ints, sums: Ints) -> Ints:
+        """What the stragglers listed under each row's cell, below its moment and not below its floor, add up to."""
+        number = np.minimum(np.searchsorted(self.cells, cell), len(self.cells) - 1)
+        weights = _prefix(sums[self.stragglers + 1] - sums[self.stragglers])
         floor = 0 if asked.floor is None else np.maximum(asked.floor[rows], 0)
-        lo = np.searchsorted(self.order, dense * limit + floor)
-        return np.where(known, sums[hi] - sums[lo], 0)
+        hi = np.searchsorted(self.places, number * self.entity.limit + asked.seen[rows])
+        lo = np.searchsorted(self.places, number * self.entity.limit + floor)
+        found: Ints = weights[hi] - weights[lo]
+        found[self.cells[number] != cell] = 0
+        return found
+
+
+def _num_before(position: Ints, moments: Ints) -> Ints:
+    """How many events stand below each moment; a log without holes needs no search."""
+    if len(position) and position[-1] - position[0] == len(position) - 1:
+        return np.clip(moments - position[0], 0, len(position))
+    return np.searchsorted(position, moments)
+
+
+def _prefix(amounts: Ints | Bools) -> Ints:
+    sums = np.zeros(len(amounts) + 1, dtype=np.int64)
+    np.cumsum(amounts, out=sums[1:])
+    return sums
+
+
+def _count_up(times: Ints) -> Ints:
+    """[2, 0, 3] -> [0, 1, 0, 1, 2]."""
+    return np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)

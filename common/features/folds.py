@@ -84,3 +84,17 @@ def last_or_nan(feature: Last, known: Bools, value: Ints, bucket: Ints, now: Int
     if feature.expires is not None:
         known = known & (age <= feature.expires)
     return np.where(known, (age if feature.value == "age" else value).astype(np.float64), np.nan)
+
+
+def sort_by(major: Ints, minor: Ints) -> Ints:
+    """The order that sorts by (major, minor, index). Packed into one integer where they fit: numpy sorts numbers 15 times faster than it
+    argsorts them."""
+    if len(major) == 0:
+        return np.zeros(0, dtype=np.int64)
+    low, bits = int(minor.max()).bit_length(), len(major).bit_length()
+    smallest = int(major.min())
+    if (int(major.max()) - smallest).bit_length() + low + bits > 63 or minor.min() < 0:
+        return np.lexsort((minor, major))
+    packed = ((((major - smallest) << low) | minor) << bits) | np.arange(len(major))
+    packed.sort()
+    return packed & ((1 << bits) - 1)

@@ -13,8 +13,9 @@ import numpy as np
 from common.contract import Events, Floats, Ints
 from common.errors import InputError, NotReady
 from common.events import take
+from common.features.folds import sort_by
 from common.features.forget import Forgets, event_keys
-from common.features.record import Layout, Records, layout
+from common.features.record import Layout, Records
 from common.features.views import View
 
 SCHEMA = 1
@@ -32,6 +33,7 @@ class LiveStore:
     def __init__(self, path: Path, views: Sequence[View]) -> None:
         self.path = path
         self.views = {view.fingerprint: view for view in views}
+        self._layouts = {view.fingerprint: Layout(view) for view in views}
         self.lock = threading.RLock()  # held while writing; `catch_up` takes it too
         self._free: list[sqlite3.Connection] = []
         self._all: list[sqlite3.Connection] = []
@@ -66,7 +68,7 @@ class LiveStore:
                 )
             watermark = max(watermark, int(events.event_time.max()))
             for view in self._held.values():
-                _absorb(self._writer, view, events, watermark)
+                _absorb(self._writer, self._layouts[view.fingerprint], events, watermark)
             self._writer.execute(
                 "UPDATE state SET position = ?, watermark = ?", (int(events.position[-1]) + 1, watermark)
             )
@@ -90,7 +92,7 @@ class LiveStore:
                         continue
                     watermark = max(watermark, int(events.event_time.max()))
                     for view in missing:
-                        _absorb(self._writer, view, events, watermark)
+                        _absorb(self._writer, self._layouts[view.fingerprint], events, watermark)
                     seen = int(events.position[-1]) + 1
                 if missing and seen != position:
                     raise InputError(
@@ -182,12 +184,12 @@ class Snapshot:
                 f"The live store does not hold the view {view.name!r} ({view.fingerprint}); it holds "
                 f"{', '.join(held.name for held in self._store._held.values()) or 'none'}. Declare it in VIEWS and call store.backfill(log.scan(0, store.position))."
             )
-        of = layout(view)
+        of = self._store._layouts[view.fingerprint]
         known, row = np.unique(keys, return_inverse=True)
         with self._lock:
             if self._connection is None:
                 raise InputError("This snapshot of the live store has ended. Read inside its `with` block.")
-            records = _fetch(self._connection, view, of, known)
+            records = _fetch(self._connection, of, known)
         return of.columns(records, self._watermark // view.bucket)[row]
 
     def end(self) -> None:
@@ -215,8 +217,9 @@ def _state(connection: sqlite3.Connection) -> tuple[int, int]:
     return position, watermark
 
 
-def _absorb(connection: sqlite3.Connection, view: View, events: Events, watermark: int) -> None:
+def _absorb(connection: sqlite3.Connection, of: Layout, events: Events, watermark: int) -> None:
     """Folds a stretch of the log into one view's table: what is forgotten goes first, then the survivors key by key."""
+    view = of.view
     keys = event_keys(view, events)
     forgets = Forgets(view, events)
     relevant = np.isin(events.kind, list(view.kinds)) & (keys >= 0)
@@ -224,14 +227,13 @@ def _absorb(connection: sqlite3.Connection, view: View, events: Events, watermar
         _erase(connection, view, forgets)
         relevant &= np.arange(len(events)) >= forgets.before(keys, np.full(len(events), len(events)))
     at = np.flatnonzero(relevant)
-    at = at[np.argsort(keys[at], kind="stable")]
+    at = at[sort_by(keys[at], at)]
     known, row = np.unique(keys[at], return_inverse=True)
-    of = layout(view)
     step = max(1, CHUNK_BYTES // of.dtype.itemsize)
     for first in range(0, len(known), step):
         chunk = known[first : first + step]
         lo, hi = np.searchsorted(row, [first, first + len(chunk)])
-        records = _fetch(connection, view, of, chunk)
+        records = _fetch(connection, of, chunk)
         of.absorb(records, row[lo:hi] - first, take(events, at[lo:hi]), watermark // view.bucket)
         width, blob = of.dtype.itemsize, records.tobytes()
         rows = ((key, blob[i * width : (i + 1) * width]) for i, key in enumerate(chunk.tolist()))
@@ -247,14 +249,14 @@ def _erase(connection: sqlite3.Connection, view: View, forgets: Forgets) -> None
         connection.executemany(f"DELETE FROM view_{view.fingerprint} WHERE {where}", ((id_,) for id_ in ids.tolist()))
 
 
-def _fetch(connection: sqlite3.Connection, view: View, of: Layout, keys: Ints) -> Records:
+def _fetch(connection: sqlite3.Connection, of: Layout, keys: Ints) -> Records:
     """The records of sorted distinct keys, the cold record where there is none."""
     found: list[tuple[int, bytes]] = []
     for first in range(0, len(keys), MAX_PARAMETERS):
         wanted = keys[first : first + MAX_PARAMETERS].tolist()
         marks = ",".join("?" * len(wanted))
         found += connection.execute(
-            f"SELECT key, state FROM view_{view.fingerprint} WHERE key IN ({marks}) ORDER BY key", wanted
+            f"SELECT key, state FROM view_{of.view.fingerprint} WHERE key IN ({marks}) ORDER BY key", wanted
         ).fetchall()
     records = np.repeat(of.cold, len(keys))
     if found:

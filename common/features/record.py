@@ -8,7 +8,7 @@ apart, and no event is later than the watermark, so the older of the two has lef
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +44,8 @@ class Layout:
         self.recents: dict[tuple[str, str], tuple[str, int]] = {}
         for feature in view.features:
             self._add(feature)
+        wanted = dict.fromkeys(term for feature in view.features for term in terms(feature))
+        self._windowed = [(kind, value, buckets) for kind, value, buckets in wanted if buckets is not None]
 
     def _add(self, feature: Feature) -> None:
         match feature:
@@ -124,11 +126,9 @@ class Layout:
         """records [K] read in bucket `now` -> [K, view.width]."""
         windows = self._windows(records, now)
         out = np.empty((len(records), self.view.width))
-        at = 0
-        for feature in self.view.features:
-            for column in self._columns(feature, records, windows, now):
-                out[:, at] = column
-                at += 1
+        found = (column for feature in self.view.features for column in self._columns(feature, records, windows, now))
+        for at, column in enumerate(found):
+            out[:, at] = column
         return out
 
     def _windows(self, records: Records, now: int) -> dict[tuple[str, Value, int | None], Ints]:
@@ -136,12 +136,10 @@ class Layout:
         found: dict[tuple[str, Value, int | None], Ints] = {
             (kind, value, None): records[name] for (kind, value), name in self.sums.items()
         }
-        ages = {size: now - _slot_buckets(records["head"], size) for _, size in self.rings.values()}
-        for term in dict.fromkeys(term for feature in self.view.features for term in terms(feature)):
-            kind, value, buckets = term
-            if buckets is not None:
-                name, size = self.rings[kind, value]
-                found[term] = np.sum(records[name], axis=1, where=ages[size] < buckets)
+        ages = {size: now - _slot_buckets(records["head"], size) for size in {size for _, size in self.rings.values()}}
+        for kind, value, buckets in self._windowed:
+            name, size = self.rings[kind, value]
+            found[kind, value, buckets] = np.sum(records[name], axis=1, where=ages[size] < buckets)
         return found
 
     def _columns(
@@ -161,11 +159,6 @@ class Layout:
                 yield records[f"{name}_value"] * decay(half_life, now - records[f"{name}_bucket"])
             case Recent(kind, key, n):
                 yield from records[self.recents[kind, key][0]].T[:n]
-
-
-@lru_cache(maxsize=256)
-def layout(view: View) -> Layout:
-    return Layout(view)
 
 
 def terms(feature: Feature) -> tuple[tuple[str, Value, int | None], ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -92,22 +93,22 @@ class View:
                 f"View {self.name!r} keeps a column twice: {', '.join(self.columns)}. Drop the repetition."
             )
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Number of columns `read` returns: one a feature, n for Recent."""
         return sum(feature.n if isinstance(feature, Recent) else 1 for feature in self.features)
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """A readable, unique name for each column: user.click_24, user.recent_watch_video_id_0 ..."""
         return tuple(f"{self.name}.{name}" for feature in self.features for name in _names(feature))
 
-    @property
+    @cached_property
     def kinds(self) -> frozenset[str]:
         """The kinds of event this view looks at."""
         return frozenset(kind for feature in self.features for kind in _kinds(feature))
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Changes when the definition does; the live store refuses a view whose fingerprint it does not hold."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
