@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import importlib.util
+import logging
+from dataclasses import dataclass
 from typing import Any
 
+from common.contract import STAGES
 from common.errors import InputError, did_you_mean
 
 GROUP = "mlsd.cases"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A case by name. `replaced` swaps single stages for other objects: how the checks make broken twins."""
+    """A case by name, and the package its stages are imported from."""
 
     name: str
     package: str
-    replaced: Mapping[str, Any] = field(default_factory=dict)
 
     def stage(self, name: str) -> Any:
         """The stage's module, imported on first use; a missing verb is named here and not where it would have been called."""
-        from common.contract import STAGES  # with numpy: `mlsd --help` does without
-
-        module = self.replaced.get(name) or importlib.import_module(f"{self.package}.{name}")
+        module = importlib.import_module(f"{self.package}.{name}")
         missing = [verb for verb in STAGES[name] if not hasattr(module, verb)]
         if missing:
             raise InputError(
@@ -44,9 +44,13 @@ class Case:
 
 
 def find() -> dict[str, Case]:
-    """Every installed case by name, in alphabetical order."""
-    points = importlib.metadata.entry_points(group=GROUP)
-    return {point.name: Case(point.name, point.value) for point in sorted(points, key=lambda point: point.name)}
+    """Every installed case by name, in alphabetical order.
+
+    An entry point outlives a deleted folder until the next install, and one absent case must not take the others down: it is left out, and
+    a line on stderr says so.
+    """
+    points = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name)
+    return {point.name: Case(point.name, point.value) for point in points if _is_there(point)}
 
 
 def get(name: str) -> Case:
@@ -57,3 +61,18 @@ def get(name: str) -> Case:
             f'A new case is listed in pyproject.toml under [project.entry-points."{GROUP}"] and visible after `make install`.'
         )
     return known[name]
+
+
+def _is_there(point: importlib.metadata.EntryPoint) -> bool:
+    """Is its package importable? Looks without importing; a package that is there but broken is found, and says itself what is wrong."""
+    try:
+        there = importlib.util.find_spec(point.value) is not None
+    except ModuleNotFoundError:  # of the parent, where the package is "outer.inner"
+        there = False
+    if not there:
+        logger.warning(
+            "case %s is installed, but there is no package %s: left out. Install again after deleting or moving a case.",
+            point.name,
+            point.value,
+        )
+    return there

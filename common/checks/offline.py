@@ -73,7 +73,7 @@ def the_same_seed_gives_the_same_data(trial: Trial) -> None:
     want(changed, "another seed gives the same data: the seed is not used")
 
 
-def test_rows_carry_no_labels(trial: Trial) -> None:
+def the_test_rows_carry_no_labels(trial: Trial) -> None:
     """The key to the test is in data.judgments; a label that travels with the row will be used by somebody, some day."""
     for name, array in arrays(trial.dataset.test).items():
         if "label" in name:
