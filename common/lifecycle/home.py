@@ -9,6 +9,7 @@ import numpy as np
 
 from common.contract import Clock, Events, Platform
 from common.errors import InputError, NotReady
+from common.events import key_column
 from common.features.live import LiveStore
 from common.features.views import View
 from common.lifecycle.follow import catch_up
@@ -30,12 +31,13 @@ class Home:
         A log that begins with another history is refused: positions in it would mean other events than the artifact was trained on.
         """
         folder, live = self._paths(artifact)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(folder.parent):
             if not folder.exists():
                 _remove(live)  # what an earlier log left behind
                 EventLog.create(folder, history).close()
                 return
-        log = EventLog.open(folder)
+        log = EventLog.open(folder, read_only=True)  # a server may hold it
         try:
             if not _begins_with(log, history):
                 raise InputError(
@@ -53,22 +55,29 @@ class Home:
                 f"{folder}: {artifact.case} {artifact.version} has no event log here. Train it here first: mlsd run {artifact.case}."
             )
         log = EventLog.open(folder)
-        store = LiveStore(live, views)
-        if (
-            store.position > log.end
-        ):  # it was filled from a log that is gone; everything in it can be had again from this one
-            store.close()
-            _remove(live)
-            store = LiveStore(live, views)
-        if not all(store.holds(view) for view in views):
-            store.backfill(log.scan(0, store.position))
-        catch_up(store, log)
-        return Platform(store=store, log=log, clock=clock)
+        try:
+            return Platform(store=_follow(log, live, views), log=log, clock=clock)
+        except BaseException:
+            log.close()
+            raise
 
     def _paths(self, artifact: Artifact) -> tuple[Path, Path]:
         home = self.root / artifact.case
         fingerprint = artifact.manifest["config_fingerprint"]
         return home / f"log-{fingerprint}", home / f"live-{fingerprint}.sqlite"
+
+
+def _follow(log: EventLog, live: Path, views: Sequence[View]) -> LiveStore:
+    """The live store at the end of the log, holding every view."""
+    store = LiveStore(live, views)
+    if store.position > log.end:  # filled from a log that is gone; this one can fill it again
+        store.close()
+        _remove(live)
+        store = LiveStore(live, views)
+    if not all(store.holds(view) for view in views):
+        store.backfill(log.scan(0, store.position))
+    catch_up(store, log)
+    return store
 
 
 def _begins_with(log: EventLog, history: Events) -> bool:
@@ -78,10 +87,9 @@ def _begins_with(log: EventLog, history: Events) -> bool:
     start = 0
     for events in log.scan(0, len(history)):
         part = slice(start, start + len(events))
-        same = np.array_equal(events.event_time, history.event_time[part]) and np.array_equal(
-            events.kind, history.kind[part]
-        )
-        if not same or not all(np.array_equal(events.keys[key], column[part]) for key, column in history.keys.items()):
+        pairs = [(events.event_time, history.event_time[part]), (events.kind, history.kind[part])]
+        pairs += [(key_column(events, name), column[part]) for name, column in history.keys.items()]
+        if not all(np.array_equal(theirs, ours) for theirs, ours in pairs):
             return False
         start += len(events)
     return start == len(history)
