@@ -21,14 +21,32 @@ class Config:
     data: str = "world"  # or NAME:PATH, see data.py
     # the world
     num_users: int = 20_000
-    num_videos: int = 50_000
-    num_creators: int = 2_500
+    num_videos: int = 50_000  # a creator makes 20 of them
     num_impressions: int = 1_000_000
+    num_judged: int = 1_000  # test requests
     days: int = 14
-    # model
+    # co-watch
+    popularity_exponent: float = 0.15
+    popularity_blend: float = 5.0  # the most popular video starts from so many times the usual weight of a neighbour
+    history_decay: float = 1.0
+    backward: float = 1.0  # weight of "watched before" beside "watched after"
+    num_neighbours: int = 200
+    # two-tower
     dim: int = 32
-    history: int = 20
     epochs: int = 3
+    batch_size: int = 1024
+    learning_rate: float = 0.003
+    temperature: float = 0.1
+    log_q: float = 1.0  # the strength of the logQ correction; 0 switches it off
+    # ranker
+    ranker_epochs: int = 6
+    num_negatives: int = (
+        0  # unlabelled candidates taken as not clicked, per clicked row: for logs that kept clicks alone
+    )
+    weight_clicked: float = 0.1
+    weight_completed: float = 0.5
+    weight_liked: float = 0.4
+    weight_hidden: float = -0.2
     # serving
     deadline_ms: float = 150.0
     num_candidates: int = 500
@@ -38,9 +56,24 @@ class Config:
 
 DEFAULT = Config()
 SMOKE = replace(
-    DEFAULT, preset="smoke", num_users=1_000, num_videos=2_000, num_creators=100, num_impressions=60_000, epochs=2
+    DEFAULT, preset="smoke", num_users=1_000, num_videos=2_000, num_impressions=60_000, num_judged=400, epochs=2
 )
-DEMO = replace(DEFAULT, preset="demo", num_users=6_000, num_videos=10_000, num_creators=500, num_impressions=300_000)
-LARGE = replace(DEFAULT, preset="large", num_videos=2_000_000, num_creators=100_000)
+DEMO = replace(
+    DEFAULT, preset="demo", num_users=6_000, num_videos=10_000, num_impressions=300_000, num_judged=500, epochs=2
+)
+LARGE = replace(DEFAULT, preset="large", num_videos=2_000_000)
 
-OVERRIDES: Mapping[str, Mapping[str, Any]] = {"microlens": {}, "csv": {}, "parquet": {}}
+OVERRIDES: Mapping[str, Mapping[str, Any]] = {
+    "microlens": {
+        "popularity_exponent": 0.2,
+        "popularity_blend": 0.001,
+        "history_decay": 0.8,
+        "backward": 0.3,
+        "dim": 64,
+        "epochs": 8,
+        "num_negatives": 20,
+        "num_candidates": 300,
+    },
+    "csv": {},
+    "parquet": {},
+}

@@ -1,7 +1,7 @@
 """The nouns of the case, and what is refused at the door.
 
 In:     nothing.
-Out:    Rows, Requests, Catalog, Dataset, Judgments, Live, Request, Answer; EVENTS.
+Out:    Rows, Requests, Catalog, Dataset, Judgments, Live, Request, Answer; EVENTS, EXAMPLE.
 Choice: frozen dataclasses of equally long arrays; HTTP validates the same dataclasses, so there is one description of a request.
 Else:   data frames, where columns are explored rather than known; pandas stops at data.py.
 Breaks: arrays of unequal length, a NaN in a number, an unknown field: refused here, before any code of the case runs.
@@ -11,13 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
-from common.contract import EventKind, FeatureStore, Floats, Ints, Timings, Why
+from common.contract import EventKind, Floats, Ints, Timings, Why
+from common.data import columns
+from common.features.asof import AsOfStore
+from common.features.leave_one_out import LeaveOneOutStore
 
 EVENTS: Mapping[str, EventKind] = {
     "impression": EventKind(keys=("request_id", "user_id", "video_id", "creator_id"), values=("slot", "score_ppm")),
@@ -26,12 +30,15 @@ EVENTS: Mapping[str, EventKind] = {
     "hide": EventKind(keys=("request_id", "user_id", "video_id", "creator_id")),
     "forget": EventKind(keys=("user_id",)),
 }
+EXAMPLE: Mapping[str, Any] = {"user_id": 42, "feed_size": 20}
+TASKS = ("clicked", "completed", "liked", "hidden", "watch_seconds")
+"""What a row may be labelled with. completed, liked and watch_seconds are known of watched videos only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Impressions in columns, [n] each. `moment`: the log position at which the features are read. `labels`: one [n] column a task
-    (clicked, completed, liked, watch_seconds), NaN where unknown."""
+    """Impressions in columns, [n] each. `moment`: the log position at which the features are read. `labels`: one [n] column for each
+    of TASKS, NaN where unknown. Further columns of a data set go into `numbers` and `categories`."""
 
     user_id: Ints
     video_id: Ints
@@ -62,7 +69,7 @@ class Catalog:
     """The videos as of training, [num_videos] each, sorted by video_id."""
 
     video_id: Ints
-    creator_id: Ints
+    creator_id: Ints  # -1 where unknown: no creator cap then
     title: NDArray[np.str_]
     explicit: Ints  # 1 if not to be recommended
     numbers: Mapping[str, Floats] = field(default_factory=dict)
@@ -71,6 +78,13 @@ class Catalog:
     def __len__(self) -> int:
         return len(self.video_id)
 
+    def save(self, folder: Path) -> None:
+        columns.save_dataclass(folder / "catalog.parquet", self)
+
+
+def load_catalog(folder: Path) -> Catalog:
+    return columns.load_dataclass(folder / "catalog.parquet", Catalog)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
@@ -78,7 +92,7 @@ class Dataset:
     valid: Rows
     test: Requests  # carries no labels: `data.judgments` is the key
     catalog: Catalog
-    history: FeatureStore
+    history: AsOfStore | LeaveOneOutStore
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,180 @@
+"""Item-item co-watch: people who watched this also watched that. The simplest thing worth beating, and the first fallback.
+
+In:     watched rows in each viewer's order.
+Out:    CoWatch: the `num_neighbours` nearest videos of every video; retrieve, rerank.
+Choice: pairs counted in the order they were watched (what comes after counts more than what came before), a gentle popularity exponent,
+        viewers of few videos counting more; a share of plain popularity on top.
+Else:   matrix factorisation, where histories are long and the catalogue small; nothing at all for a video nobody has watched.
+Breaks: a popularity exponent of 0 (everything neighbours the hits: coverage falls), a new video (never retrieved: why the towers exist).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.contract import FeatureStore, Floats, Ints, Ranking
+from common.data import columns
+from video_rec import features as features_stage
+from video_rec.config import Config
+from video_rec.features import Features
+from video_rec.schema import Dataset, Requests, Rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+BLOCK = 2_000  # requests scored at once
+LONGEST = 100  # watches of one viewer that count: heavy viewers cost the square of theirs
+
+
+def fit(dataset: Dataset, features: Features, config: Config) -> CoWatch:
+    return count(features, [dataset.train, dataset.valid], config)
+
+
+def load(folder: Path) -> CoWatch:
+    found = columns.read(folder / "neighbours.parquet")
+    return CoWatch(
+        features=features_stage.load(folder),
+        neighbours=found["neighbours"].astype(np.int64),
+        weights=found["weights"].astype(np.float32),
+        popularity=found["popularity"].astype(float),
+        decay=float(found["decay"][0]) if len(found["decay"]) else 1.0,
+    )
+
+
+@dataclass(frozen=True)
+class CoWatch:
+    """`neighbours` [num_videos, n] catalogue indices (-1 pads) with their `weights`; `popularity` [num_videos] is what every score starts from."""
+
+    features: Features
+    neighbours: Ints
+    weights: NDArray[np.float32]
+    popularity: Floats
+    decay: float
+
+    def retrieve(self, requests: Requests, k: int, store: FeatureStore) -> Ranking:
+        return self.nearest(self.features.recent(requests, store), k)
+
+    def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore) -> Ranking:
+        scores = self.score(self.features.recent(requests, store), self.features.index(candidates.ids))
+        scores = np.where(candidates.ids >= 0, scores, -np.inf)
+        order = np.argsort(-scores, axis=1, kind="stable")
+        return Ranking(ids=np.take_along_axis(candidates.ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+
+    def nearest(self, recent: Ints, k: int) -> Ranking:
+        """recent [n, h] catalogue indices, newest first -> the k best videos for each."""
+        k = min(k, len(self.popularity))
+        ids, scores = np.empty((len(recent), k), np.int64), np.empty((len(recent), k))
+        for row, (near, value) in enumerate(self._summed(recent)):
+            popular = self._most_popular[:k]
+            popular = popular[~np.isin(popular, near)]
+            index = np.concatenate([near, popular])
+            score = np.concatenate([value, self.popularity[popular]])
+            best = np.lexsort((index, -score))[:k]
+            ids[row], scores[row] = self.features.video_id[index[best]], score[best]
+        return Ranking(ids=ids, scores=scores)
+
+    def score(self, recent: Ints, index: Ints) -> Floats:
+        """recent [n, h], index [n, k] -> [n, k]."""
+        scores, every = np.empty(index.shape), self.popularity.copy()
+        for row, (near, value) in enumerate(self._summed(recent)):
+            every[near] = value
+            scores[row] = np.where(index[row] >= 0, every[index[row]], 0.0)
+            every[near] = self.popularity[near]
+        return scores
+
+    def _summed(self, recent: Ints) -> Iterator[tuple[Ints, Floats]]:
+        """For each row the neighbours of its recent watches, and popularity plus their decayed sums."""
+        for start in range(0, len(recent), BLOCK):
+            part = recent[start : start + BLOCK]
+            rows, places = np.nonzero(part >= 0)
+            sums = (
+                _table(rows, part[rows, places], self.decay**places, (len(part), len(self.popularity))) @ self._weights
+            )
+            for row in range(len(part)):
+                span = slice(sums.indptr[row], sums.indptr[row + 1])
+                yield sums.indices[span], sums.data[span] + self.popularity[sums.indices[span]]
+
+    @cached_property
+    def _most_popular(self) -> Ints:
+        return np.argsort(-self.popularity, kind="stable")
+
+    @cached_property
+    def _weights(self) -> csr_array:
+        rows, places = np.nonzero(self.neighbours >= 0)
+        values = self.weights[rows, places].astype(float)
+        return _table(rows, self.neighbours[rows, places], values, (len(self.popularity),) * 2)
+
+    def save(self, folder: Path) -> None:
+        self.features.save(folder)
+        columns.write(
+            folder / "neighbours.parquet",
+            {
+                "neighbours": self.neighbours,
+                "weights": self.weights,
+                "popularity": self.popularity,
+                "decay": np.full(len(self.popularity), self.decay),
+            },
+        )
+
+
+def count(features: Features, parts: Sequence[Rows], config: Config) -> CoWatch:
+    """Sum over viewers of 1 / sqrt(number watched) for each pair, divided by (popularity of both) ^ popularity_exponent."""
+    user, index = _watches(features, parts)
+    n = len(features.video_id)
+    popularity = np.bincount(index, minlength=n).astype(float)
+    damp = (popularity + 1.0) ** -config.popularity_exponent
+    neighbours = np.full((n, min(config.num_neighbours, max(n - 1, 1))), -1)
+    weights = np.zeros(neighbours.shape, np.float32)
+    followed = _followed(user, index, n)
+    pairs = (followed + config.backward * followed.T).tocsr()
+    for row in np.flatnonzero(np.diff(pairs.indptr)):
+        span = slice(pairs.indptr[row], pairs.indptr[row + 1])
+        other = pairs.indices[span]
+        value = np.where(other == row, 0.0, pairs.data[span] * damp[other] * damp[row])
+        best = np.lexsort((other, -value))[: neighbours.shape[1]]
+        best = best[value[best] > 0]
+        neighbours[row, : len(best)], weights[row, : len(best)] = other[best], value[best]
+    usual = float(weights[weights > 0].mean()) if (weights > 0).any() else 1.0
+    share = config.popularity_blend * usual * popularity / max(popularity.max(initial=1.0), 1.0)
+    return CoWatch(features, neighbours, weights, share, config.history_decay)
+
+
+def _followed(user: Ints, index: Ints, n: int) -> csr_array:
+    """[n, n]: how often (weighted) the column was watched after the row by the same viewer."""
+    _, viewer, lengths = np.unique(user, return_inverse=True, return_counts=True)
+    weight = 1 / np.sqrt(lengths)[viewer]
+    first, second, value = [], [], []
+    for apart in range(1, min(LONGEST, int(lengths.max(initial=0)))):
+        at = np.flatnonzero(viewer[:-apart] == viewer[apart:])
+        first.append(index[at])
+        second.append(index[at + apart])
+        value.append(weight[at])
+    if not first:
+        return _table(index[:0], index[:0], weight[:0], (n, n))
+    return _table(np.concatenate(first), np.concatenate(second), np.concatenate(value), (n, n))
+
+
+def _table(rows: Ints, columns_: Ints, values: Floats, shape: tuple[int, int]) -> csr_array:
+    from scipy.sparse import csr_array
+
+    return csr_array((values, (rows, columns_)), shape=shape)
+
+
+def _watches(features: Features, parts: Sequence[Rows]) -> tuple[Ints, Ints]:
+    """-> (user, catalogue index) of everything clicked, viewer by viewer in order, each viewer's last LONGEST."""
+    user = np.concatenate([rows.user_id[rows.labels["clicked"] > 0] for rows in parts])
+    video = np.concatenate([rows.video_id[rows.labels["clicked"] > 0] for rows in parts])
+    moment = np.concatenate([rows.moment[rows.labels["clicked"] > 0] for rows in parts])
+    index = features.index(video)
+    order = np.lexsort((moment, user))
+    order = order[index[order] >= 0]
+    left = np.searchsorted(user[order], user[order], side="right") - np.arange(len(order))
+    order = order[left <= LONGEST]
+    return user[order], index[order]

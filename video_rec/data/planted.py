@@ -1,0 +1,79 @@
+"""The world as tables: what its platform would have logged, and the truth as the key."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.contract import Bools, Ints
+from common.features.asof import AsOfStore
+from video_rec.config import Config
+from video_rec.schema import Dataset, Judgments, Requests, Rows
+
+TRAIN, VALID = 0.65, 0.85  # of the days; the judged requests come after
+
+
+def read(config: Config) -> tuple[Dataset, Judgments]:
+    from video_rec import world  # the truth is opened here and nowhere upstream of training
+
+    truth = world.make(config)
+    shown = truth.shown
+    day = (shown.event_time - world.START) / (config.days * 86_400)
+    requests, relevant = _requests(truth, np.flatnonzero(day >= VALID), config)
+    dataset = Dataset(
+        train=_rows(truth, day < TRAIN),
+        valid=_rows(truth, (day >= TRAIN) & (day < VALID)),
+        test=requests,
+        catalog=truth.catalog,
+        history=AsOfStore(truth.events),
+    )
+    watched = np.bincount(dataset.train.user_id[dataset.train.labels["clicked"] > 0], minlength=config.num_users)
+    slices = {"history": group(watched[requests.user_id])}
+    key = Judgments(requests=requests, gain=truth.gain, relevant=relevant, slices=slices, origin="world")
+    return dataset, key
+
+
+def group(num_watched: Ints) -> NDArray[np.str_]:
+    """cold (nothing watched in training), light, heavy (twenty or more)."""
+    return np.select([num_watched == 0, num_watched < 20], ["cold", "light"], "heavy")
+
+
+def _rows(truth: "world.World", keep: Bools) -> Rows:  # type: ignore[name-defined]  # noqa: F821, UP037
+    shown = truth.shown
+    outcomes = shown.outcomes
+    clicked = outcomes.clicked[keep]
+    known_if_watched = {name: getattr(outcomes, name)[keep] for name in ("completed", "liked", "watch_seconds")}
+    return Rows(
+        user_id=shown.user_id[keep],
+        video_id=shown.video_id[keep],
+        event_time=shown.event_time[keep],
+        moment=shown.moment[keep],
+        labels={"clicked": clicked, "hidden": outcomes.hidden[keep]}
+        | {name: np.where(clicked > 0, label, np.nan) for name, label in known_if_watched.items()},
+    )
+
+
+def _requests(truth: "world.World", after: Ints, config: Config) -> tuple[Requests, Ints]:  # type: ignore[name-defined]  # noqa: F821, UP037
+    """One request a user (the first after the cut), `num_judged` users drawn; relevant: what they watched to the end or liked afterwards."""
+    shown = truth.shown
+    users, first = np.unique(shown.user_id[after], return_index=True)
+    drawn = np.sort(np.random.default_rng([config.seed, 5]).permutation(len(users))[: config.num_judged])
+    at = after[first[drawn]]
+    requests = Requests(user_id=shown.user_id[at], event_time=shown.event_time[at], moment=shown.moment[at])
+    liked = (shown.outcomes.completed + shown.outcomes.liked)[after] > 0
+    return requests, lists(requests.user_id, shown.user_id[after][liked], shown.video_id[after][liked])
+
+
+def lists(user_ids: Ints, of: Ints, ids: Ints, most: int = 50) -> Ints:
+    """[n, m]: the `ids` whose `of` is each of user_ids (distinct), in order, -1 pads."""
+    place = np.argsort(user_ids)
+    found = np.minimum(np.searchsorted(user_ids[place], of), len(user_ids) - 1)
+    row, known = place[found], user_ids[place[found]] == of
+    row, ids = row[known], ids[known]
+    order = np.argsort(row, kind="stable")
+    row, ids = row[order], ids[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
+    width = int(min(rank.max(initial=0) + 1, most))
+    out = np.full((len(user_ids), width), -1)
+    out[row[rank < width], rank[rank < width]] = ids[rank < width]
+    return out

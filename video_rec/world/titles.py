@@ -1,0 +1,65 @@
+"""Titles: words of the video's topics, in its creator's own choice of synonyms. Two videos of one topic may share no word."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.contract import Ints
+from common.population import uniform
+from video_rec.world.nature import Videos
+
+TOPICS = (  # eight concepts a topic, two words for each
+    "guitar/riff concert/gig drummer/percussion melody/tune chorus/refrain vinyl/record bass/groove encore/setlist",
+    "pasta/noodles recipe/dish oven/bake spicy/chili dessert/sweets knife/chopping soup/broth takeaway/snack",
+    "goal/strike keeper/goalie league/cup penalty/spotkick derby/rivalry coach/trainer pitch/stadium transfer/signing",
+    "boss/raid speedrun/anypercent loot/drop controller/gamepad patch/update quest/mission pixel/retro stream/playthrough",
+    "puppy/doggo kitten/cat aquarium/fishtank rescue/shelter parrot/bird leash/walkies paws/claws vet/checkup",
+    "lipstick/makeup skincare/serum outfit/look vintage/thrift runway/catwalk braid/hairstyle perfume/scent wardrobe/closet",
+    "engine/motor drift/skid garage/workshop electric/hybrid racing/laps turbo/boost paint/wrap roadtrip/drive",
+    "beach/coast hostel/backpacking temple/ruins train/railway visa/passport island/archipelago hiking/trek sunset/dusk",
+    "deadlift/squat protein/shake marathon/running yoga/stretching abs/core homegym/dumbbell cardio/hiit recovery/rest",
+    "rocket/launch galaxy/nebula quantum/physics fossil/dinosaur volcano/lava telescope/observatory neuron/brain lab/experiment",
+    "python/coding laptop/notebook robot/drone chip/processor startup/founder phone/smartphone server/cloud hacker/security",
+    "prank/hoax standup/comedian parody/spoof sketch/skit fail/blooper roast/banter meme/gag awkward/cringe",
+    "watercolor/painting sculpture/clay origami/paperfold mural/graffiti pottery/ceramics calligraphy/lettering easel/canvas doodle/drawing",
+    "tomato/vegetable compost/mulch orchid/flower greenhouse/polytunnel pruning/trimming beehive/bees lawn/mowing bonsai/pot",
+    "election/vote budget/deficit protest/march minister/senator treaty/accord court/ruling inflation/prices border/migration",
+    "toddler/baby homework/school lullaby/bedtime playground/swings pregnancy/bump stroller/pram teenager/teen birthday/party",
+)
+FILLERS = [
+    "my",
+    "the",
+    "best",
+    "new",
+    "day",
+    "part",
+    "live",
+    "full",
+    "how",
+    "why",
+    "first",
+    "top",
+    "story",
+    "tips",
+    "challenge",
+    "now",
+]
+
+
+def titles(seed: int, ids: Ints, truth: Videos) -> NDArray[np.str_]:
+    """[n] titles of four to six words, a function of (seed, id)."""
+    words = np.array([[pair.split("/") for pair in line.split()] for line in TOPICS])  # [topics, concepts, synonyms]
+    habit = (uniform(seed, "creator.synonym", truth.creator_id)[:, 0] < 0.5).astype(int)
+    draws = uniform(seed, "video.title", ids, 25).reshape(len(ids), 5, 5)
+    cumulative = (truth.mix / truth.mix.sum(axis=1, keepdims=True)).cumsum(axis=1)
+    chosen = []
+    for place in range(5):
+        topic = np.minimum((draws[:, place, 0, None] > cumulative).sum(axis=1), len(TOPICS) - 1)
+        word = words[topic, (draws[:, place, 1] * 8).astype(int), habit]
+        filler = np.array(FILLERS)[(draws[:, place, 2] * len(FILLERS)).astype(int)]
+        chosen.append(np.where(draws[:, place, 3] < 0.25, filler, word))
+    written = chosen[0]
+    for word in chosen[1:]:
+        written = np.strings.add(np.strings.add(written, " "), word)
+    return written
