@@ -30,6 +30,7 @@ class Column:
     path: Path
     name: str
     values: Any
+    role: str = ""  # the role it plays, if any
 
     @property
     def is_text(self) -> bool:
@@ -51,24 +52,30 @@ class Ids:
     texts: NDArray[Any]  # str objects, "" = missing
 
 
-def numbers(column: Column) -> Floats:
+def numbers(column: Column, expected: str = "a number", mend: str = "") -> Floats:
     """float64, NaN for missing. Text is parsed as Python parses a float, exactly; true and false are 1 and 0; infinity is refused."""
     import pyarrow as pa
 
-    mend = f'Mend the value, or declare the column otherwise in schema.toml: {column.name} = "category".'
+    mend = mend or (
+        f"The role {column.role!r} needs numbers: mend the value, or name another column in schema.toml."
+        if column.role
+        else f'Mend the value, or declare the column otherwise in schema.toml: {column.name} = "category".'
+    )
+    kind = column.values.type
     if column.is_text:
-        result = _parse(column, mend)
+        result = _parse(column, expected, mend)
     elif (
-        pa.types.is_boolean(column.values.type)
-        or pa.types.is_integer(column.values.type)
-        or _is_real(column.values.type)
+        pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
     ):
         result = column.values.cast(pa.float64(), safe=False).to_numpy()
     else:
-        column.refuse(0, "a number", mend)
+        column.refuse(0, expected, mend)
     infinite = np.isinf(result)
     if infinite.any():
-        column.refuse(int(infinite.argmax()), "a finite number", mend)
+        column.refuse(int(infinite.argmax()), expected.replace("a number", "a finite number"), mend)
     return np.array(result, dtype=np.float64)
 
 
@@ -77,18 +84,19 @@ def times(column: Column, unit: str = "s") -> Ints:
     are cut off. A missing time is refused."""
     import pyarrow as pa
 
-    mend = 'Expected seconds since 1970 (UTC) or ISO 8601 such as 2026-01-31T12:00:00Z; for milliseconds say time_unit = "ms" in schema.toml.'
+    expected = f"a time in {unit}"
+    mend = 'Seconds since 1970 (UTC) or ISO 8601 such as 2026-01-31T12:00:00Z; for milliseconds say time_unit = "ms" in schema.toml.'
     if pa.types.is_timestamp(column.values.type) or pa.types.is_date(column.values.type):
-        stamps = column.values.cast(pa.timestamp("us")).cast(pa.int64())
+        stamps = column.values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
         result = np.floor_divide(stamps.fill_null(-1).to_numpy(), 1_000_000)
-    elif column.is_text and not re.fullmatch(r"[0-9.]+", column.values[0].as_py() or ""):
+    elif column.is_text and not re.fullmatch(r"-?[0-9.]*", column.values[0].as_py() or ""):
         result = _iso(column)
     else:
-        parsed = numbers(column)
+        parsed = numbers(column, expected, mend)
         result = np.floor_divide(np.where(np.isnan(parsed), -1, parsed), UNITS[unit]).astype(np.int64)
     wrong = (result < 0) | (result >= _LATEST)
     if wrong.any():
-        column.refuse(int(wrong.argmax()), "a time", mend)
+        column.refuse(int(wrong.argmax()), expected, mend)
     return np.asarray(result, dtype=np.int64)
 
 
@@ -98,7 +106,7 @@ def ids(column: Column, required: bool) -> Ids:
     import pyarrow.compute as pc
 
     texts = strings(column)
-    missing = np.isin(texts, list(MISSING))
+    missing = np.array([text in MISSING for text in texts.tolist()])
     mend = "Ids are whole numbers >= 0, or names; leave the cell empty where there is none and the role is optional."
     if required and missing.any():
         column.refuse(int(missing.argmax()), "an id", "This role is required: fill the value in, or drop the row.")
@@ -152,15 +160,15 @@ def lists(column: Column) -> NDArray[np.str_]:
     )
 
 
-def _parse(column: Column, mend: str) -> Floats:
+def _parse(column: Column, expected: str, mend: str) -> Floats:
     cells = column.values.fill_null("").to_pylist()
     known = {"true": 1.0, "True": 1.0, "false": 0.0, "False": 0.0, **dict.fromkeys(MISSING, math.nan)}
     result = np.empty(len(cells))
     for row, cell in enumerate(cells):
         try:
-            result[row] = known[cell] if cell in known else float(cell)
+            result[row] = known[cell] if cell in known else float(cell.replace("_", "?"))  # Python would read 1_0 as 10
         except ValueError:
-            column.refuse(row, "a number", mend)
+            column.refuse(row, expected, mend)
     return result
 
 
@@ -171,12 +179,6 @@ def _iso(column: Column) -> Ints:
     stamps = pd.to_datetime(pd.Series(cells), errors="coerce", utc=True, format="ISO8601")
     seconds = stamps.to_numpy(dtype="datetime64[s]").astype(np.int64)
     return np.asarray(np.where(stamps.isna(), -1, seconds), dtype=np.int64)
-
-
-def _is_real(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _text(cell: Any) -> str:

@@ -13,7 +13,7 @@ the top, or under [rows]. A role of one name is one vocabulary: user "anna" has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def _number_ids(
     for name in files:
         for role, column in sections[name]["roles"].items():
             if wanted[name].kinds[role] == "id":
-                parsed = cells.ids(_column(files[name], column, read[name]), role in wanted[name].required)
+                parsed = cells.ids(_column(files[name], column, read[name], role), role in wanted[name].required)
                 found.setdefault(role, {})[name] = parsed
     numbered: dict[tuple[str, str], Ints] = {}
     names: dict[str, list[str]] = {}
@@ -87,7 +87,7 @@ def _table(name: str, file: Path, section: Section, roles: Roles, read: Any, num
     filled = {
         role: ids[name, role]
         if roles.kinds[role] == "id"
-        else _values(roles.kinds[role], _column(file, column, read), section)
+        else _values(roles.kinds[role], _column(file, column, read, role), section)
         for role, column in section["roles"].items()
     }
     further: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
@@ -105,15 +105,16 @@ def _table(name: str, file: Path, section: Section, roles: Roles, read: Any, num
 
 
 def _values(kind: str, column: cells.Column, section: Section) -> Any:
-    if kind == "time":
-        return cells.times(column, section["time_unit"])
-    return {
-        "number": cells.numbers,
-        "label": cells.numbers,
-        "category": cells.words,
-        "text": cells.words,
-        "list": cells.lists,
-    }[kind](column)
+    return cells.times(column, section["time_unit"]) if kind == "time" else _READ[kind](column)
+
+
+_READ: Mapping[str, Callable[[cells.Column], Any]] = {
+    "number": cells.numbers,
+    "label": cells.numbers,
+    "category": cells.words,
+    "text": cells.words,
+    "list": cells.lists,
+}
 
 
 def _check_key(file: Path, section: Section, role: str | None, table: Table) -> None:
@@ -130,5 +131,5 @@ def _check_key(file: Path, section: Section, role: str | None, table: Table) -> 
         )
 
 
-def _column(file: Path, name: str, read: Any) -> cells.Column:
-    return cells.Column(path=file, name=name, values=read.column(name))
+def _column(file: Path, name: str, read: Any, role: str = "") -> cells.Column:
+    return cells.Column(path=file, name=name, values=read.column(name), role=role)

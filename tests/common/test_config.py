@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,6 @@ def test_unknown_data_is_refused(data: str, message: str) -> None:
 def test_the_fingerprint_sees_every_field_and_nothing_else() -> None:
     config = Config()
     assert fingerprint(config) == fingerprint(Config()) and len(fingerprint(config)) == 12
-    other = {"str": "other", "int": 99, "float": 0.5, "bool": False}
+    other: dict[str, Any] = {"str": "other", "int": 99, "float": 0.5, "bool": False}
     for field in fields(Config):
         assert fingerprint(replace(config, **{field.name: other[str(field.type)]})) != fingerprint(config), field.name

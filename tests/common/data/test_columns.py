@@ -37,7 +37,7 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def same(first: Any, second: Any) -> bool:
-    return first.dtype == second.dtype and first.shape == second.shape and first.tobytes() == second.tobytes()
+    return bool(first.dtype == second.dtype and first.shape == second.shape and first.tobytes() == second.tobytes())
 
 
 @settings(max_examples=60, deadline=None)
