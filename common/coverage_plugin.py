@@ -46,6 +46,8 @@ def break_symbol(symbol: str) -> None:
     functions = list(_functions(found))
     for function in functions:
         function.__code__ = _raising(function, symbol)
+    if hasattr(found, "cache_clear"):
+        found.cache_clear()
     if not functions:
         _replace(owner, name, found, _Broken(symbol))
 

@@ -15,15 +15,14 @@ whose text differs and every bare number: bare_numbers.py says what counts.
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from common.contract import Table
+from common.data.durable import write_bytes
 from common.errors import InputError, did_you_mean
 from common.eval.bare_numbers import bare_numbers, read_facts
 from common.eval.tables import bounds, markdown, number, results
@@ -59,12 +58,7 @@ def write(page: Path, root: Path = ROOT) -> bool:
     new = CLAIM.sub(lambda found: found[1] + claim(found[2], found[3], root) + found[5], old)
     new = TABLE.sub(lambda found: f"{found[1]}\n{block(found[2], root)}\n{found[4]}", new)
     if new != old:
-        with tempfile.NamedTemporaryFile("w", dir=page.parent, suffix=".tmp", delete=False) as file:
-            file.write(new)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).chmod(page.stat().st_mode)
-        Path(file.name).replace(page)
+        write_bytes(page, new.encode())
     return new != old
 
 

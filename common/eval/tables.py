@@ -38,7 +38,13 @@ def markdown(rows: Table) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    if isinstance(value, Mapping):  # an interval, or the ratio of a benchmark with its range
+        middle = value.get("value", value.get("median"))
+        text = f"{number(middle)}{bounds(value)}" if middle is not None else ", ".join(map(str, value.values()))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        text = number(value)
+    else:
+        text = "" if value is None else str(value)
     return text.replace("|", "\\|")
 
 

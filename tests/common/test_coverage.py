@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 from pathlib import Path
 
 import pytest
 
-from common import coverage
+from common import coverage, coverage_plugin
 from common.coverage import Entry
 from common.errors import InputError
 
@@ -101,6 +102,63 @@ def test_prove_drops_the_entry_of_a_page(tmp_path: Path, monkeypatch: pytest.Mon
     assert coverage.prove(["FW-98"], entries) == {"FW-98": ""}
     blind = {"FW-98": Entry(kind="page", test=f"{HERE}::test_that_ignores_its_symbol", page=f"{page}#FW-98")}
     assert "still passes" in coverage.prove(["FW-98"], blind)["FW-98"]
+
+
+SOURCE = """
+from functools import cache, cached_property
+LIMITS = {"a": 1}
+def plain(x, *, y=2): return x
+def around():
+    inside = 3
+    def closure(): return inside
+    return closure
+closure = around()
+@cache
+def cached(): return 1
+def lazily(): yield 1
+class Thing:
+    def __init__(self): self.x = 1
+    def method(self): return 1
+    @property
+    def read(self): return 1
+    @cached_property
+    def once(self): return 1
+    @staticmethod
+    def static(): return 1
+    @classmethod
+    def build(cls): return 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("symbol", "use"),
+    [
+        ("plain", "plain(1, y=3)"),
+        ("closure", "closure()"),
+        ("cached", "cached()"),
+        ("lazily", "lazily()"),
+        ("LIMITS", "LIMITS['a']"),
+        ("Thing", "Thing()"),
+        ("Thing.method", "Thing().method()"),
+        ("Thing.read", "Thing().read"),
+        ("Thing.once", "Thing().once"),
+        ("Thing.static", "Thing.static()"),
+        ("Thing.build", "Thing.build()"),
+    ],
+)
+def test_a_broken_symbol_raises_for_those_who_imported_it_before(
+    symbol: str, use: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user took every name before the break, as a test module that says `from victim import plain` does."""
+    name = f"victim_{symbol.replace('.', '_')}"
+    (tmp_path / f"{name}.py").write_text(SOURCE)
+    (tmp_path / f"user_of_{name}.py").write_text(f"from {name} import *\ndef use(): return {use}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    user = importlib.import_module(f"user_of_{name}")
+    user.use()
+    coverage_plugin.break_symbol(f"{name}:{symbol}")
+    with pytest.raises(RuntimeError, match="is broken on purpose"):
+        user.use()
 
 
 def test_an_unmapped_id_fails_when_it_is_named() -> None:
