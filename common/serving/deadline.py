@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -87,6 +88,8 @@ class Stages:
         self.reserve_ms = reserve_ms
         self._lanes = {name: _Lane(name) for name in limits_ms}
         self._closed = threading.Event()
+        # a service that is swapped out takes its threads with it; they know their lane and not this object
+        weakref.finalize(self, _close, self._closed, list(self._lanes.values()))
 
     def run(self, name: str, deadline: Deadline, call: Callable[[], T], otherwise: Callable[[], T]) -> T:
         """`call()` if it ends within the stage's limit, else `otherwise()`; the timing and status are recorded on the deadline."""
@@ -109,9 +112,7 @@ class Stages:
 
     def close(self) -> None:
         """Lets hanging calls go and ends the threads; a call after this is "open"."""
-        self._closed.set()
-        for lane in self._lanes.values():
-            lane.close()
+        _close(self._closed, list(self._lanes.values()))
 
     def _start(self, name: str, deadline: Deadline, call: Callable[[], Any]) -> tuple[float, float, _Call | str]:
         """-> (start, limit, the call on its way or the status that says why it was not started)."""
@@ -143,6 +144,12 @@ class Stages:
             return call()
 
         return broken
+
+
+def _close(closed: threading.Event, lanes: list[_Lane]) -> None:
+    closed.set()
+    for lane in lanes:
+        lane.close()
 
 
 class _Call:

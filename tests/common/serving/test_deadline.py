@@ -5,6 +5,7 @@ Limits here are generous and structure is asserted, not speed: a stage that must
 
 from __future__ import annotations
 
+import gc
 import logging
 import subprocess
 import sys
@@ -216,6 +217,17 @@ def test_an_unknown_fault_and_an_unknown_stage_are_named(stages: Stages) -> None
 def test_after_close_every_stage_is_open(stages: Stages) -> None:
     stages.close()
     assert ask(stages) == ("fallback", "open")
+
+
+def test_stages_nobody_holds_any_more_end_their_threads() -> None:
+    stages = Stages({"swapped_out": LONG})
+    ask(stages, "swapped_out")
+    threads = [thread for thread in threading.enumerate() if thread.name == "stage-swapped_out"]
+    assert len(threads) == 1
+    del stages
+    gc.collect()
+    threads[0].join(30)
+    assert not threads[0].is_alive()
 
 
 def test_a_hanging_stage_does_not_keep_the_process_alive() -> None:
