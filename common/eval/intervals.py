@@ -41,7 +41,7 @@ def bootstrap(
     error of the resamples: 200 resamples are enough for a standard error, not for a 2.5 % quantile. Rows are put in order of the last
     array (the scores) once, so that a stable sort inside the metric is linear: 300,000 rows and 200 resamples of `auc` take seconds.
     """
-    _refuse(np.asarray(arrays[-1], float), clusters)
+    _refuse(arrays[-1], clusters)
     if arrays[-1].ndim == 1:
         order = np.argsort(arrays[-1], kind="stable")
         arrays, clusters = tuple(array[order] for array in arrays), clusters[order]
@@ -97,9 +97,9 @@ def _index(clusters: Ints) -> tuple[Ints, int]:
     return index, len(distinct)
 
 
-def _refuse(units: Floats, clusters: Ints) -> None:
+def _refuse(units: NDArray[Any], clusters: Ints) -> None:
     assert len(units) == len(clusters), (units.shape, clusters.shape)
-    if not np.isfinite(units).all():
+    if units.dtype.kind == "f" and not np.isfinite(units).all():
         row = int(np.flatnonzero(~np.isfinite(units).reshape(len(units), -1).all(axis=1))[0])
         raise InputError(
             f"Row {row} of {len(units)} is {units[row]}: a mean over it says nothing. Look for a missing label or a diverged model."

@@ -87,6 +87,14 @@ def test_the_bootstrap_is_the_same_for_the_same_seed_and_any_row_order() -> None
     assert one != intervals.bootstrap(classification.auc, (labels, scores), clusters, seed=6)
 
 
+def test_the_bootstrap_takes_classes_as_well_as_scores() -> None:
+    rng = np.random.default_rng(7)
+    labels = np.array(["hate", "spam", "none"])[rng.integers(0, 3, 900)]
+    guesses = np.where(rng.random(900) < 0.8, labels, "none")
+    found = intervals.bootstrap(classification.macro_f1, (labels, guesses), rng.integers(0, 90, 900), seed=0)
+    assert found.low is not None and found.high is not None and 0.75 < found.low < found.value < found.high < 0.95
+
+
 def test_slices_are_means_within_and_a_lone_user_gets_no_bounds() -> None:
     units, clusters = np.array([1.0, 2.0, 3.0, 5.0]), np.array([7, 8, 9, 9])
     found = intervals.by_slice("log_loss", units, clusters, {"device": np.array(["tv", "tv", "phone", "phone"])})
