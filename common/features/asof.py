@@ -232,7 +232,8 @@ class _Window:
 def _num_before(position: Ints, moments: Ints) -> Ints:
     """How many events stand below each moment; a log without holes needs no search."""
     if len(position) and position[-1] - position[0] == len(position) - 1:
-        return np.minimum(np.maximum(moments - position[0], 0), len(position))
+        seen: Ints = np.clip(moments - position[0], 0, len(position))
+        return seen
     return np.searchsorted(position, moments)
 
 

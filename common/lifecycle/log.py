@@ -47,6 +47,9 @@ class EventLog:
         try:
             self._writer, self._reader = _connect(folder / TAIL), _connect(folder / TAIL)
             schema, self._num_history = self._reader.execute("SELECT schema, num_history FROM log").fetchone()
+            (found,) = self._reader.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
             if schema != SCHEMA:
                 raise sqlite3.DatabaseError(f"its schema is {schema}, expected {SCHEMA}")
             self._end = self._read_end()
