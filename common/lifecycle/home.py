@@ -61,6 +61,15 @@ class Home:
             log.close()
             raise
 
+    def log(self, artifact: Artifact) -> EventLog:
+        """The artifact's log to read, beside the one process that may be writing it."""
+        folder, _ = self._paths(artifact)
+        if not folder.exists():
+            raise NotReady(
+                f"{folder}: {artifact.case} {artifact.version} has no event log here. Train it here first: mlsd run {artifact.case}."
+            )
+        return EventLog.open(folder, read_only=True)
+
     def _paths(self, artifact: Artifact) -> tuple[Path, Path]:
         home = self.root / artifact.case
         fingerprint = artifact.manifest["config_fingerprint"]
