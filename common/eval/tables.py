@@ -16,16 +16,22 @@ def results(found: Mapping[str, Mapping[str, Any]]) -> Table:
 def _result(name: str, run: Mapping[str, Any]) -> dict[str, Any]:
     reports, row = run["reports"], {"case": run["case"], "preset or data": name.partition(".")[2] or run["preset"]}
     primary = reports["model"]["primary"]
-    row |= {"metric": f"`{primary['name']}`, {primary['direction']} is better"}
+    row |= {"metric": f"`{primary['name']}` ({primary['direction']})"}
     for column in ("baseline", "model", "ceiling", "published"):
-        value = reports.get(column, {}).get("primary")
-        row[column] = f"{number(value['value'])}{bounds(value)} `{value['origin']}`" if value else "-"
+        row[column] = _primary(reports[column]) if column in reports else "-"
     difference = run["paired"]["model-baseline"]
     row["model - baseline"] = f"{number(difference['value'])}{bounds(difference)}"
     for key in ("p50_ms", "p99_ms"):
         timing = reports["model"]["metrics"].get(key) or run.get("latency", {}).get(key)
         row[f"{key} `machine`"] = number(timing["value"] if isinstance(timing, Mapping) else timing) if timing else "-"
     return row | {"seconds `machine`": number(run["seconds"])}
+
+
+def _primary(report: Mapping[str, Any]) -> str:
+    """Value, bounds and origin; a published figure says whether it may be compared, or it may not stand here."""
+    value = report["primary"]
+    text = f"{number(value['value'])}{bounds(value)} `{value['origin']}`"
+    return f"{text}, comparable: {report['comparable']}" if "comparable" in report else text
 
 
 def markdown(rows: Table) -> str:

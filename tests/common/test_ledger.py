@@ -62,6 +62,25 @@ def test_written_pages_pass_and_writing_twice_changes_nothing(root: Path) -> Non
     assert ledger.write_all(root) == []
 
 
+def test_a_published_figure_stands_with_its_caveat(root: Path) -> None:
+    primary = {"name": "log_loss", "value": 0.3076, "low": None, "high": None, "n": 0, "origin": "published"}
+    published = {"primary": primary, "metrics": {}, "slices": {}, "comparable": "no, because rebuilt"}
+    run = RUN | {"reports": {"baseline": _report(0.2), "model": _report(0.15), "published": published}}
+    (root / "docs/results/ad_click.frappe.json").write_text(json.dumps(run))
+    table = ledger.block("results ad_click.demo ad_click.frappe", root)
+    assert "| 0.3076 `published`, comparable: no, because rebuilt |" in table and "| ad_click | frappe |" in table
+
+
+def test_rows_of_a_benchmark_become_a_table(root: Path) -> None:
+    (root / "benchmarks/results").mkdir(parents=True)
+    rows = [{"what": "read | p99", "ms": 1.2345678, "ratio": {"median": 2.0, "low": 1.5, "high": 2.5}}]
+    found = {"name": "reads", "origin": "machine", "machine": {"cpu": "x"}, "rows": rows}
+    (root / "benchmarks/results/reads.json").write_text(json.dumps(found))
+    table = ledger.block("rows reads", root)
+    assert table.splitlines()[2] == "| read \\| p99 | 1.235 | 2 [1.5, 2.5] |"
+    assert ledger.claim("reads.rows.0.ms", ".1f", root) == "1.2 `machine`"
+
+
 def test_a_page_not_yet_written_fails(root: Path) -> None:
     assert len(ledger.check_all(root)) == 5
 
