@@ -74,6 +74,7 @@ class Load:
     """What an open-loop load saw. Latency counts from when a request was meant to leave, so a server that stalls cannot hide it."""
 
     sent: int
+    seconds: float  # from the first request to the last answer
     statuses: Mapping[str, int]
     latency_ms: list[float]  # of the answers with status 200
 
@@ -106,7 +107,7 @@ async def open_loop(
                 due = i / requests_per_second
                 await asyncio.sleep(max(0.0, due - (time.perf_counter() - start)))
                 group.create_task(send(due, bodies[i % len(bodies)]))
-    return Load(sent=num, statuses=statuses, latency_ms=latency)
+    return Load(sent=num, seconds=time.perf_counter() - start, statuses=statuses, latency_ms=latency)
 
 
 def write_result(name: str, rows: Sequence[Row], notes: str = "", seed: int | None = None) -> Path:

@@ -211,14 +211,19 @@ class References:
         alpha: float = ALPHA,
         min_psi: float = MIN_PSI,
     ) -> list[Alert]:
-        """live: name -> values, or (numerator, denominator) for a rate. All columns together raise a false alarm in a share `alpha` of checks."""
+        """live: name -> values, or (numerator, denominator) for a rate. All columns together raise a false alarm in a share `alpha` of checks.
+
+        A column that is not there at all is missing in every row. A rate may be left out: its labels may not be in yet.
+        """
         unknown = sorted(set(live) - set(self.parts))
         assert not unknown, f"no reference for {unknown}; known: {sorted(self.parts)}"
         each = alpha / max(1, len(self.parts))
-        alerts = []
-        for name, values in live.items():
-            part = self.parts[name]
-            if isinstance(part, RateReference):
+        alerts: list[Alert | None] = []
+        for name, part in self.parts.items():
+            values = live.get(name)
+            if values is None:
+                alerts.append(None if isinstance(part, RateReference) else vanished(part))
+            elif isinstance(part, RateReference):
                 alerts.append(part.check(values[0], values[1], clusters, alpha=each))
             else:
                 assert isinstance(values, np.ndarray)
@@ -261,6 +266,16 @@ def compare(
         expected=f"PSI below {min_psi:g}",
         means=DATA_DRIFT,
         action=ACTIONS[DATA_DRIFT],
+    )
+
+
+def vanished(part: NumberReference | CategoryReference) -> Alert:
+    return Alert(
+        name=part.missing.name,
+        value=1.0,
+        expected=f"missing in {part.missing.value:.4g} of the rows",
+        means=PIPELINE_FAILED,
+        action=ACTIONS[PIPELINE_FAILED],
     )
 
 

@@ -51,7 +51,7 @@ def reference() -> References:
     return reference_of(*sample(np.random.default_rng(0), 20_000))
 
 
-@pytest.mark.parametrize("n", [400, 3000])
+@pytest.mark.parametrize("n", [400, pytest.param(3000, marks=pytest.mark.slow)])
 def test_healthy_samples_stay_within_the_stated_rate(reference: References, n: int) -> None:
     """Stated: at most 1 % of checks. 200 checks give more than 7 with a chance below one in a thousand."""
     rng = np.random.default_rng(1)
@@ -88,6 +88,12 @@ def test_planted_drifts_fire_alone_and_say_what_they_are(reference: References) 
     dropped = fire(reference, "ctr", (clicks[0] * (rng.random(3000) < 0.6), clicks[1]), live, user)
     assert (dropped.name, dropped.means) == ("ctr", alerts.CONCEPT_DRIFT)
     assert dropped.value < reference.parts["ctr"].value  # type: ignore[union-attr]
+
+
+def test_a_column_that_is_not_there_is_missing_and_a_rate_may_wait(reference: References) -> None:
+    live, user = sample(np.random.default_rng(5), 1000)
+    found = reference.check({name: live[name] for name in live if name not in {"number_2", "ctr"}}, user)
+    assert [(alert.name, alert.means) for alert in found] == [("missing.number_2", alerts.PIPELINE_FAILED)]
 
 
 def test_no_label_at_all_fires_and_divides_by_nothing(reference: References) -> None:
