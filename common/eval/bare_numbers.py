@@ -24,7 +24,7 @@ ALLOWED = [
         r"<!-- (claim|table) .*?<!-- /\1 -->",
         r"<!--.*?-->",
         r"(?<=\n\n)(?: {4}[^\n]*(?:\n|$)|\n(?= {4}))+",  # indented code
-        r"(`+)[^`].*?\1",  # code spans
+        r"(`+)[^`](?:(?!\n\n).)*?\1",  # code spans, which end with their paragraph
         r"\]\([^)\s]*\)|https?://[^\s)>]+",
         r"^#+ \d+\. |\(\d+( minutes)?\)$",  # the steps of a DESIGN page and their minutes
         r"^\s*\d+\. ",

@@ -134,6 +134,7 @@ def test_writing_an_unknown_claim_leaves_the_page_alone(root: Path) -> None:
         "$3",
         "- 4 of them",
         "rows 300000",
+        "A stray ` here.\n\nIt took 14 s. And `another`.",
     ],
 )
 def test_a_bare_number_is_found(text: str) -> None:
