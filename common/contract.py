@@ -199,8 +199,8 @@ class Service(Protocol[Q_contra, A_co]):
 class Visit(Protocol[Q_co, A_contra]):
     """One simulated person coming by: asks, then reacts to what was shown."""
 
-    event_time: int
-
+    @property
+    def event_time(self) -> int: ...
     def request(self) -> Q_co: ...
     def react(self, answer: A_contra) -> list[Event]: ...
 
@@ -255,7 +255,8 @@ class DataStage(Protocol[C_contra, D, J, L_co]):
 
 
 class FeaturesStage(Protocol[D_contra, C_contra, F_co]):
-    VIEWS: tuple[View, ...]
+    @property
+    def VIEWS(self) -> tuple[View, ...]: ...  # noqa: N802  (a module's constant; a property, so that a narrower type will do)
 
     def fit(self, dataset: D_contra, config: C_contra) -> F_co: ...
     def load(self, folder: Path) -> F_co: ...
@@ -273,7 +274,8 @@ Invariant = Callable[[Any, np.random.Generator], str]
 
 
 class PolicyStage(Protocol[P_contra, R_contra, C_contra, M_co]):
-    INVARIANTS: Mapping[str, Invariant]  # a sentence, and the function that tries to break it
+    @property
+    def INVARIANTS(self) -> Mapping[str, Invariant]: ...  # noqa: N802  (a sentence, and the function that tries to break it)
 
     def fit(self, predictions: P_contra, rows: R_contra, config: C_contra) -> M_co: ...
     def load(self, folder: Path) -> M_co: ...
@@ -307,11 +309,13 @@ Experiment = Callable[[Any], Table]
 
 
 class ExperimentsStage(Protocol):
-    EXPERIMENTS: Mapping[str, Experiment]
+    @property
+    def EXPERIMENTS(self) -> Mapping[str, Experiment]: ...  # noqa: N802
 
 
 class DrillsStage(Protocol):
-    DRILLS: Mapping[str, Drill]
+    @property
+    def DRILLS(self) -> Mapping[str, Drill]: ...  # noqa: N802
 
 
 STAGES: Mapping[str, Sequence[str]] = {
