@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,19 @@ from common.errors import InputError
 
 HERE = "tests/common/test_coverage.py"
 VICTIM = "common.errors:did_you_mean"
+SYLLABUS = Counter(SEED=21, LLM=6, FW=14, ADS=42, SRC=30, HRM=32, VIS=25, VID=28)
 
 
 def test_every_id_of_the_syllabus_is_listed_once() -> None:
-    entries = coverage.load()
-    families = {name.split("-")[0] for name in entries}
-    assert families == {"SEED", "LLM", "FW", "ADS", "SRC", "HRM", "VIS", "VID"} and len(entries) == 198
     listed = (coverage.ROOT / "docs/coverage.yaml").read_text().splitlines()
     names = [line.partition(":")[0] for line in listed if line[:1].isalpha()]
     assert len(names) == len(set(names)), "YAML keeps the last of two equal keys without a word"
+    counted = Counter(name.split("-")[0] for name in coverage.load())
+    assert counted <= SYLLABUS
+    if all(
+        (coverage.ROOT / case).is_dir() for case in ("ad_click", "video_rec")
+    ):  # a case taken out takes its lines along
+        assert counted == SYLLABUS
 
 
 def test_what_is_mapped_exists() -> None:
