@@ -128,11 +128,14 @@ class Population:
         Three sinusoids a topic, of 9, 23 and 61 days with random phases, at strength 1 never beyond +-0.9 together. strength 0 is a
         world that stands still; past 1 it drifts harder: the knob of the drift experiments.
         """
-        phases = uniform(self.seed, "topic.trend", np.arange(self.num_topics), len(_PERIODS))
+        phases = 2 * np.pi * uniform(self.seed, "topic.trend", np.arange(self.num_topics), len(_PERIODS))
         days = np.asarray(event_times, np.float64)[:, None] / DAY
         drift = np.zeros((len(days), self.num_topics))
-        for j in range(len(_PERIODS)):  # one sinusoid at a time: [n, topics] fits where [n, topics, 3] may not
-            drift += _AMPLITUDES[j] * np.sin(2 * np.pi * (days / _PERIODS[j] + phases[:, j]))
+        for j, (period, amplitude) in enumerate(zip(_PERIODS, _AMPLITUDES, strict=True)):
+            angle = (
+                2 * np.pi * days / period
+            )  # sin(angle + phase), the sine of the sum taken apart: n sines instead of n x topics
+            drift += amplitude * (np.sin(angle) * np.cos(phases[:, j]) + np.cos(angle) * np.sin(phases[:, j]))
         scaled: Floats = strength * drift
         return scaled
 

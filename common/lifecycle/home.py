@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from common.contract import Clock, Events, Platform
-from common.errors import InputError, NotReady
+from common.errors import NotReady
 from common.events import key_column
 from common.features.live import LiveStore
 from common.features.views import View
@@ -16,6 +17,7 @@ from common.lifecycle.follow import catch_up
 from common.lifecycle.locks import locked
 from common.lifecycle.log import EventLog
 from common.lifecycle.registry import Artifact, Registry
+from common.training.progress import say
 
 
 class Home:
@@ -26,26 +28,20 @@ class Home:
         self.registry = Registry(root)
 
     def seed(self, artifact: Artifact, history: Events) -> None:
-        """Starts the log this artifact goes on from with the history it was trained on; a log that is already there is kept.
+        """Starts the log this artifact goes on from with the history it was trained on; a log that begins with it already is kept.
 
-        A log that begins with another history is refused: positions in it would mean other events than the artifact was trained on.
+        A log that begins with another history (the data, or the code that makes it, has changed since) is moved aside, and its events
+        with it: positions in it mean other events than the artifact was trained on. If a server holds it: InputError.
         """
         folder, live = self._paths(artifact)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(folder.parent):
-            if not folder.exists():
-                _remove(live)  # what an earlier log left behind
-                EventLog.create(folder, history).close()
-                return
-        log = EventLog.open(folder, read_only=True)  # a server may hold it
-        try:
-            if not _begins_with(log, history):
-                raise InputError(
-                    f"{folder}: begins with another history than this run's; the data or the code that makes it has changed since. "
-                    f"Remove it to start over (its later events are lost): rm -r {folder} {live}*"
-                )
-        finally:
-            log.close()
+            if folder.exists():
+                if _begins_with(folder, history):
+                    return
+                _set_aside(folder)
+            _remove(live)  # what an earlier log left behind
+            EventLog.create(folder, history).close()
 
     def platform(self, artifact: Artifact, views: Sequence[View], clock: Clock) -> Platform:
         """Opens the log and the live store that belong to the artifact, backfills missing views, replays what the store has not seen."""
@@ -89,19 +85,31 @@ def _follow(log: EventLog, live: Path, views: Sequence[View]) -> LiveStore:
     return store
 
 
-def _begins_with(log: EventLog, history: Events) -> bool:
+def _begins_with(folder: Path, history: Events) -> bool:
     """Times, kinds and keys of the log's first events; the rest follows from them."""
-    if log.end < len(history):
-        return False
-    start = 0
-    for events in log.scan(0, len(history)):
-        part = slice(start, start + len(events))
-        pairs = [(events.event_time, history.event_time[part]), (events.kind, history.kind[part])]
-        pairs += [(key_column(events, name), column[part]) for name, column in history.keys.items()]
-        if not all(np.array_equal(theirs, ours) for theirs, ours in pairs):
+    log = EventLog.open(folder, read_only=True)  # a server may hold it
+    try:
+        if log.end < len(history):
             return False
-        start += len(events)
-    return start == len(history)
+        start = 0
+        for events in log.scan(0, len(history)):
+            part = slice(start, start + len(events))
+            pairs = [(events.event_time, history.event_time[part]), (events.kind, history.kind[part])]
+            pairs += [(key_column(events, name), column[part]) for name, column in history.keys.items()]
+            if not all(np.array_equal(theirs, ours) for theirs, ours in pairs):
+                return False
+            start += len(events)
+        return start == len(history)
+    finally:
+        log.close()
+
+
+def _set_aside(folder: Path) -> None:
+    """The log under another name. Opening it as its writer first proves that no server holds it."""
+    EventLog.open(folder).close()
+    target = folder.with_name(f"{folder.name}.replaced-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}")
+    folder.rename(target)
+    say(f"{folder} began with another history than this run's: moved to {target.name}, started anew")
 
 
 def _remove(live: Path) -> None:

@@ -28,13 +28,13 @@ def is_quiet() -> bool:
 def step(name: str) -> Iterator[None]:
     """`with step("train lightgbm"):` says what is going on and, when it ends, how long it took."""
     started = time.perf_counter()
-    _say(f"{name} ...")
+    say(f"{name} ...")
     try:
         yield
     except BaseException:
-        _say(f"{name} failed after {time.perf_counter() - started:.1f} s")
+        say(f"{name} failed after {time.perf_counter() - started:.1f} s")
         raise
-    _say(f"{name} {time.perf_counter() - started:.1f} s")
+    say(f"{name} {time.perf_counter() - started:.1f} s")
 
 
 def bar(items: Iterable[T], total: int | None = None, name: str = "") -> Iterator[T]:
@@ -55,11 +55,12 @@ def _lines(items: Iterable[T], total: int | None, name: str) -> Iterator[T]:
     for count, item in enumerate(items):
         if time.perf_counter() - said >= LINE_EVERY:
             said = time.perf_counter()
-            _say(f"{name} {count:,}" + (f" of {total:,}" if total else ""))
+            say(f"{name} {count:,}" + (f" of {total:,}" if total else ""))
         yield item
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """One line on stderr, unless quiet."""
     if not is_quiet():
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

@@ -112,6 +112,7 @@ def test_trend_is_smooth_slow_and_scaled_by_strength() -> None:
     drift = people.trend(days)
     assert drift.shape == (200, 16) and np.abs(drift).max() <= 0.9
     assert np.abs(np.diff(drift, axis=0)).max() < 0.4 < np.ptp(drift, axis=0).min()
+    assert np.array_equal(people.trend(days[[42, 7]]), drift[[42, 7]])
     assert np.array_equal(people.trend(days, 0.0), np.zeros_like(drift))
     assert np.allclose(people.trend(days, 2.0), 2 * drift)
     assert np.abs(np.corrcoef(drift.T) - np.eye(16)).max() < 0.999  # topics do not move as one
