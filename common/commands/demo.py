@@ -13,6 +13,7 @@ from common import cases
 from common.cases import Case
 from common.commands import options, output, report, results, story
 from common.commands.child import serving
+from common.commands.traffic import asking
 from common.errors import InputError
 
 PRESET = "demo"
@@ -35,10 +36,12 @@ def command(
         if child:
             output.say("waiting for the server to take the cases in")
             child.until_ready({run["case"]: run["artifact"] for run in runs})
-        for one, run in zip(found, runs, strict=True):
-            run["latency"] = report.latency(one, out)
         curls = [child.try_curl(one) for one in found] if child else []
-        steps = story.steps(found[0], runs[0], out) if case else []
+        steps: list[dict[str, Any]] = []
+        for one, run in zip(found, runs, strict=True):
+            with asking(one, out, child.url if child else "") as asked:
+                run["latency"] = report.latency(asked)
+                steps = story.steps(asked, run) if case else []
         _show(runs, steps, child.url if child else None, curls, as_json)
         if child:
             child.wait()

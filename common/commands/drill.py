@@ -21,6 +21,7 @@ from common.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from common.commands.opened import Here
+    from common.commands.traffic import Asked
     from common.contract import Drill
 
 NUM_REQUESTS = 40
@@ -44,7 +45,11 @@ def command(
     predictions = {name: _ask(name, drill) for name, drill in drills.items()} if predict else {}
     with home_with_artifact(found, out) as home:
         rows = [row | predictions.get(row["drill"], {}) for row in run(found, drills, home)]
-    output.show("drills", rows, as_json=as_json)
+    if as_json:
+        output.show_json({"drills": rows})
+    else:
+        output.write(output.table([{key: row[key] for key in row if key != "looks"} for row in rows]) + "\n")
+        output.write("\n".join(f"{row['drill']}: {row['looks']}" for row in rows if row["looks"]))
     if any(row["late"] or row["unlabelled"] or row["errors"] for row in rows):
         output.say("An answer was late, missing, or did not say what it lacks.")
         raise SystemExit(1)
@@ -76,27 +81,24 @@ def home_with_artifact(case: Case, out: Path) -> Iterator[Path]:
 
 def run(case: Case, drills: Mapping[str, Drill], home: Path) -> list[dict[str, Any]]:
     """One row for the healthy service, then one a drill."""
+    import httpx2
+
     from common.commands.opened import here
-    from common.commands.traffic import client
+    from common.commands.traffic import TIMEOUT_SECONDS, Asked
 
     logging.getLogger("common.serving.deadline").setLevel(logging.CRITICAL)  # a drill's own failures need no traceback
-    with here(case, home, "latest") as opened, client(opened.url) as http:
-        healthy = watched(opened, http, "")
-        rows = [{"drill": "(healthy)", "stage": "", **healthy, "recovered_s": None, "looks": ""}]
+    with here(case, home, "latest") as opened, httpx2.Client(base_url=opened.url, timeout=TIMEOUT_SECONDS) as http:
+        asked = Asked(opened, http, opened.clock)
+        rows = [{"drill": "(healthy)", "stage": "", **watched(asked, ""), "recovered_s": None, "looks": ""}]
         for name, drill in drills.items():
             output.say(f"{case.name}: {name} ({drill.stage} {drill.fault})")
             with broken(opened, drill):
-                seen = watched(opened, http, drill.stage)
-            looks = f"{drill.looks}; noticed by {drill.notices}"
-            rows.append(
-                {
-                    "drill": name,
-                    "stage": drill.stage,
-                    **seen,
-                    "recovered_s": recovered(opened, http, drill.stage),
-                    "looks": looks,
-                }
-            )
+                seen = watched(asked, drill.stage)
+            again = {
+                "recovered_s": recovered(asked, drill.stage),
+                "looks": f"{drill.looks}; noticed by {drill.notices}",
+            }
+            rows.append({"drill": name, "stage": drill.stage, **seen, **again})
     return rows
 
 
@@ -113,46 +115,27 @@ def broken(opened: Here, drill: Drill) -> Iterator[None]:
         del faults[drill.stage]
 
 
-def watched(opened: Here, http: Any, stage: str) -> dict[str, Any]:
+def watched(asked: Asked, stage: str) -> dict[str, Any]:
     """Sends requests and counts: late ones, and those in which the broken stage took part and is not named in `degraded`."""
     from common.commands.opened import percentiles
+    from common.commands.traffic import ask
 
-    since, before = opened.platform.log.end, counters(http)
-    answers = [ask(opened, http, visit) for visit in opened.visits(NUM_REQUESTS)]
+    opened = asked.opened
+    since, before, limit = opened.log.end, counters(asked.http), opened.config.deadline_ms
+    answers = [ask(asked, visit) for visit in opened.visits(NUM_REQUESTS)]
     given = [answer for answer in answers if answer is not None]
     total_ms = [answer["timings_ms"]["total"] for answer in given]
-    labels = sorted({label for answer in given for label in answer["degraded"]})
-    moved = [
-        f"{name} +{after - before.get(name, 0):.0f}"
-        for name, after in counters(http).items()
-        if after > before.get(name, 0)
-    ]
+    moved = {name: after - before.get(name, 0) for name, after in counters(asked.http).items()}
+    metrics = [f"{name} +{by:.0f}" for name, by in moved.items() if by and stage in name]
     return {
         **percentiles(total_ms),
-        "deadline_ms": opened.config.deadline_ms,
-        "late": sum(ms > opened.config.deadline_ms for ms in total_ms),
+        "deadline_ms": limit,
+        "late": sum(ms > limit for ms in total_ms),
         "unlabelled": sum(took_part(answer, stage) and stage not in answer["degraded"] for answer in given),
         "errors": len(answers) - len(given),
-        "degraded": labels,
-        "noticed": [
-            *(name for name in moved if not stage or stage in name),
-            *(alert.name for alert in opened.alerts(since)),
-        ],
+        "degraded": sorted({label for answer in given for label in answer["degraded"]}),
+        "noticed": metrics + [alert.name for alert in opened.alerts(since)],
     }
-
-
-def ask(opened: Here, http: Any, visit: Any) -> dict[str, Any] | None:
-    """One visit's request; -> its answer, None where there was none."""
-    import httpx2
-    import orjson
-
-    opened.clock.set(visit.event_time)
-    body = orjson.dumps(visit.request(), option=orjson.OPT_SERIALIZE_NUMPY)
-    try:
-        got = http.post(opened.case.stage("serve").ROUTE, content=body, headers={"content-type": "application/json"})
-    except httpx2.HTTPError:
-        return None
-    return dict(got.json()) if got.status_code == 200 else None
 
 
 def took_part(answer: Mapping[str, Any], stage: str) -> bool:
@@ -165,11 +148,13 @@ def counters(http: Any) -> dict[str, float]:
     return {f"mlsd_degraded {stage}": float(value) for stage, value in lines}
 
 
-def recovered(opened: Here, http: Any, stage: str) -> float | None:
+def recovered(asked: Asked, stage: str) -> float | None:
     """Seconds until an answer has the stage whole again; None if that takes longer than a breaker may stay open."""
-    visits, start = itertools.cycle(opened.visits(NUM_REQUESTS)), time.monotonic()
+    from common.commands.traffic import ask
+
+    visits, start = itertools.cycle(asked.opened.visits(NUM_REQUESTS)), time.monotonic()
     while time.monotonic() - start < RECOVERY_SECONDS:
-        answer = ask(opened, http, next(visits))
+        answer = ask(asked, next(visits))
         if answer and stage not in answer["degraded"]:
             return round(time.monotonic() - start, 2)
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A case opened from the registry, ready to answer: what `serve`, `traffic`, `drill` and `demo` have in common."""
+"""A case opened from the registry, ready to be asked or served: what `serve`, `traffic`, `drill` and `demo` have in common."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.cases import Case
-from common.contract import Clock, Events, Platform, Service, Visit
 
 if TYPE_CHECKING:
+    from common.contract import Clock, Events, Platform, Service, Visit
     from common.lifecycle.home import Home
+    from common.lifecycle.log import EventLog
     from common.lifecycle.registry import Artifact
     from common.monitoring.alerts import Alert
     from common.serving.app import Served
@@ -24,11 +25,11 @@ MOST_WEEKS = 520  # a case whose people never come by must not be waited for
 
 @dataclass(frozen=True)
 class Opened:
-    """One version of a case with the log and live store that belong to it."""
+    """One version of a case and the log it goes on from: who comes next, and what the monitor says of what was served."""
 
     case: Case
     artifact: Artifact
-    platform: Platform
+    log: EventLog
 
     @property
     def config(self) -> Any:
@@ -37,7 +38,7 @@ class Opened:
 
     def time(self) -> int:
         """Time as the log knows it: the greatest event_time in it, 0 where it is empty."""
-        return max((int(part.event_time.max()) for part in self.platform.log.scan() if len(part)), default=0)
+        return max((int(part.event_time.max()) for part in self.log.scan() if len(part)), default=0)
 
     def visits(self, n: int) -> list[Visit[Any, Any]]:
         """The next n visits from the end of the log on, as many weeks of them as it takes."""
@@ -55,30 +56,7 @@ class Opened:
     def events(self, since: int) -> Events:
         from common.events import concat
 
-        return concat(list(self.platform.log.scan(since)))
-
-    def serve(self) -> Served:
-        """Its service, started; native libraries are held to the threads that suit a request's few rows."""
-        from common.serving.app import Served
-        from common.training.seeding import limit, serving_threads
-
-        service: Service[Any, Any] = self.case.stage("serve").start(self.artifact, self.platform)
-        limit(serving_threads())
-        schema = self.case.stage("schema")
-        return Served(
-            name=self.case.name,
-            service=service,
-            platform=self.platform,
-            events=schema.EVENTS,
-            version=self.artifact.version,
-            summary={"reports": self.artifact.manifest["reports"]},
-            example=schema.EXAMPLE,
-        )
-
-
-def open_case(case: Case, home: Home, clock: Clock, version: str = "live") -> Opened:
-    artifact = home.registry.open(case.name, version)
-    return Opened(case, artifact, home.platform(artifact, case.stage("features").VIEWS, clock))
+        return concat(list(self.log.scan(since)))
 
 
 @dataclass(frozen=True)
@@ -91,8 +69,19 @@ class Here(Opened):
 
 
 @contextmanager
+def reading(case: Case, home: Home, version: str = "live") -> Iterator[Opened]:
+    """To read beside a server that runs in another process."""
+    artifact = home.registry.open(case.name, version)
+    log = home.log(artifact)
+    try:
+        yield Opened(case, artifact, log)
+    finally:
+        log.close()
+
+
+@contextmanager
 def here(case: Case, out: Path, version: str = "live") -> Iterator[Here]:
-    """Serves one case from this process while the block runs."""
+    """Serves one case from this process while the block runs; the log has one writer, so nothing else may serve it meanwhile."""
     import secrets
 
     from common.lifecycle.home import Home
@@ -100,14 +89,45 @@ def here(case: Case, out: Path, version: str = "live") -> Iterator[Here]:
     from common.serving.clock import SimulatedClock
     from common.serving.run import running
 
-    server = Server(token=secrets.token_urlsafe(), simulated_clock=True)
+    server, home = Server(token=secrets.token_urlsafe(), simulated_clock=True), Home(out)
     assert isinstance(server.clock, SimulatedClock)
-    opened = open_case(case, Home(out), server.clock, version)
-    server.clock.set(opened.time())
-    served = opened.serve()
-    server.add(served)
-    with running(server) as url:
-        yield Here(case, opened.artifact, opened.platform, url, server.clock, served.service)
+    artifact = home.registry.open(case.name, version)
+    with platform(case, artifact, home, server.clock) as opened:
+        served = serve(case, artifact, opened)
+        server.add(served)
+        with running(server) as url:
+            found = Here(case, artifact, opened.log, url, server.clock, served.service)
+            server.clock.set(found.time())
+            yield found
+
+
+@contextmanager
+def platform(case: Case, artifact: Artifact, home: Home, clock: Clock) -> Iterator[Platform]:
+    opened = home.platform(artifact, case.stage("features").VIEWS, clock)
+    try:
+        yield opened
+    finally:
+        opened.store.close()
+        opened.log.close()
+
+
+def serve(case: Case, artifact: Artifact, platform: Platform) -> Served:
+    """The service, started; native libraries are held to the threads that suit a request's few rows."""
+    from common.serving.app import Served
+    from common.training.seeding import limit, serving_threads
+
+    service: Service[Any, Any] = case.stage("serve").start(artifact, platform)
+    limit(serving_threads())
+    schema = case.stage("schema")
+    return Served(
+        name=case.name,
+        service=service,
+        platform=platform,
+        events=schema.EVENTS,
+        version=artifact.version,
+        summary={"reports": artifact.manifest["reports"]},
+        example=schema.EXAMPLE,
+    )
 
 
 def percentiles(ms: Sequence[float]) -> dict[str, float | None]:

@@ -32,7 +32,11 @@ def command(
     elif not rows:
         output.write(f"No artifact in {out}/ yet. Make one: mlsd run {case or names[0]} --preset smoke")
     else:
-        output.write(output.table(rows) + "\n\n" + output.table(history))
+        moves = [
+            {key: entry[key] for key in ("case", "alias", "to", "reason")} | {"time": entry["time"][:19]}
+            for entry in history
+        ]
+        output.write(output.table(rows) + "\n\n" + output.table(moves))
 
 
 def _point(registry: Any, case: str, point: str, reason: str) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from common import cases
 from common.cases import Case
 from common.commands import options, output, results
+
+if TYPE_CHECKING:
+    from common.commands.traffic import Asked
 
 NUM_REQUESTS = 300
 WARM_UP = 20
@@ -51,23 +54,25 @@ def command(
 def measured(found: list[Case], preset: str) -> list[dict[str, Any]]:
     """`mlsd run --json` plus "latency" of each case. All are trained before one is served: serving holds every library to one thread."""
     from common.commands.run import train
+    from common.commands.traffic import asking
 
     with tempfile.TemporaryDirectory() as home:
         runs = []
         for case in found:
             output.say(f"{case.name}: {preset}")
             runs.append(results.as_json(train(case, case.preset(preset), Path(home))))
-        return [run | {"latency": latency(case, Path(home))} for case, run in zip(found, runs, strict=True)]
+        for case, run in zip(found, runs, strict=True):
+            with asking(case, Path(home)) as asked:
+                run["latency"] = latency(asked)
+        return runs
 
 
-def latency(case: Case, home: Path) -> dict[str, Any]:
+def latency(asked: Asked) -> dict[str, Any]:
     """{"p50_ms", "p99_ms", "n", "origin"} of answers to simulated people, one after the other, over HTTP, by the server's own clock."""
-    from common.commands.drill import ask
-    from common.commands.opened import here, percentiles
-    from common.commands.traffic import client
+    from common.commands.opened import percentiles
+    from common.commands.traffic import ask
 
-    with here(case, home) as opened, client(opened.url) as http:
-        answers = [ask(opened, http, visit) for visit in opened.visits(WARM_UP + NUM_REQUESTS)][WARM_UP:]
+    answers = [ask(asked, visit) for visit in asked.opened.visits(WARM_UP + NUM_REQUESTS)][WARM_UP:]
     total_ms = [answer["timings_ms"]["total"] for answer in answers if answer is not None]
     return {**percentiles(total_ms), "n": len(total_ms), "origin": "machine"}
 

@@ -36,7 +36,7 @@ def _row(found: Mapping[str, Any], name: str) -> dict[str, Any]:
         "case": found["case"],
         "what": name,
         "metric": f"{primary['name']} ({primary['direction']})",
-        "value": primary["value"],
+        "value": f"{primary['value']:.4f}",
         "95 % interval": interval(primary),
         "n": primary["n"],
         "origin": primary["origin"],

@@ -19,6 +19,7 @@ from common.commands import options, output
 from common.errors import InputError, NotReady
 
 if TYPE_CHECKING:
+    from common.contract import Platform
     from common.lifecycle.home import Home
     from common.serving.app import Server
 
@@ -53,51 +54,72 @@ def command(
     simulated = clock is ClockKind.simulated
     token = read_token(token_file or out / "token") if simulated else None
     server = Server(expected=tuple(found), token=token, simulated_clock=simulated)
-    home = Home(out)
+    mounting = Mounting(server, Home(out))
     if wait:
-        threading.Thread(target=_take_in, args=(server, home, found), daemon=True).start()
+        threading.Thread(target=mounting.take_in, args=(found,), daemon=True).start()
     else:
         for case in found.values():
-            add(server, home, case)
+            mounting.add(case)
     output.say(f"serving {', '.join(found)} on http://{host}:{port}  (Ctrl-C ends)")
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how a server is meant to end
         run_server(server, host, port)
+    mounting.close()
 
 
-def add(server: Server, home: Home, case: Case) -> str:
-    """Mounts the live artifact of a case; -> its version. A simulated clock goes on from where the latest log ends."""
-    from common.commands.opened import open_case
-    from common.serving.clock import SimulatedClock
+class Mounting:
+    """Mounts the live version of each case. A log has one writer, so two versions that go on from one log share its platform."""
 
-    opened = open_case(case, home, server.clock)
-    end, now = opened.time(), server.clock.now()
-    if isinstance(server.clock, SimulatedClock):
-        first = all(other["state"] != "ready" for other in server.cases())
-        server.clock.set(end if first else max(end, now))
-    elif now - end > DAY:
-        output.say(
-            f"{case.name}: its log ends {(now - end) // DAY:,} days ago, so features of recent time are empty. "
-            f"--clock simulated goes on from there."
-        )
-    server.add(opened.serve())
-    return opened.artifact.version
+    def __init__(self, server: Server, home: Home) -> None:
+        self.server = server
+        self.home = home
+        self.platforms: dict[tuple[str, str], Platform] = {}
 
+    def add(self, case: Case) -> str:
+        """-> the version mounted. A simulated clock goes on from where the latest log ends."""
+        from common.commands.opened import Opened, serve
 
-def _take_in(server: Server, home: Home, found: Mapping[str, Case]) -> None:
-    """Mounts a case as soon as it has a live artifact, and again whenever the alias moves."""
-    mounted: dict[str, str] = {}
-    while True:
-        for name, case in found.items():
-            live = home.registry.aliases(name).get("live")
-            if live and live != mounted.get(name):
-                try:
-                    mounted[name] = add(server, home, case)
-                except NotReady:  # published a moment ago, its log is still being written
-                    continue
-                except Exception as error:
-                    output.say(f"{name}: {error}")
-                    mounted[name] = live  # said once; the next version gets its chance
-        time.sleep(LOOK_EVERY_SECONDS)
+        artifact = self.home.registry.open(case.name)
+        key = (case.name, artifact.manifest["config_fingerprint"])
+        if key not in self.platforms:
+            views = case.stage("features").VIEWS
+            self.platforms[key] = self.home.platform(artifact, views, self.server.clock)
+        platform = self.platforms[key]
+        self.set_clock(case, Opened(case, artifact, platform.log).time())
+        self.server.add(serve(case, artifact, platform))
+        return artifact.version
+
+    def set_clock(self, case: Case, end: int) -> None:
+        from common.serving.clock import SimulatedClock
+
+        clock = self.server.clock
+        if isinstance(clock, SimulatedClock):
+            clock.set(end if len(self.platforms) == 1 else max(end, clock.now()))
+        elif clock.now() - end > DAY:
+            output.say(
+                f"{case.name}: its log ends {(clock.now() - end) // DAY:,} days ago, so features of recent time are empty. "
+                f"--clock simulated goes on from there."
+            )
+
+    def take_in(self, found: Mapping[str, Case]) -> None:
+        """Mounts a case as soon as it has a live artifact, and again whenever the alias moves. Never returns."""
+        mounted: dict[str, str] = {}
+        while True:
+            for name, case in found.items():
+                live = self.home.registry.aliases(name).get("live")
+                if live and live != mounted.get(name):
+                    try:
+                        mounted[name] = self.add(case)
+                    except NotReady:  # published a moment ago, its log is still being written
+                        continue
+                    except Exception as error:
+                        output.say(f"{name}: {error}")
+                        mounted[name] = live  # said once; the next version gets its chance
+            time.sleep(LOOK_EVERY_SECONDS)
+
+    def close(self) -> None:
+        for platform in self.platforms.values():
+            platform.store.close()
+            platform.log.close()
 
 
 def read_token(path: Path) -> str:

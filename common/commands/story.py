@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from common.cases import Case
 from common.commands.results import interval
+from common.commands.traffic import Asked, played
+
+NUM_VISITS = 300
 
 
-def steps(case: Case, run: Mapping[str, Any], out: Path) -> list[dict[str, Any]]:
+def steps(asked: Asked, run: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Clarify, frame, data, model, evaluate, serve, operate, in the order they are said in an interview."""
-    reports, name = run["reports"], case.name
+    case, reports = asked.opened.case, run["reports"]
+    name = case.name
     third = next((key for key in reports if key not in ("baseline", "model")), "baseline")
     origin = reports["model"]["primary"]["origin"]
     shows: list[tuple[str, tuple[str, str], str, str]] = [
@@ -42,7 +45,7 @@ def steps(case: Case, run: Mapping[str, Any], out: Path) -> list[dict[str, Any]]
             "mlsd report",
         ),
         ("6 serve", (_serve(case, run), "machine"), "serve.py respond", f"mlsd traffic {name}, or the curl line below"),
-        ("7 operate", _operate(case, out), "monitor.py check", f"mlsd drill {name} --predict"),
+        ("7 operate", (_operate(asked), origin), "monitor.py check", f"mlsd drill {name} --predict"),
     ]
     folder = case.package.replace(".", "/")
     return [
@@ -56,7 +59,7 @@ def _clarify(case: Case) -> tuple[str, str]:
 
     config = case.stage("config")
     if not hasattr(config, "CAPACITY"):
-        return f"{config.DEFAULT.deadline_ms:g} ms for an answer", "config"
+        return f"{config.DEFAULT.deadline_ms:g} ms for an answer", "calc"
     peak = next(row for row in table(config.CAPACITY) if row["what"] == "requests, peak")
     return f"{peak['value']:,.0f} requests a second at peak, {config.DEFAULT.deadline_ms:g} ms for each", "calc"
 
@@ -75,11 +78,8 @@ def _serve(case: Case, run: Mapping[str, Any]) -> str:
     return f"p99 {run['latency']['p99_ms']} ms of {case.stage('config').DEFAULT.deadline_ms:g} ms allowed"
 
 
-def _operate(case: Case, out: Path) -> tuple[str, str]:
-    """One drill, really run: how fast the answers stay while a stage hangs, and what they say they lack."""
-    from common.commands import drill
-
-    drills = case.stage("drills").DRILLS
-    name = next((name for name, one in drills.items() if one.fault == "hang"), next(iter(drills)))
-    seen = drill.run(case, {name: drills[name]}, out)[-1]
-    return f"p99 {seen['p99_ms']} ms while {seen['stage']} hangs, labelled {', '.join(seen['degraded'])}", "machine"
+def _operate(asked: Asked) -> str:
+    """People really come by, click or leave; the monitor looks at what they were served."""
+    seen = played(asked, NUM_VISITS)
+    alerts = ", ".join(alert["name"] for alert in seen["alerts"]) or "none"
+    return f"alerts after {seen['answered']} answers and {seen['events']} events fed back: {alerts}"

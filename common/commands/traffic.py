@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from common import cases
+from common.cases import Case
 from common.commands import options, output
 
 if TYPE_CHECKING:
     from common.commands.opened import Opened
-    from common.lifecycle.traffic import Played
+    from common.lifecycle.traffic import Played, SettableClock
 
 TIMEOUT_SECONDS = 10.0
 
@@ -28,41 +31,54 @@ def command(
     as_json: options.AsJson = False,
 ) -> None:
     """Play simulated visits; count what happened, how fast it was, and what the monitor says."""
-    from common.commands.opened import here, open_case
-    from common.lifecycle.home import Home
-    from common.lifecycle.traffic import RemoteClock
-    from common.serving.clock import SystemClock
-
-    found = cases.get(case)
-    if url:
-        from common.commands.serve import read_token
-
-        opened = open_case(found, Home(out), SystemClock())
-        with client(url) as http:
-            row = played(opened, num_visits, http, RemoteClock(http, read_token(token_file or out / "token")))
-    else:
-        with here(found, out) as opened, client(opened.url) as http:
-            row = played(opened, num_visits, http, opened.clock)
-    _show(row, as_json)
+    with asking(cases.get(case), out, url, token_file) as asked:
+        row = played(asked, num_visits)
+    if as_json:
+        output.show_json({"traffic": [row]})
+        return
+    alerts = row.pop("alerts")
+    output.write(output.table([row]))
+    output.write("\n" + (output.table(alerts) if alerts else "The monitor is quiet."))
 
 
-def client(url: str) -> Any:
+class Asked(NamedTuple):
+    """A served case, from outside."""
+
+    opened: Opened
+    http: Any
+    clock: SettableClock
+
+
+@contextmanager
+def asking(case: Case, out: Path, url: str = "", token_file: Path | None = None) -> Iterator[Asked]:
+    """The server at `url`, whose clock is moved with its token; without a url, one in this process while the block runs."""
     import httpx2
 
-    return httpx2.Client(base_url=url, timeout=TIMEOUT_SECONDS)
+    from common.commands.opened import here, reading
+    from common.lifecycle.home import Home
+    from common.lifecycle.traffic import RemoteClock
+
+    if not url:
+        with here(case, out) as opened, httpx2.Client(base_url=opened.url, timeout=TIMEOUT_SECONDS) as http:
+            yield Asked(opened, http, opened.clock)
+        return
+    from common.commands.serve import read_token
+
+    with reading(case, Home(out)) as read, httpx2.Client(base_url=url, timeout=TIMEOUT_SECONDS) as http:
+        yield Asked(read, http, RemoteClock(http, read_token(token_file or out / "token")))
 
 
-def played(opened: Opened, num_visits: int, http: Any, clock: Any) -> dict[str, Any]:
+def played(asked: Asked, num_visits: int) -> dict[str, Any]:
     """Plays the next visits; -> one row of counts, latency, shares of degraded answers and the monitor's alerts."""
     from dataclasses import asdict
 
     from common.lifecycle.traffic import play
     from common.training.progress import bar
 
-    since = opened.platform.log.end
-    visits = bar(opened.visits(num_visits), num_visits, f"{opened.case.name} traffic")
-    done = play(opened.case, visits, http, clock)
-    return counts(done) | {"case": opened.case.name, "alerts": [asdict(alert) for alert in opened.alerts(since)]}
+    opened = asked.opened
+    since, name = opened.log.end, opened.case.name
+    done = play(opened.case, bar(opened.visits(num_visits), num_visits, f"{name} traffic"), asked.http, asked.clock)
+    return {"case": name, **counts(done), "alerts": [asdict(alert) for alert in opened.alerts(since)]}
 
 
 def counts(done: Played) -> dict[str, Any]:
@@ -80,10 +96,16 @@ def counts(done: Played) -> dict[str, Any]:
     }
 
 
-def _show(row: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        output.show_json({"traffic": [row]})
-        return
-    alerts = row.pop("alerts")
-    output.write(output.table([{"case": row.pop("case"), **row}]))
-    output.write("\n" + (output.table(alerts) if alerts else "The monitor is quiet."))
+def ask(asked: Asked, visit: Any) -> dict[str, Any] | None:
+    """One visit's request, at its time; -> its answer, None where there was none."""
+    import httpx2
+    import orjson
+
+    asked.clock.set(visit.event_time)
+    route = asked.opened.case.stage("serve").ROUTE
+    body = orjson.dumps(visit.request(), option=orjson.OPT_SERIALIZE_NUMPY)
+    try:
+        got = asked.http.post(route, content=body, headers={"content-type": "application/json"})
+    except httpx2.HTTPError:
+        return None
+    return dict(got.json()) if got.status_code == 200 else None
