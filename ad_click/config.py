@@ -25,12 +25,20 @@ class Config:
     num_advertisers: int = 200
     num_impressions: int = 1_000_000
     days: int = 14
+    drift: str = "none"  # what simulated users do differently after the log ends: see simulate.py, DRIFTS
     # labels
     click_window_hours: int = 24
+    # baseline
+    l2: float = 30.0
     # model
     num_trees: int = 400
-    num_leaves: int = 63
+    num_leaves: int = 31
     learning_rate: float = 0.05
+    min_leaf: int = 200
+    negative_rate: float = 1.0  # share of the training negatives kept; below 1 the scores are corrected for it
+    calibrate: bool = True
+    # policy
+    reserve_micros: int = 10_000
     # serving
     deadline_ms: float = 50.0
     num_candidates: int = 500
@@ -39,13 +47,32 @@ class Config:
 
 DEFAULT = Config()
 SMOKE = replace(
-    DEFAULT, preset="smoke", num_users=2_000, num_ads=200, num_advertisers=20, num_impressions=60_000, num_trees=60
+    DEFAULT,
+    preset="smoke",
+    num_users=2_000,
+    num_ads=200,
+    num_advertisers=20,
+    num_impressions=100_000,
+    num_trees=60,
+    num_leaves=15,
+    learning_rate=0.1,
 )
 DEMO = replace(
-    DEFAULT, preset="demo", num_users=8_000, num_ads=800, num_advertisers=80, num_impressions=300_000, num_trees=150
+    DEFAULT,
+    preset="demo",
+    num_users=8_000,
+    num_ads=800,
+    num_advertisers=80,
+    num_impressions=300_000,
+    num_trees=150,
+    learning_rate=0.1,
 )
 LARGE = replace(
     DEFAULT, preset="large", num_users=1_000_000, num_ads=20_000, num_advertisers=2_000, num_impressions=10_000_000
 )
 
-OVERRIDES: Mapping[str, Mapping[str, Any]] = {"frappe": {}, "csv": {}, "parquet": {}}
+OVERRIDES: Mapping[str, Mapping[str, Any]] = {
+    "frappe": {"num_leaves": 255, "num_trees": 400, "learning_rate": 0.1, "min_leaf": 10, "l2": 0.5},
+    "csv": {},
+    "parquet": {},
+}

@@ -1,7 +1,7 @@
 """The nouns of the case, and what is refused at the door.
 
 In:     nothing.
-Out:    Rows, Catalog, Dataset, Judgments, Live, Request, Answer; EVENTS.
+Out:    Rows, Catalog, Dataset, Judgments, Live, Request, Answer; EVENTS, EXAMPLE.
 Choice: frozen dataclasses of equally long arrays; HTTP validates the same dataclasses, so there is one description of a request.
 Else:   data frames, where columns are explored rather than known; pandas stops at data.py.
 Breaks: arrays of unequal length, a NaN in a number, an unknown field: refused here, before any code of the case runs.
@@ -11,22 +11,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, FiniteFloat
 
-from common.contract import EventKind, FeatureStore, Floats, Ints, Timings, Why
+from common.contract import Bools, EventKind, Floats, Ints, Timings, Why
+from common.features.asof import AsOfStore
+from common.features.leave_one_out import LeaveOneOutStore
+
+SHOWN = ("request_id", "user_id", "ad_id", "advertiser_id", "topic_id")
+"""Whose impression an event speaks of. A client echoes these keys from the answer; -1 where the platform has no such thing."""
 
 EVENTS: Mapping[str, EventKind] = {
     "impression": EventKind(
-        keys=("request_id", "user_id", "ad_id"), values=("slot", "probability_ppm", "price_micros")
+        keys=SHOWN,
+        values=("slot", "probability_ppm", "price_micros", "num_missing", "num_unknown", "degraded"),
     ),
-    "click": EventKind(keys=("request_id", "user_id", "ad_id")),
-    "hide": EventKind(keys=("request_id", "user_id", "ad_id")),
+    # A production system would join the click to its impression for the price; here the client echoes it, which is a hole.
+    "click": EventKind(keys=SHOWN, values=("price_micros",)),
+    "hide": EventKind(keys=SHOWN),
     "forget": EventKind(keys=("user_id",)),
 }
+
+EXAMPLE: Mapping[str, Any] = {
+    "user_id": 42,
+    "num_slots": 3,
+    "numbers": {"age": 34.0},
+    "categories": {"country": "c0", "device": "mobile"},
+}
+
+_AD = ("ad_id", "advertiser_id", "topic_id", "bid_micros", "budget_micros")
+Categories = Mapping[str, NDArray[np.str_]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,25 +58,73 @@ class Rows:
     moment: Ints
     label: Floats
     numbers: Mapping[str, Floats] = field(default_factory=dict)
-    categories: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    categories: Categories = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _equal_lengths(self, "user_id", "ad_id", "event_time", "moment", "label")
 
     def __len__(self) -> int:
         return len(self.user_id)
 
+    def take(self, index: Ints) -> Rows:
+        """The rows at `index`, in that order."""
+        return Rows(
+            user_id=self.user_id[index],
+            ad_id=self.ad_id[index],
+            event_time=self.event_time[index],
+            moment=self.moment[index],
+            label=self.label[index],
+            numbers={name: column[index] for name, column in self.numbers.items()},
+            categories={name: column[index] for name, column in self.categories.items()},
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """The ads as of training, [num_ads] each, sorted by ad_id. Money in micro-units of the account currency."""
+    """The ads as of training, [num_ads] each, sorted by ad_id. Money in micro-units of the account currency; a budget is for 24 hours.
+
+    advertiser_id and topic_id are -1 where there are none. Known numbers: start_time, min_age, max_age; known categories: target_country.
+    """
 
     ad_id: Ints
     advertiser_id: Ints
+    topic_id: Ints
     bid_micros: Ints
     budget_micros: Ints
     numbers: Mapping[str, Floats] = field(default_factory=dict)
-    categories: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    categories: Categories = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _equal_lengths(self, *_AD)
+        assert (np.diff(self.ad_id) > 0).all(), "a catalogue is sorted by ad_id, without repeats"
 
     def __len__(self) -> int:
         return len(self.ad_id)
+
+    def find(self, ad_id: Ints) -> Ints:
+        """Index of each ad in the catalogue, -1 for an ad that is not in it."""
+        if not len(self):
+            return np.full(len(ad_id), -1)
+        index = np.minimum(np.searchsorted(self.ad_id, ad_id), len(self) - 1)
+        return np.where(self.ad_id[index] == ad_id, index, -1)
+
+    def save(self, path: Path) -> None:
+        from common.data import columns
+
+        extra: dict[str, Any] = {f"number.{name}": column for name, column in self.numbers.items()}
+        extra |= {f"category.{name}": column for name, column in self.categories.items()}
+        columns.write(path, {**{name: getattr(self, name) for name in _AD}, **extra})
+
+    @classmethod
+    def load(cls, path: Path) -> Catalog:
+        from common.data import columns
+
+        saved: dict[str, Any] = columns.read(path)
+        return cls(
+            **{name: saved[name] for name in _AD},
+            numbers={name[7:]: column for name, column in saved.items() if name.startswith("number.")},
+            categories={name[9:]: column for name, column in saved.items() if name.startswith("category.")},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +133,7 @@ class Dataset:
     valid: Rows
     test: Rows  # labels are NaN: `data.judgments` is the key
     catalog: Catalog
-    history: FeatureStore
+    history: AsOfStore | LeaveOneOutStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,34 +142,43 @@ class Judgments:
 
     label: Floats
     user_id: Ints  # the cluster of the intervals
-    slices: Mapping[str, NDArray[np.str_]]
+    slices: Categories
     origin: str  # world | real
 
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """Served traffic read back from the log: the rows, the probabilities given when they were served."""
+    """Served traffic read back from the log, [n] impressions: the rows, labelled where the window has closed (NaN before), the
+    probabilities given when they were served, how many inputs of each were missing or unknown, and whether a stage had failed."""
 
     rows: Rows
     predictions: Floats
-    num_degraded: int = 0
+    num_missing: Ints
+    num_unknown: Ints
+    degraded: Bools
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
+    """An ad request: who, how many slots, and the context as the page knows it: numbers such as age, categories such as device."""
+
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     user_id: Annotated[int, Field(ge=0, lt=2**31)]
     num_slots: Annotated[int, Field(ge=1, le=20)] = 3
     numbers: Annotated[dict[str, FiniteFloat], Field(max_length=50)] = field(default_factory=dict)
-    categories: Annotated[dict[str, str], Field(max_length=50)] = field(default_factory=dict)
+    categories: Annotated[dict[str, Annotated[str, Field(max_length=100)]], Field(max_length=50)] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownAd:
     ad_id: int
+    advertiser_id: int
+    topic_id: int
     slot: int
-    probability: float
+    probability: float  # of a click in this slot
     bid_micros: int
     price_micros: int  # charged if clicked
 
@@ -116,3 +191,10 @@ class Answer:
     timings_ms: Timings
     why: list[Why]
     ads: list[ShownAd]
+
+
+def _equal_lengths(columns: Rows | Catalog, *names: str) -> None:
+    lengths = {name: len(getattr(columns, name)) for name in names}
+    lengths |= {name: len(column) for name, column in columns.numbers.items()}
+    lengths |= {name: len(values) for name, values in columns.categories.items()}
+    assert len(set(lengths.values())) == 1, f"{type(columns).__name__} columns of unequal length: {lengths}"

@@ -1,0 +1,48 @@
+"""The label: clicked within the window, joined to the impression by (request, ad)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ad_click.schema import Rows
+from common.contract import Bools, Events, Ints
+from common.events import key_column, value_column
+from common.features.views import pair
+
+
+def join(events: Events, window: int) -> Rows:
+    """One row per impression that logged the moment of its features, in log order; label 1 if a click came within `window` seconds."""
+    shown = np.flatnonzero(impressions(events))
+    clicks = np.flatnonzero(events.kind == "click")
+    shown_key, click_key = _keys(events, shown, clicks)
+    order = np.lexsort((events.event_time[clicks], click_key))
+    keys, first = np.unique(
+        click_key[order], return_index=True
+    )  # the first click of an impression decides; repeats change nothing
+    found = np.minimum(np.searchsorted(keys, shown_key), max(len(keys) - 1, 0))
+    label = np.zeros(len(shown))
+    if len(keys):
+        delay = events.event_time[clicks][order][first][found] - events.event_time[shown]
+        label = ((keys[found] == shown_key) & (delay <= window)).astype(np.float64)
+    return Rows(
+        user_id=key_column(events, "user_id")[shown],
+        ad_id=key_column(events, "ad_id")[shown],
+        event_time=events.event_time[shown],
+        moment=events.moment[shown],
+        label=label,
+        numbers={"slot": value_column(events, "slot")[shown].astype(np.float64)},
+    )
+
+
+def impressions(events: Events) -> Bools:
+    """Which events are impressions that can become rows."""
+    shown: Bools = (events.kind == "impression") & (events.moment >= 0)
+    return shown
+
+
+def _keys(events: Events, shown: Ints, clicks: Ints) -> tuple[Ints, Ints]:
+    """(request, ad) as one number; requests are renumbered first, as an id of 53 bits leaves no room for the ad."""
+    both = np.concatenate([shown, clicks])
+    request = np.unique(key_column(events, "request_id")[both], return_inverse=True)[1]
+    key = pair(request.astype(np.int64), key_column(events, "ad_id")[both])
+    return key[: len(shown)], key[len(shown) :]

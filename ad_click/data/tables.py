@@ -1,0 +1,175 @@
+"""Your own tables, in and out: rows alone, or a folder with the catalogue and the events too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ad_click.config import Config
+from ad_click.schema import EVENTS, SHOWN, Catalog, Dataset, Rows
+from common.contract import Events, Ints
+from common.data.door import Roles, Table, read_tables, write_tables
+from common.data.splits import by_time
+from common.errors import InputError
+from common.features.asof import AsOfStore
+from common.features.leave_one_out import LeaveOneOutStore
+
+SPLITS = ("train", "valid", "test")
+VALUES = EVENTS["impression"].values
+TABLES = {
+    "rows": Roles(
+        required={"user_id": "id", "ad_id": "id", "label": "label"},
+        optional={"event_time": "time", "moment": "number", "split": "category"},
+    ),
+    "catalog": Roles(
+        required={"ad_id": "id"},
+        optional={"advertiser_id": "id", "topic_id": "id", "bid_micros": "number", "budget_micros": "number"},
+        key="ad_id",
+    ),
+    "events": Roles(
+        required={"kind": "category", "event_time": "time"},
+        optional={"moment": "number", **dict.fromkeys(SHOWN, "id"), **dict.fromkeys(VALUES, "number")},
+    ),
+}
+
+
+def read(path: Path, config: Config) -> Dataset:
+    """rows: one a line, split by time (or by the role `split`). Without `events` the log is made from the rows, a click as late as the
+    window allows; without a clock, statistics leave the row itself out and a tenth and a fifth of the rows, by chance, are held out."""
+    tables = read_tables(path, TABLES)
+    given = tables["rows"]
+    rows = _rows(given)
+    clocked = "event_time" in given.roles
+    if clocked and "moment" not in given.roles:
+        rows = rows.take(np.argsort(rows.event_time, kind="stable"))
+    catalog = _catalog(tables.get("catalog"), rows)
+    events = _events(tables["events"]) if "events" in tables else made_up(rows, catalog, clocked, config)
+    if "moment" not in given.roles:
+        shown = events.kind == "impression"
+        rows = Rows(**{**vars(rows), "moment": events.moment[shown]})
+    index = _split(given, rows, clocked, config)
+    train, valid, test = (rows.take(part) for part in index)
+    if not clocked and "events" not in tables:  # held-out rows are no part of the statistics
+        events = made_up(train, catalog, clocked, config)
+        train, valid, test = (
+            Rows(**{**vars(part), "moment": moment})
+            for part, moment in zip((train, valid, test), (np.arange(len(train)), *(np.full(len(part), -1) for part in (valid, test))), strict=True)
+        )  # fmt: skip
+    history = AsOfStore(events) if clocked else LeaveOneOutStore(events)
+    return Dataset(train=train, valid=valid, test=test, catalog=catalog, history=history)
+
+
+def write(dataset: Dataset, folder: Path) -> None:
+    """What `read` takes in again, bit for bit: rows with their split and moment, the catalogue, the events."""
+    parts = (dataset.train, dataset.valid, dataset.test)
+    history: Any = dataset.history
+    clocked = isinstance(history, AsOfStore)
+    columns = ("user_id", "ad_id", "label", "moment", *(("event_time",) if clocked else ()))
+    roles = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+    roles["moment"] = roles["moment"].astype(np.float64)
+    roles["split"] = np.repeat(SPLITS, [len(part) for part in parts])
+    rows = Table(
+        roles=roles,
+        numbers={name: np.concatenate([part.numbers[name] for part in parts]) for name in dataset.train.numbers},
+        categories={
+            name: np.concatenate([part.categories[name] for part in parts]) for name in dataset.train.categories
+        },
+    )
+    catalog = dataset.catalog
+    ads = {name: getattr(catalog, name) for name in ("ad_id", "advertiser_id", "topic_id")}
+    ads |= {name: getattr(catalog, name).astype(np.float64) for name in ("bid_micros", "budget_micros")}
+    events: Events = history.events
+    log = {"kind": events.kind, "event_time": events.event_time, "moment": events.moment.astype(np.float64)}
+    log |= dict(events.keys) | {name: column.astype(np.float64) for name, column in events.values.items()}
+    tables = {
+        "rows": rows,
+        "catalog": Table(roles=ads, numbers=catalog.numbers, categories=catalog.categories),
+        "events": Table(roles=log),
+    }
+    write_tables(folder, tables)
+
+
+def made_up(rows: Rows, catalog: Catalog, clocked: bool, config: Config) -> Events:
+    """The log behind labelled rows: an impression each, a click `click_window_hours` later where there was one, as nothing earlier is known."""
+    clicked = np.flatnonzero(rows.label == 1)
+    source = np.concatenate([np.arange(len(rows)), clicked])
+    delay = np.repeat([0, config.click_window_hours * 3600 if clocked else 0], [len(rows), len(clicked)])
+    time = rows.event_time[source] + delay
+    order = np.argsort(time if clocked else source, kind="stable")
+    source, kind = source[order], np.repeat(["impression", "click"], [len(rows), len(clicked)])[order]
+    place = catalog.find(rows.ad_id[source])
+    advertiser, topic = (
+        np.where(place >= 0, column[place], -1) for column in (catalog.advertiser_id, catalog.topic_id)
+    )
+    position = np.arange(len(order))
+    return Events(
+        position=position,
+        kind=kind,
+        event_time=time[order],
+        moment=np.where(kind == "impression", position, -1) if clocked else source,
+        keys=dict(zip(SHOWN, (source, rows.user_id[source], rows.ad_id[source], advertiser, topic), strict=True)),
+        values={name: np.zeros(len(order), dtype=np.int64) for name in VALUES},
+    )
+
+
+def _rows(table: Table) -> Rows:
+    roles = table.roles
+    if np.isnan(roles["label"]).any():
+        raise InputError("rows: some labels are empty. Expected 0 or 1 in each; drop the rows that are not known yet.")
+    nothing = np.full(len(table), -1.0)
+    return Rows(
+        user_id=roles["user_id"],
+        ad_id=roles["ad_id"],
+        event_time=roles.get("event_time", np.zeros(len(table), dtype=np.int64)),
+        moment=_whole(roles.get("moment", nothing)),
+        label=roles["label"].astype(np.float64),
+        numbers=table.numbers,
+        categories=table.categories,
+    )
+
+
+def _catalog(table: Table | None, rows: Rows) -> Catalog:
+    """Without a table: every ad of the rows, at one unit a click and no end of money."""
+    roles: dict[str, Any] = {"ad_id": np.unique(rows.ad_id)} if table is None else dict(table.roles)
+    order = np.argsort(roles["ad_id"], kind="stable")
+    nobody, unit = np.full(len(order), -1), np.full(len(order), 1e6)
+    return Catalog(
+        ad_id=roles["ad_id"][order],
+        advertiser_id=roles.get("advertiser_id", nobody)[order],
+        topic_id=roles.get("topic_id", nobody)[order],
+        bid_micros=_whole(roles.get("bid_micros", unit)[order]),
+        budget_micros=_whole(roles.get("budget_micros", 1e6 * unit)[order]),
+        numbers={} if table is None else {name: column[order] for name, column in table.numbers.items()},
+        categories={} if table is None else {name: column[order] for name, column in table.categories.items()},
+    )
+
+
+def _events(table: Table) -> Events:
+    """In the order of the file, which is the order they arrived in."""
+    roles, nobody, nothing = table.roles, np.full(len(table), -1), np.zeros(len(table))
+    return Events(
+        position=np.arange(len(table)),
+        kind=roles["kind"],
+        event_time=roles["event_time"],
+        moment=_whole(roles.get("moment", nobody)),
+        keys={name: roles.get(name, nobody) for name in SHOWN},
+        values={name: _whole(roles.get(name, nothing)) for name in VALUES},
+    )
+
+
+def _split(table: Table, rows: Rows, clocked: bool, config: Config) -> tuple[Ints, ...]:
+    if "split" in table.roles:
+        split = table.roles["split"]
+        if odd := sorted(set(split.tolist()) - set(SPLITS)):
+            raise InputError(f"rows: split holds {odd[0]!r}. Expected {', '.join(SPLITS)}.")
+        return tuple(np.flatnonzero(split == name) for name in SPLITS)
+    if clocked:
+        return by_time(rows.event_time)
+    drawn = np.random.default_rng([config.seed, 3]).random(len(rows))
+    return tuple(np.flatnonzero((low <= drawn) & (drawn < high)) for low, high in ((0, 0.7), (0.7, 0.8), (0.8, 1)))
+
+
+def _whole(column: Any) -> Ints:
+    return np.where(np.isnan(column), 0, np.rint(column)).astype(np.int64)

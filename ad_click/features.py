@@ -1,0 +1,183 @@
+"""Rows to inputs as of a moment: what is known about the user, the ad and the two together, and the context of the request.
+
+In:     rows, and a store that answers as of their moments; the catalogue, joined by ad.
+Out:    Inputs: a float matrix with named columns, and integer codes of the categories (0 = unknown).
+Choice: counts, windows, smoothed rates and decayed sums; unknown is a value that training has seen, never a crash.
+Else:   learned embeddings of ids, where billions of rows make each id's vector worth its memory.
+Breaks: training on values serving will not see (the parity check of common/features), a vocabulary that grew old (monitor: unknown).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ad_click.config import Config
+from ad_click.schema import Catalog, Dataset, Rows
+from common.contract import FeatureStore, Floats, Ints
+from common.features.encoders import Vocabulary
+from common.features.views import Count, Decayed, Last, Rate, View, entity_keys
+
+PRIOR = 0.02  # clicks per impression a newcomer is believed to have
+
+
+def _rate(strength: float, buckets: int | None = None) -> Rate:
+    return Rate("click", "impression", prior=PRIOR, strength=strength, buckets=buckets)
+
+
+USER = View(
+    "user",
+    ("user_id",),
+    (
+        Count("impression"),
+        Count("click"),
+        Count("hide"),
+        Count("impression", buckets=24),
+        _rate(50),
+        Decayed("click", half_life=72),
+        Last("click", "age"),
+    ),
+)
+AD = View("ad", ("ad_id",), (Count("impression"), Count("click"), _rate(100), _rate(100, buckets=24)))
+ADVERTISER = View("advertiser", ("advertiser_id",), (Count("impression"), _rate(200)))
+USER_TOPIC = View(
+    "user_topic",
+    ("user_id", "topic_id"),
+    (Count("impression"), Count("click"), _rate(20), Decayed("click", half_life=72)),
+)
+USER_AD = View(
+    "user_ad",
+    ("user_id", "ad_id"),
+    (Count("impression"), Count("click"), Count("hide"), _rate(5), Last("impression", "age")),
+)
+SPEND = View("spend", ("ad_id",), (Count("click", "price_micros", buckets=24),))  # for the auction, not for the model
+MODELLED = (USER, AD, ADVERTISER, USER_TOPIC, USER_AD)
+VIEWS = (*MODELLED, SPEND)
+TARGETING = (
+    "start_time",
+    "min_age",
+    "max_age",
+    "target_country",
+)  # who may see an ad says nothing the context does not
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """numbers [n, k], NaN where missing; codes [n, c], 0 where unknown, below sizes[c]."""
+
+    numbers: Floats
+    codes: Ints
+    number_names: tuple[str, ...]
+    code_names: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def at(self, name: str, value: float) -> Inputs:
+        """The same rows with one number set to `value`, if there is such a number: what would be predicted in slot 0?"""
+        if name not in self.number_names:
+            return self
+        numbers = self.numbers.copy()
+        numbers[:, self.number_names.index(name)] = value
+        return replace(self, numbers=numbers)
+
+
+def fit(dataset: Dataset, config: Config) -> Features:
+    """Vocabularies of the training rows, so that validation meets as many unknown values as serving will."""
+    train, catalog = dataset.train, dataset.catalog
+    extra = tuple(sorted(set(catalog.numbers) - set(TARGETING)))
+    return Features(
+        catalog=catalog,
+        row_numbers=tuple(sorted(train.numbers)),
+        row_categories=tuple(sorted(train.categories)),
+        ad_numbers=extra,
+        vocabularies={name: Vocabulary.fit(column) for name, column in _categories(train, catalog).items()},
+    )
+
+
+def load(folder: Path) -> Features:
+    saved = json.loads((folder / "features.json").read_text())
+    return Features(
+        catalog=Catalog.load(folder / "catalog.parquet"),
+        row_numbers=tuple(saved["row_numbers"]),
+        row_categories=tuple(saved["row_categories"]),
+        ad_numbers=tuple(saved["ad_numbers"]),
+        vocabularies={name: Vocabulary.from_json(words) for name, words in saved["vocabularies"].items()},
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What was learned about the columns: their names, their vocabularies, and the ads as of training."""
+
+    catalog: Catalog
+    row_numbers: tuple[str, ...]
+    row_categories: tuple[str, ...]
+    ad_numbers: tuple[str, ...]
+    vocabularies: Mapping[str, Vocabulary]
+
+    def inputs(self, rows: Rows, store: FeatureStore) -> Inputs:
+        """[n] rows -> Inputs. One code for training (AsOfStore), tables (LeaveOneOutStore) and serving (LiveStore)."""
+        place = self.catalog.find(rows.ad_id)
+        keys = self._keys(rows, place)
+        read = [store.read(view, entity_keys(view, keys), rows.moment) for view in MODELLED]
+        known = [rows.numbers.get(name, np.full(len(rows), np.nan)) for name in self.row_numbers]
+        of_ad = [np.where(place >= 0, self.catalog.numbers[name][place], np.nan) for name in self.ad_numbers]
+        clock = [rows.event_time // 3600 % 24, (rows.event_time // 86_400 + 3) % 7]  # 1970 began on a Thursday
+        columns = _categories(rows, self.catalog, self.row_categories)
+        codes = [words.encode(columns[name]) for name, words in self.vocabularies.items()]
+        return Inputs(
+            numbers=np.column_stack([*read, *known, *of_ad, *clock]).astype(np.float64),
+            codes=np.column_stack(codes),
+            number_names=self._number_names(),
+            code_names=tuple(self.vocabularies),
+            sizes=tuple(len(words) for words in self.vocabularies.values()),
+        )
+
+    def gaps(self, rows: Rows) -> tuple[list[str], list[str]]:
+        """Of the first row: which of its numbers and categories are missing, and which categories hold a value training never saw."""
+        missing = [name for name in self.row_numbers if name not in rows.numbers or np.isnan(rows.numbers[name][0])]
+        given = [name for name in self.row_categories if name in rows.categories and rows.categories[name][0]]
+        missing += [name for name in self.row_categories if name not in given]
+        unknown = [name for name in given if not self.vocabularies[name].encode(rows.categories[name][:1])[0]]
+        return missing, unknown
+
+    def save(self, folder: Path) -> None:
+        saved = {name: getattr(self, name) for name in ("row_numbers", "row_categories", "ad_numbers")}
+        words = {name: vocabulary.as_json() for name, vocabulary in self.vocabularies.items()}
+        (folder / "features.json").write_text(json.dumps({**saved, "vocabularies": words}))
+        self.catalog.save(folder / "catalog.parquet")
+
+    def _keys(self, rows: Rows, place: Ints) -> dict[str, Ints]:
+        keys = {"user_id": rows.user_id, "ad_id": rows.ad_id}
+        for name in ("advertiser_id", "topic_id"):
+            keys[name] = _of_ad(getattr(self.catalog, name), place, -1)
+        return keys
+
+    def _number_names(self) -> tuple[str, ...]:
+        views = [column for view in MODELLED for column in view.columns]
+        return (*views, *self.row_numbers, *(f"ad.{name}" for name in self.ad_numbers), "hour", "weekday")
+
+
+def _categories(rows: Rows, catalog: Catalog, names: tuple[str, ...] | None = None) -> dict[str, NDArray[np.generic]]:
+    """Every column that is coded: the ids, the request's categories, the ad's categories."""
+    place = catalog.find(rows.ad_id)
+    columns: dict[str, NDArray[np.generic]] = {"user_id": rows.user_id, "ad_id": rows.ad_id}
+    for name in ("advertiser_id", "topic_id"):
+        columns[name] = _of_ad(getattr(catalog, name), place, -1)
+    nothing = np.full(len(rows), "")
+    for name in sorted(rows.categories) if names is None else names:
+        columns[name] = rows.categories.get(name, nothing)
+    for name in sorted(set(catalog.categories) - set(TARGETING)):
+        columns[f"ad.{name}"] = np.where(place >= 0, catalog.categories[name][place], "")
+    return columns
+
+
+def _of_ad(column: Ints, place: Ints, absent: int) -> Ints:
+    return np.where(place >= 0, column[place], absent) if len(column) else np.full(len(place), absent)

@@ -1,0 +1,221 @@
+"""Request to answer inside the deadline: who may be shown, what is known, how likely a click is, who wins.
+
+In:     an artifact, and a platform (live store, event log, clock).
+Out:    Service.respond: ads with slots and prices; their impressions in the log.
+Choice: one snapshot of the live store for everything a request reads; its position is logged with the impressions, so training can repeat it.
+Else:   a candidate index, once targeting leaves more ads than can be scored; batching of requests, on an accelerator.
+Breaks: a stage that is late, fails or hangs: the next rung answers and `degraded` names it (`mlsd drill ad_click`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ad_click import baseline, features, model, policy
+from ad_click.config import Config
+from ad_click.features import SPEND, USER, USER_AD, Inputs
+from ad_click.policy import Candidates, Context, Decision
+from ad_click.schema import SHOWN, Answer, Catalog, Request, Rows, ShownAd
+from common.contract import Bools, Event, FeatureStore, Floats, Ints, Platform
+from common.errors import NotReady
+from common.features.views import pair
+from common.lifecycle.follow import catch_up
+from common.serving.app import route
+from common.serving.deadline import Deadline, Stages
+from common.serving.fallback import ladder
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from common.lifecycle.registry import Artifact
+
+ROUTE = "/ad_click/auction"
+LIMITS_MS = {"candidates": 6.0, "features": 14.0, "model": 10.0, "baseline": 4.0, "log": 8.0}
+"""Most each stage may take; they add up to less than the deadline, so the last rung has time left."""
+
+
+def start(artifact: Artifact, platform: Platform) -> Service:
+    """Opens the artifact's parts. NotReady if the live store lacks a view."""
+    lacking = [view.name for view in features.VIEWS if not platform.store.holds(view)]
+    if lacking:
+        raise NotReady(f"The live store lacks the views {', '.join(lacking)}. Backfill them from the log first.")
+    return Service(artifact, platform)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The candidates of one request, [n] each, and what the auction has to know of them."""
+
+    place: Ints  # in the catalogue
+    spent_micros: Ints
+    hidden: Bools
+
+
+class Service:
+    def __init__(self, artifact: Artifact, platform: Platform) -> None:
+        self.version, self.platform, folder = artifact.version, platform, artifact.folder
+        self.config = Config(**artifact.manifest["config"])
+        self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
+        self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
+        self.catalog: Catalog = self.features.catalog
+        self.stages = Stages(LIMITS_MS)
+        self._by_bid = np.argsort(-self.catalog.bid_micros, kind="stable")
+
+    def respond(self, request: Request, deadline: Deadline) -> Answer:
+        """Never raises for a stage's failure: each has a worse answer ready, and the worst is an answer without ads."""
+        now, request_id = self.platform.clock.now(), secrets.randbits(52)
+        with self.platform.store.snapshot() as store:
+            wanted = self._wanted(request, now)
+            found = self.stages.run("candidates", deadline, lambda: self._look_up(request, wanted, store), lambda: None)
+            found = found or Found(wanted, np.zeros(len(wanted), np.int64), np.zeros(len(wanted), dtype=bool))
+            rows = self._rows(request, found.place, now, store.position)
+            inputs = self.stages.run("features", deadline, lambda: self.features.inputs(rows, store), lambda: None)
+        missing, unknown = self._gaps(rows, inputs, deadline)
+        probability = self._score(inputs, len(rows), deadline)
+        decision = self._auction(request, found, probability)
+        ads = self._shown(found, decision)
+        events = self._impressions(request, request_id, ads, rows, (missing, unknown), deadline)
+        self.stages.run("log", deadline, lambda: self._log(events), lambda: None)
+        return Answer(
+            request_id=request_id,
+            model_version=self.version,
+            degraded=deadline.degraded,
+            timings_ms=deadline.timings(),
+            why=decision.why,
+            ads=ads,
+        )
+
+    def router(self) -> APIRouter:
+        return route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms)
+
+    def _wanted(self, request: Request, now: int) -> Ints:
+        """Places of the ads whose targeting fits, the `num_candidates` of highest bid. Unknown age or country: only ads that do not ask."""
+        numbers, categories = self.catalog.numbers, self.catalog.categories
+        fits = np.ones(len(self.catalog), dtype=bool)
+        if "target_country" in categories:
+            fits &= (categories["target_country"] == "") | (
+                categories["target_country"] == request.categories.get("country", "?")
+            )
+        if "min_age" in numbers:
+            age = request.numbers.get("age")
+            open_to_all = (numbers["min_age"] <= 13) & (numbers["max_age"] >= 120)
+            fits &= open_to_all if age is None else (numbers["min_age"] <= age) & (age <= numbers["max_age"])
+        if "start_time" in numbers:
+            fits &= numbers["start_time"] <= now
+        return self._by_bid[fits[self._by_bid]][: self.config.num_candidates]
+
+    def _look_up(self, request: Request, place: Ints, store: FeatureStore) -> Found:
+        """Spend and hides come from the events alone, so a restart or a second server knows them too."""
+        ad_id, moment = self.catalog.ad_id[place], np.zeros(len(place), dtype=np.int64)
+        user_id = np.full(len(place), request.user_id)
+        spent = store.read(SPEND, ad_id, moment)[:, 0].astype(np.int64)
+        hides = store.read(USER_AD, pair(user_id, ad_id), moment)[:, _column(USER_AD.columns, "hide")]
+        return Found(place, spent, hides > 0)
+
+    def _rows(self, request: Request, place: Ints, now: int, moment: int) -> Rows:
+        """Every candidate as if in slot 0: the auction knows what a lower slot costs."""
+        n = len(place)
+        return Rows(
+            user_id=np.full(n, request.user_id),
+            ad_id=self.catalog.ad_id[place],
+            event_time=np.full(n, now),
+            moment=np.full(n, moment),
+            label=np.full(n, np.nan),
+            numbers={name: np.full(n, value) for name, value in {**request.numbers, "slot": 0.0}.items()},
+            categories={name: np.full(n, value) for name, value in request.categories.items()},
+        )
+
+    def _gaps(self, rows: Rows, inputs: Inputs | None, deadline: Deadline) -> tuple[int, int]:
+        """Labels what the request did not say and what training never saw; -> how many of each."""
+        missing, unknown = self.features.gaps(rows) if len(rows) else ([], [])
+        if missing:
+            deadline.degrade("context", f"missing: {', '.join(missing)}")
+        if unknown:
+            deadline.degrade("context", f"unknown value: {', '.join(unknown)}")
+        if inputs is not None and len(inputs) and inputs.numbers[0, _column(inputs.number_names, USER.columns[0])] == 0:
+            deadline.degrade("user", "cold: this person has no impressions yet")
+        if not len(rows):
+            deadline.degrade("candidates", "no ad fits this request")
+        return len(missing), len(unknown)
+
+    def _score(self, inputs: Inputs | None, n: int, deadline: Deadline) -> Floats:
+        """P(click in slot 0) by the best rung that answers in time: model, baseline, the one rate everybody is believed to have."""
+        rate = np.full(n, features.PRIOR)
+        if inputs is None or not n:
+            return rate
+        rungs = {"model": lambda: self.model.score(inputs), "baseline": lambda: self.baseline.score(inputs)}
+        return ladder(self.stages, deadline, rungs, last=lambda: rate)[1]
+
+    def _auction(self, request: Request, found: Found, probability: Floats) -> Decision:
+        ads, place = self.catalog, found.place
+        candidates = Candidates(
+            ad_id=ads.ad_id[place],
+            advertiser_id=ads.advertiser_id[place],
+            probability=probability,
+            bid_micros=ads.bid_micros[place],
+        )
+        context = Context(budget_left_micros=ads.budget_micros[place] - found.spent_micros, hidden=found.hidden)
+        return self.policy.decide(request, candidates, context)
+
+    def _shown(self, found: Found, decision: Decision) -> list[ShownAd]:
+        ads, place = self.catalog, found.place[decision.index]
+        columns = (ads.ad_id, ads.advertiser_id, ads.topic_id, ads.bid_micros)
+        chosen = zip(*(column[place].tolist() for column in columns), strict=True)
+        costs = zip(decision.probability.tolist(), decision.price_micros.tolist(), strict=True)
+        return [
+            ShownAd(
+                ad_id=ad,
+                advertiser_id=advertiser,
+                topic_id=topic,
+                slot=slot,
+                probability=probability,
+                bid_micros=bid,
+                price_micros=price,
+            )
+            for slot, ((ad, advertiser, topic, bid), (probability, price)) in enumerate(zip(chosen, costs, strict=True))
+        ]
+
+    def _impressions(
+        self,
+        request: Request,
+        request_id: int,
+        ads: list[ShownAd],
+        rows: Rows,
+        gaps: tuple[int, int],
+        deadline: Deadline,
+    ) -> list[Event]:
+        return [
+            Event(
+                event_id=f"impression-{request_id}-{ad.slot}",
+                kind="impression",
+                event_time=int(rows.event_time[0]),
+                keys=dict(
+                    zip(SHOWN, (request_id, request.user_id, ad.ad_id, ad.advertiser_id, ad.topic_id), strict=True)
+                ),
+                values={
+                    "slot": ad.slot,
+                    "probability_ppm": round(1e6 * ad.probability),
+                    "price_micros": ad.price_micros,
+                    "num_missing": gaps[0],
+                    "num_unknown": gaps[1],
+                    "degraded": int(any(stage in LIMITS_MS for stage in deadline.degraded)),
+                },
+                moment=int(rows.moment[0]),
+            )
+            for ad in ads
+        ]
+
+    def _log(self, events: list[Event]) -> None:
+        """Durable, then visible to the next request."""
+        if events:
+            self.platform.log.append(events)
+            catch_up(self.platform.store, self.platform.log)
+
+
+def _column(columns: tuple[str, ...], name: str) -> int:
+    """The place of a column by its full name or by what comes after the view's name."""
+    return next(place for place, column in enumerate(columns) if name in (column, column.partition(".")[2]))
