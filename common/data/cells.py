@@ -36,7 +36,7 @@ class Column:
     def is_text(self) -> bool:
         import pyarrow as pa
 
-        return bool(pa.types.is_string(self.values.type) or pa.types.is_large_string(self.values.type))
+        return bool(pa.types.is_string(self.values.type))
 
     def refuse(self, row: int, expected: str, mend: str) -> NoReturn:
         raise InputError(

@@ -64,9 +64,18 @@ def _csv(path: Path) -> Any:
 
 
 def _parquet(path: Path) -> Any:
+    """Categories of a data frame and the string types of other writers become plain strings."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(path, page_checksum_verification=True).read(use_threads=False)
+    table = pq.ParquetFile(path, page_checksum_verification=True).read(use_threads=False)
+    for i, column in enumerate(table.columns):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            kind = pa.string()
+        if kind != column.type:
+            table = table.set_column(i, table.column_names[i], column.cast(kind))
+    return table
 
 
 def _check_path(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Aliases and their history, under one folder. Callers hold its lock to move one; reading needs none."""
+"""Aliases and their history, under one folder. Callers hold its lock to move one or to read the history; reading where one points needs none."""
 
 from __future__ import annotations
 

@@ -79,6 +79,10 @@ class Registry:
             raise NotReady(f"Nothing is published for {case!r} in {self.root}. Train it first: mlsd run {case}.")
         pointed = self.aliases(case)
         name = pointed.get(version, version)
+        if name not in known and version in pointed:
+            raise InputError(
+                f"{case}: the alias {version!r} points at {name}, which is not in {self.root}. Point it at one of: {', '.join(known)}."
+            )
         if name not in known:
             raise InputError(
                 f"{case} has no version or alias {version!r} in {self.root}. {did_you_mean(version, [*pointed, *known])}"
@@ -112,7 +116,11 @@ class Registry:
 
     def history(self, case: str) -> list[dict[str, Any]]:
         """Every move, oldest first: {"time", "alias", "from", "to", "reason"}."""
-        return aliases.history(self._home(case))
+        home = self._home(case)
+        if not home.is_dir():
+            return []
+        with locked(home):
+            return aliases.history(home)
 
     def _home(self, case: str) -> Path:
         if not _NAME.fullmatch(case):

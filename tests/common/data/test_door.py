@@ -148,6 +148,27 @@ def test_parquet_types_come_in_as_what_they_are(tmp_path: Path) -> None:
     assert rows.numbers["size"][0] == 1.5 and np.isnan(rows.numbers["size"][1])
 
 
+def test_a_data_frame_with_categories_strings_and_gaps_comes_in(tmp_path: Path) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "uid": pd.Categorical(["b", "a"]),
+            "item": pd.array([1, 2], dtype="Int64"),
+            "ts": pd.to_datetime(["2023-11-14T22:13:20", "1970-01-01T00:00:00"]),
+            "clicked": [1, 0],
+            "device": pd.Series(["ios", None], dtype="str"),
+            "empty": [None, None],
+        }
+    )
+    put(tmp_path, schema__toml=SCHEMA + 'empty = "number"\n')
+    frame.to_parquet(tmp_path / "rows.parquet", index=False)
+    rows = read_tables(tmp_path, WANTED)["rows"]
+    assert rows.roles["user_id"].tolist() == [0, 1] and rows.names["user_id"] == ["b", "a"]
+    assert rows.roles["event_time"].tolist() == [1_700_000_000, 0] and rows.roles["item_id"].tolist() == [1, 2]
+    assert rows.categories["device"].tolist() == ["ios", ""] and np.isnan(rows.numbers["empty"]).all()
+
+
 BAD_SCHEMA = {
     "no schema.toml": (None, r"mlsd data .* --case CASE > .*schema\.toml"),
     "not TOML": ("[roles\n", "is not TOML"),

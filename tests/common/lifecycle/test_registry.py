@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,19 @@ def test_unknown_names_are_answered_with_the_nearest(registry: Registry) -> None
             registry.open(case)
     with pytest.raises(InputError):
         registry.open("toy", "../versions/x")
+
+
+def test_an_alias_of_a_version_that_is_gone_says_so(registry: Registry) -> None:
+    first = publish(registry)
+    publish(registry, "other")
+    shutil.rmtree(first.folder)
+    with pytest.raises(InputError, match=r"'live' points at .* which is not in"):
+        registry.open("toy")
+
+
+def test_nothing_published_is_nothing_to_list(registry: Registry) -> None:
+    assert not registry.versions("toy") and not registry.history("toy") and not registry.aliases("toy")
+    assert not registry.root.exists()  # looking leaves no trace
 
 
 def remove(folder: Path) -> None:
