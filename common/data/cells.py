@@ -61,15 +61,10 @@ def numbers(column: Column, expected: str = "a number", mend: str = "") -> Float
         if column.role
         else f'Mend the value, or declare the column otherwise in schema.toml: {column.name} = "category".'
     )
-    kind = column.values.type
+    types = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
     if column.is_text:
         result = _parse(column, expected, mend)
-    elif (
-        pa.types.is_boolean(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-    ):
+    elif any(fits(column.values.type) for fits in types):
         result = column.values.cast(pa.float64(), safe=False).to_numpy()
     else:
         column.refuse(0, expected, mend)
