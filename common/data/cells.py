@@ -84,6 +84,8 @@ def times(column: Column, unit: str = "s") -> Ints:
     if pa.types.is_timestamp(column.values.type) or pa.types.is_date(column.values.type):
         stamps = column.values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
         result = np.floor_divide(stamps.fill_null(-1).to_numpy(), 1_000_000)
+    elif pa.types.is_integer(column.values.type):  # not by way of floats: nanoseconds need 61 bits
+        result = np.floor_divide(column.values.fill_null(-1).to_numpy(), UNITS[unit])
     elif column.is_text and not re.fullmatch(r"-?[0-9.]*", column.values[0].as_py() or ""):
         result = _iso(column)
     else:

@@ -17,7 +17,10 @@ Section = Mapping[str, Any]
 """What schema.toml says of one table: {"shown": "rows.", "roles": {role: column}, "columns": {column: kind}, "time_unit": "s"}."""
 
 
-def read_schema(path: Path) -> dict[str, Any]:
+_WORDS = ("roles", "columns", "time_unit")
+
+
+def read_schema(path: Path, wanted: Mapping[str, Roles]) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder (looked from {Path.cwd()}).")
     place = (path if path.is_dir() else path.parent) / "schema.toml"
@@ -26,11 +29,18 @@ def read_schema(path: Path) -> dict[str, Any]:
             f"{place}: not there. It says which column plays which role; draft it with: mlsd data {path} --case CASE > {place}"
         )
     try:
-        return tomllib.loads(place.read_text(encoding="utf-8"))
+        schema = tomllib.loads(place.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(
             f'{place}: is not TOML: {error}. A line is our_role = "your column", quotes included.'
         ) from error
+    known = ("file", *_WORDS, *wanted)
+    for word in schema:
+        if word not in known:
+            raise InputError(
+                f"{place}: [{word}] is neither a table nor a word of schema.toml. {did_you_mean(word, known)}"
+            )
+    return schema
 
 
 def find_files(path: Path, schema: dict[str, Any], wanted: Mapping[str, Roles]) -> dict[str, Path]:
@@ -60,14 +70,17 @@ def find_files(path: Path, schema: dict[str, Any], wanted: Mapping[str, Roles]) 
     return files
 
 
-def section_of(schema: dict[str, Any], name: str, roles: Roles, path: Path) -> Section:
-    """The part of schema.toml that speaks of one table, its words checked."""
-    flat = name not in schema and "roles" in schema
+def section_of(schema: dict[str, Any], name: str, roles: Roles, path: Path, is_first: bool) -> Section:
+    """The part of schema.toml that speaks of one table, its words checked. What stands in no section speaks of the first table."""
+    flat = name not in schema and "roles" in schema and is_first
     section = schema if flat else schema.get(name, {})
     shown = "" if flat else f"{name}."
     if not isinstance(section, dict) or not section.get("roles"):
         lines = "".join(f'\n  {key(role)} = "YOUR_COLUMN"' for role in roles.required)
         raise InputError(f"{path}: schema.toml says nothing about the table {name!r}. Add:\n  [{shown}roles]{lines}")
+    for word in {} if flat else section:
+        if word not in _WORDS:
+            raise InputError(f"{path}: schema.toml [{name}.{word}]: unknown. {did_you_mean(word, _WORDS)}")
     for group in ("roles", "columns"):
         for entry, value in section.get(group, {}).items():
             if not isinstance(value, str):

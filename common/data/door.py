@@ -36,9 +36,9 @@ def read_tables(path: Path, wanted: Mapping[str, Roles]) -> dict[str, Table]:
 
     Refused with the line to add or mend: no schema.toml, a required role missing, a column it does not name, wrong types, repeated ids.
     """
-    schema = read_schema(path)
+    schema = read_schema(path, wanted)
     files = find_files(path, schema, wanted)
-    sections = {name: section_of(schema, name, wanted[name], path) for name in files}
+    sections = {name: section_of(schema, name, wanted[name], path, name == next(iter(wanted))) for name in files}
     read = {name: read_table(file) for name, file in files.items()}
     for name in files:
         check_section(sections[name], wanted[name], files[name], read[name])

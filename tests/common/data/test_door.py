@@ -172,8 +172,13 @@ def test_a_data_frame_with_categories_strings_and_gaps_comes_in(tmp_path: Path) 
 BAD_SCHEMA = {
     "no schema.toml": (None, r"mlsd data .* --case CASE > .*schema\.toml"),
     "not TOML": ("[roles\n", "is not TOML"),
-    "nothing about rows": ("[users.roles]\n", r"nothing about the table 'rows'"),
-    "unknown role": (SCHEMA + "[file]\n", None),
+    "nothing about rows": ("[rows]\n", r"nothing about the table 'rows'"),
+    "mistyped table": (SCHEMA.replace("[", "[rosw."), "Did you mean 'rows'"),
+    "mistyped section": (SCHEMA.replace("[columns]", "[colums]"), "Did you mean 'columns'"),
+    "mistyped section of a table": (
+        SCHEMA.replace("[", "[rows.").replace("columns", "colums"),
+        "Did you mean 'columns'",
+    ),
     "mistyped role": (SCHEMA.replace("label =", "lable ="), "Did you mean 'label'"),
     "mistyped column": (SCHEMA.replace('"clicked"', '"clickd"'), "Did you mean 'clicked'"),
     "mistyped kind": (SCHEMA.replace('"category"', '"categry"'), "Did you mean 'category'"),
@@ -191,10 +196,15 @@ BAD_SCHEMA = {
 def test_a_schema_that_does_not_fit_is_refused_with_the_line_to_mend(tmp_path: Path, name: str) -> None:
     schema, message = BAD_SCHEMA[name]
     put(tmp_path, rows__csv=ROWS, **({} if schema is None else {"schema__toml": schema}))
-    if message is None:
-        read_tables(tmp_path, WANTED)
-        return
     with pytest.raises(InputError, match=message):
+        read_tables(tmp_path, WANTED)
+
+
+def test_the_schema_of_the_first_table_is_not_taken_for_another(tmp_path: Path) -> None:
+    put(tmp_path, rows__csv=ROWS, schema__toml=SCHEMA)
+    read_tables(tmp_path, WANTED)
+    put(tmp_path, catalog__csv=ROWS)
+    with pytest.raises(InputError, match=r"nothing about the table 'catalog'"):
         read_tables(tmp_path, WANTED)
 
 
