@@ -178,18 +178,26 @@ def events_router(served: Served) -> APIRouter:
         metrics.events.labels(served.name, "repeated").inc(given.repeated)
         return given
 
-    return json_post(f"/{served.name}/events", feedback.BATCH, feedback.Accepted, take, EVENTS_IN_FLIGHT)
+    example = feedback.example(served.events)
+    return json_post(f"/{served.name}/events", feedback.BATCH, feedback.Accepted, take, EVENTS_IN_FLIGHT, example)
 
 
 def json_post(
-    path: str, adapter: TypeAdapter[T], answer: type, respond: Callable[[T, Metrics], Any], in_flight: int
+    path: str,
+    adapter: TypeAdapter[T],
+    answer: type,
+    respond: Callable[[T, Metrics], Any],
+    in_flight: int,
+    example: Mapping[str, Any] | None = None,
 ) -> APIRouter:
     """One POST route that decodes its own body: pydantic reads the bytes once, where FastAPI parses to Python objects and walks them again,
     and the answer's dataclass goes to orjson as it is."""
     router = APIRouter()
     gate = guards.InFlight(in_flight)
     case = case_of(path)
-    schema = adapter.json_schema(ref_template="#/components/schemas/{model}")
+    content = {"schema": adapter.json_schema(ref_template="#/components/schemas/{model}")}
+    if example:
+        content["example"] = dict(example)
 
     async def endpoint(http: Request) -> Response:
         metrics: Metrics = http.app.state.metrics
@@ -211,9 +219,14 @@ def json_post(
         response_model=answer,
         responses=RESPONSES,
         name=path.rsplit("/", 1)[-1],
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}},
+        openapi_extra=body_of(content),
     )
     return router
+
+
+def body_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What OpenAPI is told about a body we decode ourselves."""
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
 def case_of(path: str) -> str:
@@ -233,7 +246,12 @@ def clock_router(clock: SimulatedClock, token: str) -> APIRouter:
     router = APIRouter()
     adapter = TypeAdapter(ClockSetting)
 
-    @router.post("/clock", summary="Moves the simulated clock", responses={401: RESPONSES[401], 422: RESPONSES[422]})
+    @router.post(
+        "/clock",
+        summary='Moves the simulated clock; wants the header "authorization: Bearer TOKEN"',
+        responses={401: RESPONSES[401], 413: RESPONSES[413], 422: RESPONSES[422]},
+        openapi_extra=body_of({"schema": adapter.json_schema(), "example": {"now": clock.now()}}),
+    )
     async def set_clock(http: Request) -> Response:
         given = http.headers.get("authorization", "").encode()
         if not hmac.compare_digest(given, f"Bearer {token}".encode()):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from common.contract import Event, EventKind, Platform
+from common.contract import FORGET, Event, EventKind, Platform
 from common.errors import did_you_mean
 from common.lifecycle.follow import catch_up
 from common.serving.guards import refused_fields
@@ -71,6 +71,16 @@ def take(batch: Batch, kinds: Mapping[str, EventKind], platform: Platform) -> Ac
         repeated=len(batch.events) - accepted,
         position=catch_up(platform.store, platform.log),
     )
+
+
+def example(kinds: Mapping[str, EventKind]) -> dict[str, Any]:
+    """A batch of one that these kinds allow: the plainest kind that erases nothing."""
+    plain = {name: kind for name, kind in kinds.items() if name != FORGET} or kinds
+    if not plain:
+        return {}
+    name, kind = min(plain.items(), key=lambda one: len(one[1].values))
+    keys, values = dict.fromkeys(kind.keys, 1), dict.fromkeys(kind.values, 1)
+    return {"events": [{"event_id": "example-1", "kind": name, "keys": keys, "values": values}]}
 
 
 def wrong(event: EventIn, kinds: Mapping[str, EventKind], now: int) -> list[tuple[tuple[str, ...], str]]:

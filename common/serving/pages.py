@@ -109,8 +109,8 @@ const show = async () => {
     const box = element("section", "", main)
     element("h2", method.toUpperCase() + " " + path, box)
     element("small", operation.summary || "", box)
-    const schema = operation.requestBody?.content["application/json"].schema
-    const body = schema && JSON.stringify(example[path] ?? sample(api, schema))
+    const { schema, example: given } = operation.requestBody?.content["application/json"] ?? {}
+    const body = schema && JSON.stringify(example[path] ?? given ?? sample(api, schema))
     element("pre", "curl -s " + location.origin + path +
       (schema ? " -H 'content-type: application/json' -d " + quote(body) : ""), box)
     if (schema) {

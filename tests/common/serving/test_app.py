@@ -302,6 +302,13 @@ def test_openapi_declares_bodies_answers_and_refusals(client: TestClient) -> Non
     assert all(text.split('"')[0] in api["components"]["schemas"] for text in references)
 
 
+def test_the_example_of_the_docs_page_is_accepted(client: TestClient, server: Server) -> None:
+    api = client.get("/openapi.json").json()
+    example = api["paths"]["/toy/events"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert client.post("/toy/events", json=example).status_code == 200
+    assert num_events(server) == 1
+
+
 def test_the_clock_moves_for_the_holder_of_the_token_alone(client: TestClient, server: Server) -> None:
     before = server.clock.now()
     for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "secret"}):
