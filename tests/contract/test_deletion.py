@@ -75,13 +75,11 @@ def test_it_trains_and_serves_without_its_planted_truth(case: Case, tmp_path: Pa
 
 def test_deleting_a_case_deletes_its_lines_and_no_others(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
-        'mail = "mail"\nmail_room = "other"\ninclude = ["common*", "mail*", "feed*"]\nfiles = ["common", "mail"]\n'
-        'modules = [\n  "mail",\n  "feed",\n]\nallowed = [\n  "mail.data",\n]\n'
+        'mail = "mail"\nmail_room = "other"\ninclude = [\n  "common*",\n  "mail*",\n]\nallowed = [\n  "mail.data",\n]\n'
     )
     tree.drop_lines(tmp_path / "pyproject.toml", "mail")
-    assert (tmp_path / "pyproject.toml").read_text() == (
-        'mail_room = "other"\ninclude = ["common*", "feed*"]\nfiles = ["common"]\nmodules = [\n  "feed",\n]\nallowed = [\n]\n'
-    )
+    left = 'mail_room = "other"\ninclude = [\n  "common*",\n]\nallowed = [\n]\n'
+    assert (tmp_path / "pyproject.toml").read_text() == left
     (tmp_path / "coverage.yaml").write_text(
         'A-1: null\nA-2:\n  symbol: "mail.policy:fit"\n  page: null\nA-3:\n  symbol: "feed.x:y"\n'
     )

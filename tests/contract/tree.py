@@ -48,13 +48,8 @@ def delete_case(tree: Path, case: str) -> None:
 
 
 def drop_lines(path: Path, case: str) -> None:
-    """pyproject.toml: a line each, or one name of several in a line ("ad_click*" in packages, "ad_click" in mypy's files)."""
-    name = rf'"{case}(?:\*|[.:/][^"]*)?"'
-    kept = []
-    for line in path.read_text().splitlines():
-        alone = re.fullmatch(rf"\s*({name}|{case}\s*=.*),?", line.strip())
-        if not alone:
-            kept.append(re.sub(rf"{name},\s*|,\s*{name}(?=\s*\])", "", line))
+    """pyproject.toml: every line that names the case. It has one line per case and module, so nothing else goes with them."""
+    kept = [line for line in path.read_text().splitlines() if not _names(case).search(line)]
     path.write_text("\n".join(kept) + "\n")
 
 
@@ -68,9 +63,12 @@ def drop_entries(path: Path, case: str) -> None:
             entries[-1].append(line)
         else:
             entries.append([line])
-    names = re.compile(rf"(?<!\w){case}(?!\w)")
     kept = [
-        [f"{entry[0].split(':')[0]}: null"] if len(entry) > 1 and names.search("\n".join(entry)) else entry
+        [f"{entry[0].split(':')[0]}: null"] if len(entry) > 1 and _names(case).search("\n".join(entry)) else entry
         for entry in entries
     ]
     path.write_text("\n".join(line for entry in kept for line in entry) + "\n")
+
+
+def _names(case: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){case}(?!\w)")

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.cases import Case
-
-TOYS = Path(__file__).parent
+from tests.toy.new_case import copy
 
 
 @dataclass(frozen=True)
@@ -190,16 +189,13 @@ TWINS: dict[str, Twin] = {
 
 
 def make(name: str, twin: Twin, folder: Path) -> Case:
-    """Copies the toy into `folder` as a package of its own, mistake included. The mistake's place must be found exactly once."""
+    """A copy of the toy in `folder` as a package of its own, mistake included. The mistake's place must be found exactly once."""
     package = f"twin_{name}"
-    (folder / package).mkdir(parents=True)
-    for path in sorted((TOYS / twin.toy).glob("*.py")):
-        text = path.read_text()
-        if path.name == twin.file:
-            assert text.count(twin.was) == 1, f"{name}: {twin.was!r} stands {text.count(twin.was)} times in {path}"
-            text = text.replace(twin.was, twin.now)
-        (folder / package / path.name).write_text(text.replace(f"tests.toy.{twin.toy}", package))
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    copy(twin.toy, folder / package, package, f"toy_{twin.toy}")
+    path = folder / package / twin.file
+    text = path.read_text()
+    assert text.count(twin.was) == 1, f"{name}: {twin.was!r} stands {text.count(twin.was)} times in {twin.file}"
+    path.write_text(text.replace(twin.was, twin.now))
+    sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     return Case(f"toy_{twin.toy}", package)
