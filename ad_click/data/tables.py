@@ -64,8 +64,7 @@ def read(path: Path, config: Config) -> Dataset:
 def write(dataset: Dataset, folder: Path) -> None:
     """What `read` takes in again, bit for bit: rows with their split and moment, the catalogue, the events."""
     parts = (dataset.train, dataset.valid, dataset.test)
-    history: Any = dataset.history
-    clocked = isinstance(history, AsOfStore)
+    clocked, events = isinstance(dataset.history, AsOfStore), dataset.history.events
     columns = ("user_id", "ad_id", "label", "moment", *(("event_time",) if clocked else ()))
     roles = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
     roles["moment"] = roles["moment"].astype(np.float64)
@@ -80,7 +79,6 @@ def write(dataset: Dataset, folder: Path) -> None:
     catalog = dataset.catalog
     ads = {name: getattr(catalog, name) for name in ("ad_id", "advertiser_id", "topic_id")}
     ads |= {name: getattr(catalog, name).astype(np.float64) for name in ("bid_micros", "budget_micros")}
-    events: Events = history.events
     log = {"kind": events.kind, "event_time": events.event_time, "moment": events.moment.astype(np.float64)}
     log |= dict(events.keys) | {name: column.astype(np.float64) for name, column in events.values.items()}
     tables = {
