@@ -11,6 +11,7 @@ import inspect
 import signal
 import sys
 import textwrap
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn
 
@@ -115,7 +116,7 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the trace
 
 def _stop(code: int, message: str, debug: bool) -> NoReturn:
     if debug:
-        raise  # noqa: PLE0704  (always called while handling an error)
+        traceback.print_exc()
     output.say("error: " + textwrap.fill(message, 110, break_long_words=False, break_on_hyphens=False))
     sys.exit(code)
 

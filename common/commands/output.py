@@ -11,7 +11,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 WIDTH = 120
@@ -54,9 +54,9 @@ def results_alone() -> Iterator[None]:
     _results = os.dup(1)
     os.dup2(2, 1)
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # Python's own stdout need not be descriptor 1
+            yield
     finally:
-        sys.stdout.flush()
         os.dup2(_results, 1)
         os.close(_results)
         _results = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from common.cases import Case
@@ -18,40 +19,51 @@ def steps(asked: Asked, run: Mapping[str, Any]) -> list[dict[str, Any]]:
     name = case.name
     third = next((key for key in reports if key not in ("baseline", "model")), "baseline")
     origin = reports["model"]["primary"]["origin"]
-    shows: list[tuple[str, tuple[str, str], str, str]] = [
-        ("1 clarify", _clarify(case), "config.py", f"mlsd capacity {name}"),
+    shows: list[tuple[str, tuple[str, str], tuple[str, str], str]] = [
+        ("1 clarify", _clarify(case), ("config", ""), f"mlsd capacity {name}"),
         (
             "2 frame",
             (_primary(reports["baseline"], "baseline"), origin),
-            "baseline.py fit",
+            ("baseline", "fit"),
             f"mlsd run {name} --preset smoke",
         ),
         (
             "3 data",
             (f"{run['events']:,} events before the first answer", origin),
-            "data load",
+            ("data", "load"),
             f"mlsd data FILE --case {name}",
         ),
         (
             "4 model",
             (f"{_primary(reports['model'], 'model')}; {_paired(run, 'baseline')}", origin),
-            "model fit",
+            ("model", "fit"),
             f"mlsd experiment {name}",
         ),
         (
             "5 evaluate",
             (f"{_primary(reports[third], third)}; {_paired(run, third)}", origin),
-            "evaluate.py evaluate",
+            ("evaluate", "evaluate"),
             "mlsd report",
         ),
-        ("6 serve", (_serve(case, run), "machine"), "serve.py respond", f"mlsd traffic {name}, or the curl line below"),
-        ("7 operate", (_operate(asked), origin), "monitor.py check", f"mlsd drill {name} --predict"),
+        (
+            "6 serve",
+            (_serve(case, run), "machine"),
+            ("serve", "respond"),
+            f"mlsd traffic {name}, or the curl line below",
+        ),
+        ("7 operate", (_operate(asked), origin), ("monitor", "check"), f"mlsd drill {name} --predict"),
     ]
-    folder = case.package.replace(".", "/")
     return [
-        {"step": step, "number": number, "origin": origin, "open": f"{folder}/{open_}", "try next": next_}
-        for step, (number, origin), open_, next_ in shows
+        {"step": step, "number": number, "origin": origin, "open": _place(case, *place), "try next": next_}
+        for step, (number, origin), place, next_ in shows
     ]
+
+
+def _place(case: Case, stage: str, verb: str) -> str:
+    """The file that holds a stage, be it a module or a package, and the verb to look for."""
+    file = Path(case.stage(stage).__file__)
+    inside = file.name if file.stem == stage else f"{stage}/{file.name}"
+    return f"{case.package.replace('.', '/')}/{inside} {verb}".rstrip()
 
 
 def _clarify(case: Case) -> tuple[str, str]:

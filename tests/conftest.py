@@ -1,0 +1,28 @@
+"""What holds for every test: where MLSD_DATA leads the data are there, and on the machine that guards `main` nothing is skipped quietly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+MAY_SKIP = ("one case alone", "only on ")
+"""How the reason of a skip begins that is right anywhere: a copy with one case, another operating system."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a test that was skipped has failed: an engine or data set that is not there proves nothing."""
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
+        reason = _reason(report.longrepr)
+        if not reason.startswith(MAY_SKIP) and not ("MLSD_DATA" in reason and not os.environ.get("MLSD_DATA")):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} was skipped in CI: {reason}"
+    return report
+
+
+def _reason(longrepr: Any) -> str:
+    return str(longrepr[2]).removeprefix("Skipped: ") if isinstance(longrepr, tuple) else str(longrepr)
