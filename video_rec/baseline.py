@@ -95,7 +95,13 @@ class CoWatch:
             part = recent[start : start + BLOCK]
             rows, places = np.nonzero(part >= 0)
             sums = (
-                _table(rows, part[rows, places], self.decay**places, (len(part), len(self.popularity))) @ self._weights
+                _table(
+                    rows,
+                    part[rows, places],
+                    np.power(self.decay, places.astype(float)),
+                    (len(part), len(self.popularity)),
+                )
+                @ self._weights
             )
             for row in range(len(part)):
                 span = slice(sums.indptr[row], sums.indptr[row + 1])

@@ -25,6 +25,7 @@ class Config:
     num_impressions: int = 1_000_000
     num_judged: int = 1_000  # test requests
     days: int = 14
+    drift: str = "none"  # what has changed about the simulated viewers: simulate.DRIFTS
     # co-watch
     popularity_exponent: float = 0.15
     popularity_blend: float = 5.0  # the most popular video starts from so many times the usual weight of a neighbour
@@ -47,6 +48,7 @@ class Config:
     weight_completed: float = 0.5
     weight_liked: float = 0.4
     weight_hidden: float = -0.2
+    weight_watch: float = 0.0  # of the predicted log(1 + seconds): time spent is not satisfaction
     # serving
     deadline_ms: float = 150.0
     num_candidates: int = 500

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from common.contract import FeatureStore, Floats, Ints
+from common.contract import Bools, FeatureStore, Floats, Ints
 from common.data import columns
 from common.features.views import Count, Decayed, Recent, View, pair
 from video_rec.config import Config
@@ -81,6 +81,7 @@ class Features:
 
     video_id: Ints
     creator_id: Ints
+    explicit: Ints
     title: NDArray[np.float32]  # [num_videos, TITLE_DIM], unit length or zero
     length: Floats  # log seconds, 0 where unknown
     uploaded: Floats  # seconds, NaN where unknown
@@ -99,6 +100,11 @@ class Features:
         """[n, WATCHED] video ids that may not be shown again, -1 pads."""
         return store.read(SEEN, requests.user_id, requests.moment).astype(np.int64)
 
+    def rulings(self, ids: Ints) -> tuple[Ints, Bools]:
+        """What the rules ask of any videos: who made each (-1 unknown), and whether it is explicit. One the catalogue lacks may not be shown."""
+        index = self.index(ids)
+        return np.where(index >= 0, self.creator_id[index], -1), np.where(index >= 0, self.explicit[index] > 0, True)
+
     def inputs(self, rows: Rows, store: FeatureStore) -> Inputs:
         """What the ranker sees of each row, as of its moment."""
         index = self.index(rows.video_id)
@@ -108,9 +114,9 @@ class Features:
         recent = self.index(user[:, :HISTORY].astype(np.int64))
         found = {
             **_of_user(user[:, HISTORY:], of),
-            **_rates("video", store.read(VIDEO, rows.video_id, rows.moment)),
-            **_rates("creator", store.read(CREATOR, creator, rows.moment)),
-            **_pair(store.read(USER_CREATOR, pair(rows.user_id, creator), rows.moment)),
+            **_rates("video", _read(store, VIDEO, rows.video_id, rows.moment)),
+            **_rates("creator", _read(store, CREATOR, creator, rows.moment)),
+            **_pair(_read(store, USER_CREATOR, pair(rows.user_id, creator), rows.moment)),
             **self._content(index, rows.event_time),
             **self._cross(recent, of, index),
         }
@@ -142,13 +148,13 @@ class Features:
             "title_last": last.astype(float),
             "same_creator": same_creator,
             "same_language": self._share(self.language, recent, of, index),
-            "length_gap": np.abs(self.length[index] - length) * seen.any(axis=1)[of],
+            "length_gap": np.abs(self.length[index] - length) * (seen.sum(axis=1) > 0)[of],
         }
 
     def _share(self, column: Ints, recent: Ints, of: Ints, index: Ints) -> Floats:
         """Share of the last watches whose `column` is that of the video."""
         theirs = np.where(recent >= 0, column[recent], -2)[of]
-        same = (theirs == column[index][:, None]) & (theirs >= 0)
+        same = np.logical_and(theirs == column[index][:, None], theirs >= 0)
         shares: Floats = same.sum(axis=1) / np.maximum((theirs > -2).sum(axis=1), 1)
         return shares
 
@@ -165,6 +171,7 @@ def fit(dataset: Dataset, config: Config) -> Features:
     return Features(
         video_id=catalog.video_id,
         creator_id=catalog.creator_id,
+        explicit=catalog.explicit,
         title=_title_vectors(catalog, config.seed),
         length=np.log1p(np.nan_to_num(length)),
         uploaded=catalog.numbers.get("uploaded", np.full(n, np.nan)),
@@ -190,7 +197,16 @@ def _title_vectors(catalog: Catalog, seed: int) -> NDArray[np.float32]:
     if dim > 0:
         vectors[:, :dim] = TruncatedSVD(dim, random_state=seed).fit_transform(weights)
     norm = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(norm, 1e-9)).astype(np.float32)
+    unit: NDArray[np.float32] = (vectors / np.maximum(norm, 1e-9)).astype(np.float32)
+    return unit
+
+
+def _read(store: FeatureStore, view: View, keys: Ints, moments: Ints) -> Floats:
+    """As store.read, each (key, moment) once: the candidates of many requests are mostly the same videos."""
+    moment, at = np.unique(moments, return_inverse=True)
+    key, of = np.unique(keys, return_inverse=True)
+    cell, back = np.unique(of * len(moment) + at, return_inverse=True)
+    return store.read(view, key[cell // len(moment)], moment[cell % len(moment)])[back]
 
 
 def _distinct(rows: Rows) -> tuple[Ints, Ints]:

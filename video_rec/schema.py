@@ -18,16 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
-from common.contract import EventKind, Floats, Ints, Timings, Why
+from common.contract import Bools, EventKind, Floats, Ints, Timings, Why
 from common.data import columns
 from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 
+SHOWN = ("request_id", "user_id", "video_id", "creator_id")
+"""The keys of everything that happens to a video shown."""
 EVENTS: Mapping[str, EventKind] = {
-    "impression": EventKind(keys=("request_id", "user_id", "video_id", "creator_id"), values=("slot", "score_ppm")),
-    "watch": EventKind(keys=("request_id", "user_id", "video_id", "creator_id"), values=("watch_seconds", "completed")),
-    "like": EventKind(keys=("request_id", "user_id", "video_id", "creator_id")),
-    "hide": EventKind(keys=("request_id", "user_id", "video_id", "creator_id")),
+    "impression": EventKind(keys=SHOWN, values=("slot", "score_ppm", "cold", "degraded")),
+    "watch": EventKind(keys=SHOWN, values=("watch_seconds", "completed")),
+    "like": EventKind(keys=SHOWN),
+    "hide": EventKind(keys=SHOWN),
     "forget": EventKind(keys=("user_id",)),
 }
 EXAMPLE: Mapping[str, Any] = {"user_id": 42, "feed_size": 20}
@@ -44,12 +46,21 @@ class Rows:
     video_id: Ints
     event_time: Ints
     moment: Ints
-    labels: Mapping[str, Floats]
+    labels: Mapping[str, Floats] = field(default_factory=dict)
     numbers: Mapping[str, Floats] = field(default_factory=dict)
     categories: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.user_id)
+
+    def take(self, index: Ints | Bools) -> Rows:
+        columns = {name: getattr(self, name)[index] for name in ("user_id", "video_id", "event_time", "moment")}
+        return Rows(
+            **columns,
+            labels={name: column[index] for name, column in self.labels.items()},
+            numbers={name: column[index] for name, column in self.numbers.items()},
+            categories={name: column[index] for name, column in self.categories.items()},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,17 +114,20 @@ class Judgments:
     requests: Requests
     gain: Callable[[Requests, Ints], Floats]
     relevant: Ints
+    num_videos: int  # of the catalogue
     slices: Mapping[str, NDArray[np.str_]]
     origin: str  # world | real
 
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """Served traffic read back from the log: the rows, the scores given when they were served."""
+    """Served traffic read back from the log, [n] each: the rows, the scores they were served with; `cold`: nothing was known of the viewer,
+    `degraded`: a stage did not come in time."""
 
     rows: Rows
     predictions: Floats
-    num_degraded: int = 0
+    cold: Bools
+    degraded: Bools
 
 
 @dataclass(frozen=True, kw_only=True)

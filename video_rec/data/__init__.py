@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from common.config import split_data
-from common.contract import Events
+from common.contract import Events, Ints
 from common.errors import InputError, did_you_mean
+from common.features.views import pair
 from video_rec.config import Config
 from video_rec.data import microlens, planted, tables
-from video_rec.schema import Dataset, Judgments, Live, Requests, Rows
+from video_rec.schema import Dataset, Judgments, Live, Rows
 
 
 def load(config: Config) -> Dataset:
@@ -33,7 +34,8 @@ def judgments(config: Config) -> Judgments:
 def live(events: Events, config: Config) -> Live:
     """Impressions of a stretch of the log as rows with the labels the same stretch holds, and the scores they were served with."""
     shown = np.flatnonzero(events.kind == "impression")
-    pair_of = (events.keys["request_id"] << 20) ^ events.keys["video_id"]
+    request = np.unique(events.keys["request_id"], return_inverse=True)[1]  # 53 bits leave no room for the video
+    pair_of = pair(request.astype(np.int64), events.keys["video_id"])
     labels = {}
     watched = _matches(events, "watch", pair_of, shown)
     labels["clicked"] = (watched >= 0).astype(float)
@@ -49,7 +51,12 @@ def live(events: Events, config: Config) -> Live:
         labels=labels,
         numbers={"slot": events.values["slot"][shown].astype(float)},
     )
-    return Live(rows=rows, predictions=events.values["score_ppm"][shown] / 1e6)
+    return Live(
+        rows=rows,
+        predictions=events.values["score_ppm"][shown] / 1e6,
+        cold=events.values["cold"][shown] > 0,
+        degraded=events.values["degraded"][shown] > 0,
+    )
 
 
 def write(dataset: Dataset, judged: Judgments, folder: Path) -> None:
@@ -69,7 +76,7 @@ def _read(config: Config) -> tuple[Dataset, Judgments]:
     )
 
 
-def _matches(events: Events, kind: str, pair_of: np.ndarray, shown: np.ndarray) -> np.ndarray:
+def _matches(events: Events, kind: str, pair_of: Ints, shown: Ints) -> Ints:
     """For each impression the index of the event of that kind for the same request and video, -1 where there is none."""
     at = np.flatnonzero(events.kind == kind)
     order = at[np.argsort(pair_of[at], kind="stable")]
@@ -79,4 +86,4 @@ def _matches(events: Events, kind: str, pair_of: np.ndarray, shown: np.ndarray) 
     return np.where(pair_of[order[place]] == pair_of[shown], order[place], -1)
 
 
-__all__ = ["Requests", "judgments", "live", "load", "write"]
+__all__ = ["judgments", "live", "load", "write"]

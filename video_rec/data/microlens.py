@@ -13,7 +13,7 @@ from common.contract import Bools, Events, Floats, Ints
 from common.errors import InputError
 from common.features.leave_one_out import LeaveOneOutStore
 from video_rec.data.planted import group
-from video_rec.schema import Catalog, Dataset, Judgments, Requests, Rows
+from video_rec.schema import EVENTS, Catalog, Dataset, Judgments, Requests, Rows
 
 
 def read(folder: Path) -> tuple[Dataset, Judgments]:
@@ -63,7 +63,7 @@ def leave_last_out(user_ids: Ints, video_ids: Ints, catalog: Catalog) -> tuple[D
     def gain(asked: Requests, ids: Ints) -> Floats:
         """1 for the video left out of that user's history, else 0."""
         held_out = relevant[np.searchsorted(users, asked.user_id)]
-        return ((ids == held_out) & (ids >= 0)).astype(float)
+        return np.where((ids == held_out) & (ids >= 0), 1.0, 0.0)
 
     dataset = Dataset(
         train=_rows(user_ids, video_ids, position, left > 2),
@@ -73,7 +73,9 @@ def leave_last_out(user_ids: Ints, video_ids: Ints, catalog: Catalog) -> tuple[D
         history=LeaveOneOutStore(_events(user_ids[known], video_ids[known], catalog), ordered=("user_id",)),
     )
     slices = {"history": group(counts - 2)}
-    return dataset, Judgments(requests=requests, gain=gain, relevant=relevant, slices=slices, origin="real")
+    return dataset, Judgments(
+        requests=requests, gain=gain, relevant=relevant, num_videos=len(catalog), slices=slices, origin="real"
+    )
 
 
 def _rows(user_ids: Ints, video_ids: Ints, position: Ints, keep: Bools) -> Rows:
@@ -98,5 +100,5 @@ def _events(user_ids: Ints, video_ids: Ints, catalog: Catalog) -> Events:
         event_time=nothing,
         moment=np.arange(n),
         keys=keys,
-        values={"slot": nothing, "score_ppm": nothing, "watch_seconds": nothing, "completed": nothing},
+        values={name: nothing for kind in EVENTS.values() for name in kind.values},
     )

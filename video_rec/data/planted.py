@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,9 @@ from common.contract import Bools, Ints
 from common.features.asof import AsOfStore
 from video_rec.config import Config
 from video_rec.schema import Dataset, Judgments, Requests, Rows
+
+if TYPE_CHECKING:
+    from video_rec.world import World
 
 TRAIN, VALID = 0.65, 0.85  # of the days; the judged requests come after
 
@@ -29,7 +34,14 @@ def read(config: Config) -> tuple[Dataset, Judgments]:
     )
     watched = np.bincount(dataset.train.user_id[dataset.train.labels["clicked"] > 0], minlength=config.num_users)
     slices = {"history": group(watched[requests.user_id])}
-    key = Judgments(requests=requests, gain=truth.gain, relevant=relevant, slices=slices, origin="world")
+    key = Judgments(
+        requests=requests,
+        gain=truth.gain,
+        relevant=relevant,
+        num_videos=len(truth.catalog),
+        slices=slices,
+        origin="world",
+    )
     return dataset, key
 
 
@@ -38,7 +50,7 @@ def group(num_watched: Ints) -> NDArray[np.str_]:
     return np.select([num_watched == 0, num_watched < 20], ["cold", "light"], "heavy")
 
 
-def _rows(truth: "world.World", keep: Bools) -> Rows:  # type: ignore[name-defined]  # noqa: F821, UP037
+def _rows(truth: World, keep: Bools) -> Rows:
     shown = truth.shown
     outcomes = shown.outcomes
     clicked = outcomes.clicked[keep]
@@ -53,7 +65,7 @@ def _rows(truth: "world.World", keep: Bools) -> Rows:  # type: ignore[name-defin
     )
 
 
-def _requests(truth: "world.World", after: Ints, config: Config) -> tuple[Requests, Ints]:  # type: ignore[name-defined]  # noqa: F821, UP037
+def _requests(truth: World, after: Ints, config: Config) -> tuple[Requests, Ints]:
     """One request a user (the first after the cut), `num_judged` users drawn; relevant: what they watched to the end or liked afterwards."""
     shown = truth.shown
     users, first = np.unique(shown.user_id[after], return_index=True)

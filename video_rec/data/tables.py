@@ -1,15 +1,204 @@
-"""Your own tables, in and out."""
+"""Your own tables, in and out: rows alone, or a folder with the catalogue, the events and the requests too."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from video_rec.schema import Dataset, Judgments
+import numpy as np
+
+from common.contract import Events, Floats, Ints
+from common.data.door import Roles, Table, read_tables, write_tables
+from common.data.splits import by_time
+from common.errors import InputError
+from common.features.asof import AsOfStore
+from common.features.leave_one_out import LeaveOneOutStore
+from video_rec.data import microlens
+from video_rec.data.planted import group, lists
+from video_rec.schema import EVENTS, SHOWN, TASKS, Catalog, Dataset, Judgments, Requests, Rows
+
+SPLITS = ("train", "valid")
+VALUES = tuple(dict.fromkeys(name for kind in EVENTS.values() for name in kind.values))
+TABLES = {
+    "rows": Roles(
+        required={"user_id": "id", "video_id": "id"},
+        optional={"event_time": "time", "moment": "number", "split": "category", **dict.fromkeys(TASKS, "number")},
+    ),
+    "catalog": Roles(
+        required={"video_id": "id"},
+        optional={"creator_id": "id", "title": "text", "explicit": "number"},
+        key="video_id",
+    ),
+    "events": Roles(
+        required={"kind": "category", "event_time": "time"},
+        optional={"moment": "number", **dict.fromkeys(SHOWN, "id"), **dict.fromkeys(VALUES, "number")},
+    ),
+    "requests": Roles(required={"user_id": "id", "event_time": "time", "moment": "number"}, optional={}),
+    "relevant": Roles(required={"request": "number", "video_id": "id"}, optional={}),
+}
 
 
 def read(path: Path) -> tuple[Dataset, Judgments]:
-    raise NotImplementedError
+    """rows: one a video shown (with `clicked`) or watched (without). With `event_time` they are cut by time, without it the last two of each
+    user are left out. `events`, `requests` and `relevant` come together, as `write` wrote them, and then nothing is cut."""
+    tables = read_tables(path, TABLES)
+    rows = _rows(tables["rows"])
+    catalog = _catalog(tables.get("catalog"), rows)
+    clocked = "event_time" in tables["rows"].roles
+    if "events" in tables:
+        return _written(tables, rows, catalog, clocked)
+    if not clocked:
+        watched = rows.take(rows.labels["clicked"] > 0)
+        return microlens.leave_last_out(watched.user_id, watched.video_id, catalog)
+    return _cut(rows.take(np.argsort(rows.event_time, kind="stable")), catalog)
 
 
 def write(dataset: Dataset, judged: Judgments, folder: Path) -> None:
-    raise NotImplementedError
+    """What `read` takes in again, bit for bit. Of the key it keeps the logged positives: a planted gain has no file."""
+    parts, events, catalog = (dataset.train, dataset.valid), dataset.history.events, dataset.catalog
+    clocked = isinstance(dataset.history, AsOfStore)
+    columns = ("user_id", "video_id", "moment", *(("event_time",) if clocked else ()))
+    roles: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+    roles["moment"] = roles["moment"].astype(float)
+    roles["split"] = np.repeat(SPLITS, [len(part) for part in parts])
+    roles |= {task: np.concatenate([part.labels[task] for part in parts]) for task in dataset.train.labels}
+    videos: dict[str, Any] = {name: getattr(catalog, name) for name in ("video_id", "creator_id", "title")}
+    log: dict[str, Any] = {"kind": events.kind, "event_time": events.event_time, "moment": events.moment.astype(float)}
+    log |= dict(events.keys) | {name: column.astype(float) for name, column in events.values.items()}
+    asked: dict[str, Any] = {"user_id": dataset.test.user_id, "event_time": dataset.test.event_time}
+    request, place = np.nonzero(judged.relevant >= 0)
+    tables = {
+        "rows": Table(roles=roles),
+        "catalog": Table(
+            roles=videos | {"explicit": catalog.explicit.astype(float)},
+            numbers=catalog.numbers,
+            categories=catalog.categories,
+        ),
+        "events": Table(roles=log),
+        "requests": Table(roles=asked | {"moment": dataset.test.moment.astype(float)}),
+        "relevant": Table(roles={"request": request.astype(float), "video_id": judged.relevant[request, place]}),
+    }
+    write_tables(folder, tables)
+
+
+def _written(tables: dict[str, Table], rows: Rows, catalog: Catalog, clocked: bool) -> tuple[Dataset, Judgments]:
+    if lacking := {"requests", "relevant"} - tables.keys():
+        raise InputError(
+            f"With events.csv come requests and relevant; there is no {', '.join(sorted(lacking))}. Add them or leave the events out."
+        )
+    split, asked, relevant = tables["rows"].roles.get("split"), tables["requests"].roles, tables["relevant"].roles
+    if split is None:
+        raise InputError(f"rows: with events.csv each row says its split, {' or '.join(SPLITS)}. Add the column.")
+    events = _events(tables["events"])
+    requests = Requests(user_id=asked["user_id"], event_time=asked["event_time"], moment=_whole(asked["moment"]))
+    positives = lists(np.arange(len(requests)), _whole(relevant["request"]), relevant["video_id"])
+    train, valid = (rows.take(split == name) for name in SPLITS)
+    history = AsOfStore(events) if clocked else LeaveOneOutStore(events, ordered=("user_id",))
+    dataset = Dataset(train=train, valid=valid, test=requests, catalog=catalog, history=history)
+    return dataset, _key(dataset, positives)
+
+
+def _cut(rows: Rows, catalog: Catalog) -> tuple[Dataset, Judgments]:
+    """By time; each user's first row of the last fifth is a request, what that user watched from there on is relevant."""
+    events = _made_up(rows, catalog)
+    rows = replace(rows, moment=events.moment[events.kind == "impression"])
+    train, valid, test = by_time(rows.event_time)
+    users, first = np.unique(rows.user_id[test], return_index=True)
+    at, watched = test[first], test[rows.labels["clicked"][test] > 0]
+    requests = Requests(user_id=users, event_time=rows.event_time[at], moment=rows.moment[at])
+    dataset = Dataset(
+        train=rows.take(train), valid=rows.take(valid), test=requests, catalog=catalog, history=AsOfStore(events)
+    )
+    return dataset, _key(dataset, lists(users, rows.user_id[watched], rows.video_id[watched]))
+
+
+def _key(dataset: Dataset, relevant: Ints) -> Judgments:
+    train = dataset.train
+    user_id, counts = np.unique(train.user_id[train.labels["clicked"] > 0], return_counts=True)
+    place = np.minimum(np.searchsorted(user_id, dataset.test.user_id), max(len(user_id) - 1, 0))
+    known = user_id[place] == dataset.test.user_id
+
+    def gain(requests: Requests, ids: Ints) -> Floats:
+        """1 for a video watched afterwards; the requests are the test's, in their order."""
+        return np.where((ids[:, :, None] == relevant[:, None, :]).any(axis=2) & (ids >= 0), 1.0, 0.0)
+
+    return Judgments(
+        requests=dataset.test,
+        gain=gain,
+        relevant=relevant,
+        num_videos=len(dataset.catalog),
+        slices={"history": group(np.where(known, counts[place], 0))},
+        origin="real",
+    )
+
+
+def _made_up(rows: Rows, catalog: Catalog) -> Events:
+    """The log behind labelled rows: an impression each, and right after it the watch, like or hide there was."""
+    kinds, sources = [np.full(len(rows), "impression")], [np.arange(len(rows))]
+    for kind, task in (("watch", "clicked"), ("like", "liked"), ("hide", "hidden")):
+        sources.append(np.flatnonzero(rows.labels.get(task, np.zeros(len(rows))) > 0))
+        kinds.append(np.full(len(sources[-1]), kind))
+    source, kind_of = np.concatenate(sources), np.concatenate(kinds)
+    order = np.argsort(source, kind="stable")
+    source, kind_of = source[order], kind_of[order]
+    place = np.minimum(np.searchsorted(catalog.video_id, rows.video_id[source]), len(catalog) - 1)
+    creator = np.where(catalog.video_id[place] == rows.video_id[source], catalog.creator_id[place], -1)
+    nothing, watched = np.zeros(len(order), np.int64), kind_of == "watch"
+    values = dict.fromkeys(VALUES, nothing)
+    for name in ("watch_seconds", "completed"):
+        if name in rows.labels:
+            values[name] = np.where(watched, _whole(rows.labels[name][source]), 0)
+    return Events(
+        position=np.arange(len(order)),
+        kind=kind_of,
+        event_time=rows.event_time[source],
+        moment=np.searchsorted(source, source),
+        keys=dict(zip(SHOWN, (source, rows.user_id[source], rows.video_id[source], creator), strict=True)),
+        values=values,
+    )
+
+
+def _rows(table: Table) -> Rows:
+    roles, n = table.roles, len(table)
+    return Rows(
+        user_id=roles["user_id"],
+        video_id=roles["video_id"],
+        event_time=roles.get("event_time", np.zeros(n, np.int64)),
+        moment=_whole(roles.get("moment", np.full(n, -1.0))),
+        labels={"clicked": np.ones(n)} | {task: roles[task].astype(float) for task in TASKS if task in roles},
+        numbers=table.numbers,
+        categories=table.categories,
+    )
+
+
+def _catalog(table: Table | None, rows: Rows) -> Catalog:
+    """Without a table: every video of the rows, by nobody, untitled."""
+    roles: dict[str, Any] = {"video_id": np.unique(rows.video_id)} if table is None else dict(table.roles)
+    order = np.argsort(roles["video_id"], kind="stable")
+    n = len(order)
+    return Catalog(
+        video_id=roles["video_id"][order],
+        creator_id=roles.get("creator_id", np.full(n, -1))[order],
+        title=roles.get("title", np.full(n, ""))[order],
+        explicit=_whole(roles.get("explicit", np.zeros(n))[order]),
+        numbers={} if table is None else {name: column[order] for name, column in table.numbers.items()},
+        categories={} if table is None else {name: column[order] for name, column in table.categories.items()},
+    )
+
+
+def _events(table: Table) -> Events:
+    """In the order of the file, which is the order they arrived in."""
+    roles, nobody, nothing = table.roles, np.full(len(table), -1), np.zeros(len(table))
+    return Events(
+        position=np.arange(len(table)),
+        kind=roles["kind"],
+        event_time=roles["event_time"],
+        moment=_whole(roles.get("moment", nobody)),
+        keys={name: roles.get(name, nobody) for name in SHOWN},
+        values={name: _whole(roles.get(name, nothing)) for name in VALUES},
+    )
+
+
+def _whole(column: Any) -> Ints:
+    return np.where(np.isnan(column), 0, np.rint(column)).astype(np.int64)

@@ -66,9 +66,10 @@ def simulate(seed: int, num_users: int, num_impressions: int, days: int, truth: 
         users = rng.choice(num_users, asked[block], p=active / active.sum())
         times = np.sort(START + block * BLOCK + rng.integers(0, BLOCK, asked[block]))
         stretch = _play(seed, users, times, truth, weary, incumbent, rng)
-        watched = stretch["clicked"] > 0
+        watched = stretch["clicked"].astype(float) > 0
         weary *= FADE
-        np.add.at(weary, stretch["user_id"][watched], truth.mix[stretch["video_id"][watched]].astype(np.float32))
+        user, video = (stretch[name][watched].astype(np.int64) for name in ("user_id", "video_id"))
+        np.add.at(weary, user, truth.mix[video].astype(np.float32))
         stretches.append(stretch)
     columns = {name: np.concatenate([stretch[name] for stretch in stretches]) for name in stretches[0]}
     _, columns["request_id"] = np.unique(columns["request_id"], return_inverse=True)
@@ -138,7 +139,7 @@ def _arrive(columns: dict[str, NDArray[np.generic]], truth: Videos, rng: np.rand
     late = np.where(rng.random(n) < 1 / 30, rng.exponential(4 * 3_600, n), 0.0)
     kinds, rows, when, arrival = [], [], [], []
     for kind, happened in (("impression", None), ("watch", "clicked"), ("like", "liked"), ("hide", "hidden")):
-        at = np.arange(n) if happened is None else np.flatnonzero(columns[happened] > 0)
+        at = np.arange(n) if happened is None else np.flatnonzero(columns[happened].astype(float) > 0)
         after = np.zeros(len(at)) if happened is None else 1 + seconds[at] + (kind != "watch")
         kinds.append(np.full(len(at), kind))
         rows.append(at)
@@ -158,7 +159,7 @@ def _arrive(columns: dict[str, NDArray[np.generic]], truth: Videos, rng: np.rand
         keys=keys | {"creator_id": truth.creator_id[keys["video_id"]]},
         values={
             "slot": np.where(shown, columns["slot"][row], 0).astype(np.int64),
-            "score_ppm": np.zeros(len(row), np.int64),
+            **{name: np.zeros(len(row), np.int64) for name in ("score_ppm", "cold", "degraded")},
             "watch_seconds": np.where(watch, seconds[row], 0).astype(np.int64),
             "completed": np.where(watch, columns["completed"][row], 0).astype(np.int64),
         },

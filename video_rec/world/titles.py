@@ -59,7 +59,7 @@ def titles(seed: int, ids: Ints, truth: Videos) -> NDArray[np.str_]:
         word = words[topic, (draws[:, place, 1] * 8).astype(int), habit]
         filler = np.array(FILLERS)[(draws[:, place, 2] * len(FILLERS)).astype(int)]
         chosen.append(np.where(draws[:, place, 3] < 0.25, filler, word))
-    written = chosen[0]
+    written: NDArray[np.str_] = chosen[0]
     for word in chosen[1:]:
         written = np.strings.add(np.strings.add(written, " "), word)
     return written

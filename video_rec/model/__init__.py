@@ -1,0 +1,158 @@
+"""Two stages: sources that find a few hundred candidates among all videos, then a ranker that puts them in order.
+
+In:     Dataset, Features.
+Out:    TwoStage: retrieve (towers, co-watch and popularity, by quota), rerank (multi-task).
+Choice: the towers learn from the training rows, the ranker from later rows neither they nor its co-watch counts have seen: a score on rows
+        the scorer was fitted on looks better than it is, and the ranker would trust it too much.
+Else:   one model over everything: when there are thousands of videos and not millions.
+Breaks: a source that goes quiet (its share of the candidates falls: monitor), a ranker whose features differ from training's (parity check).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.contract import FeatureStore, Floats, Ints, Ranking
+from video_rec import baseline
+from video_rec import features as features_stage
+from video_rec.config import Config
+from video_rec.features import Features
+from video_rec.model import ranking, retrieval
+from video_rec.model.ranking import Ranker
+from video_rec.model.retrieval import Retrieval
+from video_rec.schema import Dataset, Requests, Rows
+
+BLOCK = 500  # requests reranked at once
+QUOTAS: Mapping[str, float] = {"towers": 0.5, "co_watch": 0.4, "popular": 0.1}
+
+
+def fit(dataset: Dataset, features: Features, config: Config) -> TwoStage:
+    towers = retrieval.fit(dataset, features, config)
+    earlier = Sources(features, towers, baseline.count(features, [dataset.train], config))
+    requests, ids, labels = _lessons(dataset.valid, earlier, dataset.history, config)
+    dense = np.concatenate([earlier.dense(part, ids[at], dataset.history) for at, part in _blocks(requests)])
+    user_id = np.repeat(requests.user_id, ids.shape[1])
+    ranker = ranking.fit(dense, labels, user_id, config)
+    return TwoStage(Sources(features, towers, baseline.fit(dataset, features, config)), ranker)
+
+
+def load(folder: Path) -> TwoStage:
+    features = features_stage.load(folder)
+    return TwoStage(Sources(features, retrieval.load(folder, features), baseline.load(folder)), ranking.load(folder))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where candidates come from."""
+
+    features: Features
+    towers: Retrieval
+    co_watch: baseline.CoWatch
+
+    def calls(self, recent: Ints, k: int) -> dict[str, Ranking]:
+        """recent [n, h] -> candidates of each source; serving starts the same calls side by side."""
+        return {name: self.call(name, recent, k) for name in QUOTAS}
+
+    def call(self, name: str, recent: Ints, k: int) -> Ranking:
+        if name == "towers":
+            return self.towers.nearest(recent, k)
+        return self.co_watch.nearest(recent if name == "co_watch" else np.full_like(recent, -1), k)
+
+    def dense(self, requests: Requests, ids: Ints, store: FeatureStore) -> Floats:
+        """requests [n], ids [n, k] -> [n * k, num_features]: the features, and what the sources think of each."""
+        index, recent = self.features.index(ids), self.features.recent(requests, store)
+        inputs = self.features.inputs(_rows(requests, ids), store)
+        together = self.co_watch.score(recent, index).reshape(-1)
+        cosine = self.towers.score(recent, index).reshape(-1)
+        usual = max(float(self.co_watch.weights.mean()), 1e-12)
+        return np.column_stack([inputs.dense, cosine, np.log(together / usual + 0.01), np.sqrt(together / usual)])
+
+
+@dataclass(frozen=True)
+class TwoStage:
+    sources: Sources
+    ranker: Ranker
+
+    def retrieve(self, requests: Requests, k: int, store: FeatureStore) -> Ranking:
+        """The sources' best by quota, each video once. Scores are minus the place: comparable within a request only."""
+        recent = self.sources.features.recent(requests, store)
+        return merge(self.sources.calls(recent, k), k)
+
+    def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore) -> Ranking:
+        parts = [self._rerank(part, candidates.ids[at], store) for at, part in _blocks(requests)]
+        return Ranking(
+            ids=np.concatenate([part.ids for part in parts]), scores=np.concatenate([part.scores for part in parts])
+        )
+
+    def _rerank(self, requests: Requests, ids: Ints, store: FeatureStore) -> Ranking:
+        scores = self.ranker.score(self.sources.dense(requests, ids, store)).reshape(ids.shape)
+        scores = np.where(ids >= 0, scores, -np.inf)
+        order = np.argsort(-scores, axis=1, kind="stable")
+        return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+
+    def save(self, folder: Path) -> None:
+        self.sources.co_watch.save(folder)  # and with it the features
+        self.sources.towers.save(folder)
+        self.ranker.save(folder)
+
+
+def merge(found: Mapping[str, Ranking], k: int) -> Ranking:
+    """Candidates of several sources [n, any] -> [n, k], interleaved by quota: a source of quota .5 gives five of the first ten."""
+    ids = np.concatenate([ranking.ids for ranking in found.values()], axis=1)
+    turn = np.concatenate([(np.arange(ranking.ids.shape[1]) + 1) / QUOTAS[name] for name, ranking in found.items()])
+    order = np.argsort(turn, kind="stable")
+    merged = np.full((len(ids), k), -1)
+    for row in range(len(ids)):
+        mine = ids[row, order]
+        mine = mine[mine >= 0]
+        _, first = np.unique(mine, return_index=True)
+        kept = mine[np.sort(first)][:k]
+        merged[row, : len(kept)] = kept
+    scores = np.where(merged >= 0, -np.arange(k, dtype=float), -np.inf)
+    return Ranking(ids=merged, scores=scores)
+
+
+def _lessons(
+    rows: Rows, sources: Sources, store: FeatureStore, config: Config
+) -> tuple[Requests, Ints, dict[str, Floats]]:
+    """What the ranker learns from: each labelled row, and behind each clicked one `num_negatives` candidates taken as not clicked."""
+    requests = Requests(user_id=rows.user_id, event_time=rows.event_time, moment=rows.moment)
+    ids = rows.video_id[:, None]
+    labels = {task: label[:, None] for task, label in rows.labels.items()}
+    if config.num_negatives:
+        candidates = merge(
+            sources.calls(sources.features.recent(requests, store), config.num_candidates), config.num_candidates
+        ).ids
+        rng = np.random.default_rng([config.seed, 9])
+        drawn = np.take_along_axis(
+            candidates, rng.integers(0, candidates.shape[1], (len(rows), config.num_negatives)), 1
+        )
+        drawn = np.where(drawn == ids, -1, drawn)
+        ids = np.concatenate([ids, drawn], axis=1)
+        unknown = {task: np.full(drawn.shape, np.nan) for task in labels}
+        unknown["clicked"] = np.where((drawn >= 0) & (rows.labels["clicked"][:, None] > 0), 0.0, np.nan)
+        labels = {task: np.concatenate([label, unknown[task]], axis=1) for task, label in labels.items()}
+    return requests, ids, {task: label.reshape(-1) for task, label in labels.items()}
+
+
+def _blocks(requests: Requests) -> list[tuple[slice, Requests]]:
+    cuts = [slice(start, start + BLOCK) for start in range(0, len(requests), BLOCK)]
+    return [
+        (cut, Requests(user_id=requests.user_id[cut], event_time=requests.event_time[cut], moment=requests.moment[cut]))
+        for cut in cuts
+    ]
+
+
+def _rows(requests: Requests, ids: Ints) -> Rows:
+    k = ids.shape[1]
+    return Rows(
+        user_id=np.repeat(requests.user_id, k),
+        video_id=ids.reshape(-1),
+        event_time=np.repeat(requests.event_time, k),
+        moment=np.repeat(requests.moment, k),
+        labels={},
+    )

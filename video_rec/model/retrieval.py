@@ -1,0 +1,223 @@
+"""Two towers and an index: from every video to a few hundred, by the nearest vectors to the viewer's.
+
+Both towers are sums of embeddings. The viewer is a weighted sum of the last watches; the video adds id, creator, language, title and length,
+so a new video has a place before anyone has watched it. Trained with the other videos of the batch as negatives. Those come in proportion to
+their popularity, so popular videos are pushed away more often than they should: the logQ correction gives that back (Yi et al. 2019,
+"Sampling-bias-corrected neural modeling for large corpus item recommendations").
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from common.contract import Floats, Ints, Ranking
+from common.data import columns
+from common.errors import InputError
+from common.training.loop import train
+from video_rec.config import Config
+from video_rec.features import HISTORY, TITLE_DIM, Features
+from video_rec.schema import Dataset
+
+BUCKETS = 2**17  # ids beyond that share an embedding
+EXACT_BELOW = 200_000  # videos: an exact scan of that many takes a few ms, and needs no training
+INDEX_BYTES = 4 * 2**30  # a larger index file is refused before it is read
+
+
+def fit(dataset: Dataset, features: Features, config: Config) -> Retrieval:
+    """Learns from what was clicked in training; watched to the end or liked counts more."""
+    rows = dataset.train
+    index = features.index(rows.video_id)
+    keep = (rows.labels["clicked"] > 0) & (index >= 0)
+    recent = features.recent(rows.take(keep), dataset.history)
+    worth = 1.0 + sum(
+        2.0 * np.nan_to_num(rows.labels[task][keep]) for task in ("completed", "liked") if task in rows.labels
+    )
+    popularity = np.bincount(index[keep], minlength=len(features.video_id)) / max(int(keep.sum()), 1)
+    batch = {
+        "recent": torch.from_numpy(recent),
+        "index": torch.from_numpy(index[keep]),
+        "log_q": torch.from_numpy(np.log(popularity[index[keep]])).float(),
+        "weight": torch.from_numpy(np.broadcast_to(worth, keep.sum()).astype(np.float32)),
+    }
+    torch.manual_seed(config.seed)
+    towers = Towers(*_described(features), dim=config.dim)
+
+    def loss(module: nn.Module, rows: Any) -> Tensor:
+        return in_batch_loss(towers, rows, config.temperature, config.log_q)
+
+    train(
+        towers, batch, loss, epochs=config.epochs, batch_size=config.batch_size, learning_rate=config.learning_rate,
+        seed=config.seed, name="two-tower",
+    )  # fmt: skip
+    with torch.no_grad():
+        vectors = towers.every_video().numpy()
+    return Retrieval(features, towers, build_index(vectors), vectors)
+
+
+def load(folder: Path, features: Features) -> Retrieval:
+    """The registry has checked the files' sha256; what is read here is checked again for shape, and bounded."""
+    dim = json.loads((folder / "towers.json").read_text())["dim"]
+    towers = Towers(*_described(features), dim=dim)
+    towers.load_state_dict(load_file(folder / "towers.safetensors"))
+    towers.eval()
+    vectors = columns.read(folder / "vectors.parquet")["vector"].astype(np.float32)
+    index = read_index(folder / "videos.faiss", vectors.shape)
+    return Retrieval(features, towers, index, vectors)
+
+
+class Towers(nn.Module):
+    def __init__(self, creator: Tensor, language: Tensor, title: Tensor, length: Tensor, dim: int) -> None:
+        super().__init__()
+        self.creator, self.language, self.title, self.length = (
+            creator,
+            language,
+            title,
+            length,
+        )  # of every video, not trained
+        num_videos = min(len(creator), BUCKETS)
+        self.of_id = nn.Embedding(num_videos, dim)
+        self.of_watched = nn.Embedding(num_videos + 1, dim, padding_idx=num_videos)
+        self.of_creator = nn.Embedding(int(creator.max()) + 1, dim)
+        self.of_language = nn.Embedding(int(language.max()) + 1, dim)
+        self.of_title = nn.Linear(TITLE_DIM, dim)
+        self.of_length = nn.Linear(2, dim)
+        self.recency = nn.Parameter(torch.linspace(0.5, -1.5, HISTORY))
+        self.nobody = nn.Parameter(torch.zeros(dim))
+        self.bend = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
+        for table in (self.of_id, self.of_watched, self.of_creator, self.of_language):
+            nn.init.normal_(table.weight, std=0.1)
+        with torch.no_grad():
+            self.of_watched.weight[num_videos] = 0
+
+    def described(self, index: Tensor) -> Tensor:
+        """What is known of a video without its id."""
+        length = self.length[index]
+        known: Tensor = (
+            self.of_creator(self.creator[index])
+            + self.of_language(self.language[index])
+            + self.of_title(self.title[index])
+            + self.of_length(torch.stack([length, length**2 / 10], dim=-1))
+        )
+        return known
+
+    def video(self, index: Tensor) -> Tensor:
+        """[..., dim] of unit length."""
+        return nn.functional.normalize(self.described(index) + self.of_id(index % BUCKETS), dim=-1)
+
+    def viewer(self, recent: Tensor) -> Tensor:
+        """recent [n, HISTORY] catalogue indices, -1 pads -> [n, dim] of unit length."""
+        known = recent >= 0
+        pad = self.of_watched.num_embeddings - 1
+        watched = self.of_watched(torch.where(known, recent % BUCKETS, pad)) + self.described(recent.clamp(min=0))
+        weight = torch.exp(self.recency) * known
+        total = (weight[:, :, None] * watched).sum(dim=1) / weight.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        summed = total + self.nobody
+        return nn.functional.normalize(summed + self.bend(summed), dim=-1)
+
+    def every_video(self) -> Tensor:
+        return torch.cat([self.video(part) for part in torch.split(torch.arange(len(self.creator)), 50_000)])
+
+
+def in_batch_loss(towers: Towers, rows: Any, temperature: float, log_q: float) -> Tensor:
+    """Softmax over the videos of the batch; one that stands in it twice is no negative of itself."""
+    logits = towers.viewer(rows["recent"]) @ towers.video(rows["index"]).T / temperature
+    logits = corrected(logits, rows["log_q"], log_q)
+    twin = (rows["index"][:, None] == rows["index"][None, :]) & ~torch.eye(len(logits), dtype=torch.bool)
+    losses: Tensor = nn.functional.cross_entropy(
+        logits.masked_fill(twin, -1e9), torch.arange(len(logits)), reduction="none"
+    )
+    mean: Tensor = (losses * rows["weight"]).sum() / rows["weight"].sum()
+    return mean
+
+
+def corrected(logits: Tensor, log_q: Tensor, strength: float = 1.0) -> Tensor:
+    """logits [n, m] of m sampled videos minus log of the probability of being sampled. With a plus popular videos are punished twice."""
+    return logits - strength * log_q[None, :]
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """`index` holds `vectors` [num_videos, dim], in catalogue order."""
+
+    features: Features
+    towers: Towers
+    index: faiss.Index
+    vectors: NDArray[np.float32]
+
+    def viewer(self, recent: Ints) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            vectors: NDArray[np.float32] = self.towers.viewer(torch.from_numpy(recent)).numpy()
+        return vectors
+
+    def nearest(self, recent: Ints, k: int) -> Ranking:
+        """recent [n, HISTORY] -> the k videos whose vectors are nearest; -1 where an index with lists found fewer."""
+        scores, index = self.index.search(self.viewer(recent), min(k, len(self.vectors)))
+        ids = np.where(index >= 0, self.features.video_id[index], -1)
+        return Ranking(ids=ids, scores=np.where(index >= 0, scores.astype(float), -np.inf))
+
+    def score(self, recent: Ints, index: Ints) -> Floats:
+        """recent [n, HISTORY], index [n, k] -> [n, k] cosines, 0 for a video the catalogue lacks."""
+        viewer = self.viewer(recent)
+        cosines = np.einsum("nd,nkd->nk", viewer, self.vectors[index])
+        return np.where(index >= 0, cosines, 0.0).astype(float)
+
+    def save(self, folder: Path) -> None:
+        save_file(
+            {name: tensor.contiguous() for name, tensor in self.towers.state_dict().items()},
+            folder / "towers.safetensors",
+        )
+        (folder / "towers.json").write_text(json.dumps({"dim": int(self.vectors.shape[1])}))
+        columns.write(folder / "vectors.parquet", {"vector": self.vectors})
+        (folder / "videos.faiss").write_bytes(faiss.serialize_index(self.index).tobytes())
+
+
+def build_index(vectors: NDArray[np.float32]) -> faiss.Index:
+    """Exact while a scan is cheap; beyond that sqrt-many lists of which one in sixteen is looked at."""
+    num, dim = vectors.shape
+    if num < EXACT_BELOW:
+        index: Any = faiss.IndexFlatIP(dim)
+    else:
+        lists = int(2 ** round(np.log2(4 * num**0.5)))
+        index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
+        index.nprobe = max(8, lists // 16)
+        rng = np.random.default_rng(0)
+        index.train(vectors[rng.permutation(num)[: 40 * lists]])
+    index.add(vectors)
+    return index
+
+
+def read_index(path: Path, shape: tuple[int, ...]) -> faiss.Index:
+    """Bounded reading: faiss refuses a file that claims more than INDEX_BYTES, we one that does not fit the vectors beside it."""
+    if path.stat().st_size > INDEX_BYTES:
+        raise InputError(f"{path}: {path.stat().st_size} bytes, more than {INDEX_BYTES}. Publish the model again.")
+    faiss.set_deserialization_vector_byte_limit(INDEX_BYTES)
+    try:
+        index: faiss.Index = faiss.deserialize_index(np.frombuffer(path.read_bytes(), dtype=np.uint8))
+    except RuntimeError as error:
+        raise InputError(f"{path}: not a whole faiss index ({str(error)[:120]}). Publish the model again.") from error
+    if (index.ntotal, index.d) != shape:
+        raise InputError(
+            f"{path}: holds {index.ntotal} vectors of {index.d} numbers, expected {shape[0]} of {shape[1]}. Publish the model again."
+        )
+    return index
+
+
+def _described(features: Features) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The catalogue as tensors; creator and language are numbered from 1, 0 is unknown."""
+    creator = np.unique(features.creator_id, return_inverse=True)[1] % BUCKETS
+    return (
+        torch.from_numpy(np.where(features.creator_id < 0, 0, creator + 1)),
+        torch.from_numpy(features.language + 1),
+        torch.from_numpy(features.title),
+        torch.from_numpy(features.length).float(),
+    )

@@ -1,0 +1,65 @@
+"""What is watched: whether people still watch and finish what they are shown, and what would explain a change.
+
+In:     scores and labelled validation rows at training time; later, served traffic.
+Out:    alerts, each with what it means and the next step.
+Choice: a change has to be surely there and large enough to matter; people, not impressions, are the independent units.
+Else:   a test per feature, where a team stands behind each; sequential tests, where minutes count.
+Breaks: the ranker shows other videos than the incumbent did: rates of served traffic are compared with an earlier served week
+        (`served=True`), with validation rows only in what the ranker does not change.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.contract import Floats, Ranking
+from common.monitoring.alerts import DATA_DRIFT, PIPELINE_FAILED, Alert
+from common.monitoring.reference import NumberReference, RateReference, Reference, References
+from video_rec.config import Config
+from video_rec.schema import Live, Rows
+
+FEWEST = 300  # impressions; below it every number is noise
+RATE_CHANGE = 0.25  # of a rate
+SHARE_CHANGE = 0.02
+COLD_CHANGE = 0.15
+
+
+def reference(predictions: Ranking | Floats, rows: Rows, config: Config, *, served: bool = False) -> References:
+    """What health looked like. `served`: the rows are served traffic (predictions [n] their scores), so what was shown may be compared too."""
+    ones, nothing = np.ones(len(rows)), np.zeros(len(rows))
+    parts: dict[str, Reference] = {
+        name: RateReference.of(name, nothing, ones, means=means, min_change=change, absolute=True)
+        for name, means, change in (("degraded", PIPELINE_FAILED, SHARE_CHANGE), ("cold", DATA_DRIFT, COLD_CHANGE))
+    }
+    if served:
+        assert isinstance(predictions, np.ndarray)
+        parts["score"] = NumberReference.of("score", predictions, rows.user_id)
+        for name, (numerator, denominator) in _outcomes(rows).items():
+            parts[name] = RateReference.of(name, numerator, denominator, rows.user_id, min_change=RATE_CHANGE)
+    return References(parts)
+
+
+def load(folder: Path) -> References:
+    return References.load(folder)
+
+
+def check(reference: References, live: Live, config: Config) -> list[Alert]:
+    """Quiet below FEWEST impressions."""
+    if len(live.rows) < FEWEST:
+        return []
+    ones = np.ones(len(live.rows))
+    columns: dict[str, Any] = {
+        "degraded": (live.degraded.astype(float), ones),
+        "cold": (live.cold.astype(float), ones),
+        "score": live.predictions,
+        **_outcomes(live.rows),
+    }
+    return reference.check({name: columns[name] for name in columns if name in reference.parts}, live.rows.user_id)
+
+
+def _outcomes(rows: Rows) -> dict[str, tuple[Floats, Floats]]:
+    clicked, completed = rows.labels["clicked"], np.nan_to_num(rows.labels["completed"])
+    return {"watch_rate": (clicked, np.ones(len(rows))), "completion_rate": (completed, clicked)}

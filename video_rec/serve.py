@@ -1,0 +1,214 @@
+"""Request to feed inside the deadline, cut off stage by stage: who asks, what to look at, what is known of it, in which order, by which rules.
+
+In:     an artifact, and a platform (live store, event log, clock).
+Out:    Service.respond: a feed and why; its impressions in the log.
+Choice: the sources run side by side, each under its own limit; a stage that is missing costs quality, which `degraded` says. Only the rules
+        are no stage: a feed whose rules cannot be checked (nobody knows what was watched) is empty.
+Else:   feeds computed ahead of time for everybody: cheap, and a day behind the viewer.
+Breaks: a stage that is late, fails or hangs: `mlsd drill video_rec`; features read at one moment and logged with another: the parity check.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from common.contract import Event, FeatureStore, Floats, Ints, Platform, Ranking, Why
+from common.errors import NotReady
+from common.lifecycle.follow import catch_up
+from common.serving.app import route
+from common.serving.deadline import Deadline, Stages
+from common.training import seeding
+from video_rec import baseline, features, model, policy
+from video_rec.config import Config
+from video_rec.policy import Context, Decision
+from video_rec.schema import SHOWN, Answer, Request, Requests, ShownVideo, load_catalog
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from common.lifecycle.registry import Artifact
+
+ROUTE = "/video_rec/feed"
+LIMITS_MS = {
+    "watched": 20.0,
+    "history": 20.0,
+    "towers": 30.0,
+    "co_watch": 30.0,
+    "popular": 30.0,
+    "features": 45.0,
+    "ranker": 20.0,
+    "log": 15.0,
+}
+"""Most each stage may take; stages in one line run side by side (watched and history; the sources), and the lines add up to less than 150."""
+SPARE = 500  # popular videos behind every feed, so that the rules never leave it short
+
+
+def start(artifact: Artifact, platform: Platform) -> Service:
+    """Opens the artifact's parts. NotReady if the live store lacks a view."""
+    lacking = [view.name for view in features.VIEWS if not platform.store.holds(view)]
+    if lacking:
+        raise NotReady(f"The live store lacks the views {', '.join(lacking)}. Backfill them from the log first.")
+    return Service(artifact, platform)
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Candidates of one request, best first, [k] each; `sources` says which brought it."""
+
+    ids: Ints
+    scores: Floats
+    sources: list[str]
+
+
+class Service:
+    def __init__(self, artifact: Artifact, platform: Platform) -> None:
+        self.version, self.platform, folder = artifact.version, platform, artifact.folder
+        self.config = Config(**artifact.manifest["config"])
+        self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
+        self.policy = policy.load(folder / "policy")
+        self.catalog = load_catalog(folder / "catalog")
+        self.stages = Stages(LIMITS_MS)
+        nobody = np.full((1, features.HISTORY), -1)
+        self._spare = baseline.load(folder / "baseline").nearest(nobody, SPARE).ids[0]
+        seeding.limit(seeding.serving_threads())
+
+    def respond(self, request: Request, deadline: Deadline) -> Answer:
+        """Never raises for a stage's failure: each has a worse answer ready, and the worst is an empty feed."""
+        now, request_id = self.platform.clock.now(), secrets.randbits(52)
+        with self.platform.store.snapshot() as store:
+            asked = Requests(
+                user_id=np.array([request.user_id]), event_time=np.array([now]), moment=np.array([store.position])
+            )
+            watched, recent = self._viewer(asked, store, deadline)
+            found = self._candidates(recent, deadline)
+            ordered = self._order(asked, found, store, deadline)
+        decision = self._rules(request, ordered, watched, deadline)
+        videos = self._shown(ordered, decision)
+        events = self._impressions(request_id, asked, videos, bool((recent < 0).all()), deadline)
+        self.stages.run("log", deadline, lambda: self._log(events), lambda: None)
+        return Answer(
+            request_id=request_id,
+            model_version=self.version,
+            degraded=deadline.degraded,
+            timings_ms=deadline.timings(),
+            why=[*decision.why, *(_brought(video) for video in videos)],
+            videos=videos,
+        )
+
+    def router(self) -> APIRouter:
+        return route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms)
+
+    def _viewer(self, asked: Requests, store: FeatureStore, deadline: Deadline) -> tuple[Ints | None, Ints]:
+        """-> what may not be shown again (None: nobody knows), the last watches [1, h]."""
+        came = self.stages.side_by_side(
+            deadline,
+            {
+                "watched": lambda: self.features.watched(asked, store),
+                "history": lambda: self.features.recent(asked, store),
+            },
+        )
+        recent = came.get("history", np.full((1, features.HISTORY), -1))
+        if "history" in came and (recent < 0).all():
+            deadline.degrade("user", "cold: this viewer has watched nothing yet, the feed is what everybody watches")
+        return came.get("watched"), recent
+
+    def _candidates(self, recent: Ints, deadline: Deadline) -> Mapping[str, Ranking]:
+        """A viewer without a history is asked about popular videos alone."""
+        names = ["popular"] if (recent < 0).all() else list(model.QUOTAS)
+        k, sources = self.config.num_candidates, self.model.sources
+        calls = {name: (lambda name=name: sources.call(name, recent, k)) for name in names}
+        return self.stages.side_by_side(deadline, calls)
+
+    def _order(self, asked: Requests, found: Mapping[str, Ranking], store: FeatureStore, deadline: Deadline) -> Ordered:
+        """Merged by quota, then by the ranker if its features and it come in time; popular videos stand behind, for the rules to fill up with."""
+        if not found:
+            deadline.degrade("candidates", "no source came in time: the feed is what everybody watches")
+            return Ordered(self._spare, np.zeros(len(self._spare)), ["spare"] * len(self._spare))
+        ids = model.merge(found, self.config.num_candidates).ids
+        ids, scores = ids[ids >= 0], np.zeros((ids >= 0).sum())
+        dense = self.stages.run(
+            "features", deadline, lambda: self.model.sources.dense(asked, ids[None], store), lambda: None
+        )
+        if dense is not None:
+            scores = self.stages.run("ranker", deadline, lambda: self.model.ranker.score(dense), lambda: scores)
+        best = np.argsort(-scores, kind="stable")
+        spare = self._spare[~np.isin(self._spare, ids)]
+        return Ordered(
+            np.concatenate([ids[best], spare]),
+            np.concatenate([scores[best], np.full(len(spare), scores.min(initial=0.0))]),
+            [*_sources(found, ids[best]), *(["spare"] * len(spare))],
+        )
+
+    def _rules(self, request: Request, ordered: Ordered, watched: Ints | None, deadline: Deadline) -> Decision:
+        if watched is None:
+            deadline.degrade("rules", "what was watched is not known: an empty feed rather than a rule broken")
+            return Decision(kept=np.empty(0, np.int64), why=[])
+        creators, explicit = self.features.rulings(ordered.ids)
+        candidates = Ranking(ids=ordered.ids[None], scores=ordered.scores[None])
+        return self.policy.decide(
+            request, candidates, Context(creators=creators, explicit=explicit, watched=watched[0])
+        )
+
+    def _shown(self, ordered: Ordered, decision: Decision) -> list[ShownVideo]:
+        index = self.features.index(ordered.ids[decision.kept])
+        return [
+            ShownVideo(
+                video_id=int(self.catalog.video_id[at]),
+                creator_id=int(self.catalog.creator_id[at]),
+                slot=slot,
+                title=str(self.catalog.title[at]),
+                score=float(ordered.scores[place]),
+                source=ordered.sources[place],
+            )
+            for slot, (place, at) in enumerate(zip(decision.kept.tolist(), index.tolist(), strict=True))
+        ]
+
+    def _impressions(
+        self, request_id: int, asked: Requests, videos: list[ShownVideo], cold: bool, deadline: Deadline
+    ) -> list[Event]:
+        user_id, degraded = int(asked.user_id[0]), int(any(stage in LIMITS_MS for stage in deadline.degraded))
+        return [
+            Event(
+                event_id=f"impression-{request_id}-{video.slot}",
+                kind="impression",
+                event_time=int(asked.event_time[0]),
+                keys=dict(zip(SHOWN, (request_id, user_id, video.video_id, video.creator_id), strict=True)),
+                values={
+                    "slot": video.slot,
+                    "score_ppm": round(1e6 * video.score),
+                    "cold": int(cold),
+                    "degraded": degraded,
+                },
+                moment=int(asked.moment[0]),
+            )
+            for video in videos
+        ]
+
+    def _log(self, events: list[Event]) -> None:
+        """Durable, then visible to the next request."""
+        if events:
+            self.platform.log.append(events)
+            catch_up(self.platform.store, self.platform.log)
+
+
+def _sources(found: Mapping[str, Ranking], ids: Ints) -> list[str]:
+    """The source in which each video stood highest."""
+    places = {
+        name: {video: place for place, video in enumerate(ranking.ids[0].tolist())} for name, ranking in found.items()
+    }
+    return [min(found, key=lambda name: places[name].get(video, len(ids) + 1)) for video in ids.tolist()]
+
+
+def _brought(video: ShownVideo) -> Why:
+    return Why(
+        item=video.video_id,
+        stage=video.source,
+        reason="candidate",
+        effect=video.score,
+        evidence=f"brought by {video.source}, score {video.score:.3f}",
+    )
