@@ -26,7 +26,7 @@ def reloaded_parts_give_the_same_scores(trial: Trial) -> None:
     """What a server loads from the artifact scores as what was trained, bit for bit: nothing is lost on the way to disk."""
     models = {name: trial.part(name) for name in ("baseline", "model")}
     reloaded = scores(models, trial.part("features"), trial.dataset, trial.config)
-    same_bits(trial.fit(trial.config), reloaded, "scores before saving and after loading")
+    same_bits(trial.trained, reloaded, "scores before saving and after loading")
 
 
 def a_reloaded_part_saves_the_same_files(trial: Trial) -> None:

@@ -6,6 +6,7 @@ Every part is made when it is first asked for, so a check pays for what it looks
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,6 +82,10 @@ class Trial:
         features = self.stage("features").fit(dataset, config)
         made = {name: self.stage(name).fit(dataset, features, config) for name in ("baseline", "model")}
         return scores(made, features, dataset, config)
+
+    @cached_property
+    def trained(self) -> Mapping[str, Floats]:
+        return self.fit(self.config)
 
     @cached_property
     def served(self) -> Running:
@@ -232,6 +237,15 @@ def arrays(thing: Any, path: str = "") -> dict[str, np.ndarray[Any, Any]]:
     else:
         parts = {}
     return {key: array for name, part in parts.items() for key, array in arrays(part, f"{path}.{name}").items()}
+
+
+def digests(named: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, str]:
+    """A fingerprint of each array's type, shape and bits."""
+    of = {
+        name: f"{array.dtype.str} {array.shape} ".encode() + np.ascontiguousarray(array).tobytes()
+        for name, array in named.items()
+    }
+    return {name: hashlib.sha256(content).hexdigest() for name, content in of.items()}
 
 
 def same_bits(ours: Mapping[str, Any], theirs: Mapping[str, Any], of: str) -> None:
