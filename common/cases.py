@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from common.contract import STAGES
 from common.errors import InputError, did_you_mean
 
 GROUP = "mlsd.cases"
@@ -28,7 +27,9 @@ class Case:
 
     def stage(self, name: str) -> Any:
         """The stage's module, imported on first use; a missing verb is named here and not where it would have been called."""
-        module = self.replaced.get(name) or importlib.import_module(f"{self.package}.{name}")
+        from common.contract import STAGES  # with numpy, which `mlsd --help` does without
+
+        module = self.replaced.get(name) or self._module(name)
         missing = [verb for verb in STAGES[name] if not hasattr(module, verb)]
         if missing:
             raise InputError(
@@ -36,6 +37,14 @@ class Case:
                 f"Add what is missing; tests/toy/ holds the smallest case that keeps the contract."
             )
         return module
+
+    def _module(self, name: str) -> Any:
+        try:
+            return importlib.import_module(f"{self.package}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{self.package}.{name}":  # the stage is there, something it needs is not
+                raise
+            raise InputError(f"{self.name} has no stage {name!r}: there is no {self.package}/{name}.py.") from None
 
     def preset(self, name: str) -> Any:
         """The Config of a preset: smoke, demo, default or large."""

@@ -6,6 +6,7 @@ import itertools
 import logging
 import re
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,7 +50,8 @@ def command(
         output.show_json({"drills": rows})
     else:
         output.write(output.table([{key: row[key] for key in row if key != "looks"} for row in rows]) + "\n")
-        output.write("\n".join(f"{row['drill']}: {row['looks']}" for row in rows if row["looks"]))
+        looks = [f"{row['drill']}: {row['looks']}" for row in rows if row["looks"]]
+        output.write("\n".join(textwrap.fill(line, output.WIDTH, subsequent_indent="  ") for line in looks))
     if any(row["late"] or row["unlabelled"] or row["errors"] for row in rows):
         output.say("An answer was late, missing, or did not say what it lacks.")
         raise SystemExit(1)
@@ -126,7 +128,7 @@ def watched(asked: Asked, stage: str) -> dict[str, Any]:
     given = [answer for answer in answers if answer is not None]
     total_ms = [answer["timings_ms"]["total"] for answer in given]
     moved = {name: after - before.get(name, 0) for name, after in counters(asked.http).items()}
-    metrics = [f"{name} +{by:.0f}" for name, by in moved.items() if by and stage in name]
+    metrics = [f"/metrics {name} +{by:.0f}" for name, by in moved.items() if by and stage in (name, "")]
     return {
         **percentiles(total_ms),
         "deadline_ms": limit,
@@ -145,7 +147,7 @@ def took_part(answer: Mapping[str, Any], stage: str) -> bool:
 def counters(http: Any) -> dict[str, float]:
     """The server's counts of answers that lost quality, by stage."""
     lines = re.findall(r'^mlsd_degraded_total\{.*stage="(.+?)".*\} (\S+)$', http.get("/metrics").text, re.MULTILINE)
-    return {f"mlsd_degraded {stage}": float(value) for stage, value in lines}
+    return {stage: float(value) for stage, value in lines}
 
 
 def recovered(asked: Asked, stage: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +22,9 @@ WARM_UP = 20
 
 def command(
     write: Annotated[bool, typer.Option("--write", help="Fill the markers of every page.")] = False,
-    measure: Annotated[bool, typer.Option("--measure", help="Run every case first and write docs/results.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Run every case first, on public data too where MLSD_DATA has it.")
+    ] = False,
     preset: options.Preset = "demo",
     as_json: options.AsJson = False,
 ) -> None:
@@ -29,8 +32,12 @@ def command(
     from common.eval import ledger
 
     if measure:
-        for run in measured(list(cases.find().values()), preset):
-            save(run)
+        installed = list(cases.find().values())
+        for run in measured(installed, preset):
+            save(run, preset)
+        for case in installed:
+            for name, path in public_data(case).items():
+                save(on_real_data(case, name, path), name)
     if write:
         for page in ledger.write_all():
             output.say(f"written {page.relative_to(ledger.ROOT)}")
@@ -77,13 +84,29 @@ def latency(asked: Asked) -> dict[str, Any]:
     return {**percentiles(total_ms), "n": len(total_ms), "origin": "machine"}
 
 
-def save(found: dict[str, Any]) -> Path:
-    """docs/results/CASE.PRESET.json, whole or not at all."""
+def public_data(case: Case) -> dict[str, Path]:
+    """NAME -> folder, for the data sets of a case that lie under MLSD_DATA as CASE/NAME or CASE/NAME_something."""
+    root = Path(os.environ.get("MLSD_DATA", "")) / case.name
+    names = [name for name in case.stage("config").OVERRIDES if name not in ("csv", "parquet")]
+    found = {name: sorted(root.glob(f"{name}*")) for name in names} if os.environ.get("MLSD_DATA") else {}
+    return {name: paths[0] for name, paths in found.items() if paths}
+
+
+def on_real_data(case: Case, name: str, path: Path) -> dict[str, Any]:
+    from common.commands.run import configure, train
+
+    output.say(f"{case.name}: {name}")
+    with tempfile.TemporaryDirectory() as home:
+        return results.as_json(train(case, configure(case, "default", f"{name}:{path}", []), Path(home)))
+
+
+def save(found: dict[str, Any], what: str) -> Path:
+    """docs/results/CASE.WHAT.json, whole or not at all."""
     import orjson
 
     from common.data.durable import write_bytes
 
-    path = folder() / f"{found['case']}.{found['preset']}.json"
+    path = folder() / f"{found['case']}.{what}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
     return path
