@@ -62,7 +62,7 @@ class CoWatch:
         return self.nearest(self.features.recent(requests, store), k)
 
     def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore) -> Ranking:
-        scores = self.score(self.features.recent(requests, store), self.features.index(candidates.ids))
+        scores = self.weigh(self.features.recent(requests, store), self.features.index(candidates.ids))
         scores = np.where(candidates.ids >= 0, scores, -np.inf)
         order = np.argsort(-scores, axis=1, kind="stable")
         return Ranking(ids=np.take_along_axis(candidates.ids, order, 1), scores=np.take_along_axis(scores, order, 1))
@@ -80,7 +80,7 @@ class CoWatch:
             ids[row], scores[row] = self.features.video_id[index[best]], score[best]
         return Ranking(ids=ids, scores=scores)
 
-    def score(self, recent: Ints, index: Ints) -> Floats:
+    def weigh(self, recent: Ints, index: Ints) -> Floats:
         """recent [n, h], index [n, k] -> [n, k]."""
         scores, every = np.empty(index.shape), self.popularity.copy()
         for row, (near, value) in enumerate(self._summed(recent)):

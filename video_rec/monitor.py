@@ -22,7 +22,8 @@ from video_rec.config import Config
 from video_rec.schema import Live, Rows
 
 FEWEST = 300  # impressions; below it every number is noise
-RATE_CHANGE = 0.25  # of a rate
+RATE_CHANGE = 0.25  # of a rate, against a served week
+FAR_CHANGE = 0.75  # of a rate, against the incumbent's rows: the ranker is there to change it
 SHARE_CHANGE = 0.02
 COLD_CHANGE = 0.15
 
@@ -37,8 +38,10 @@ def reference(predictions: Ranking | Floats, rows: Rows, config: Config, *, serv
     if served:
         assert isinstance(predictions, np.ndarray)
         parts["score"] = NumberReference.of("score", predictions, rows.user_id)
+    if not rows.labels["clicked"].all():  # a log of watches alone has no rates
         for name, (numerator, denominator) in _outcomes(rows).items():
-            parts[name] = RateReference.of(name, numerator, denominator, rows.user_id, min_change=RATE_CHANGE)
+            change = RATE_CHANGE if served else FAR_CHANGE
+            parts[name] = RateReference.of(name, numerator, denominator, rows.user_id, min_change=change)
     return References(parts)
 
 
@@ -61,5 +64,8 @@ def check(reference: References, live: Live, config: Config) -> list[Alert]:
 
 
 def _outcomes(rows: Rows) -> dict[str, tuple[Floats, Floats]]:
-    clicked, completed = rows.labels["clicked"], np.nan_to_num(rows.labels["completed"])
-    return {"watch_rate": (clicked, np.ones(len(rows))), "completion_rate": (completed, clicked)}
+    clicked = rows.labels["clicked"]
+    found = {"watch_rate": (clicked, np.ones(len(rows)))}
+    if "completed" in rows.labels and clicked.any():
+        found["completion_rate"] = (np.nan_to_num(rows.labels["completed"]), clicked)
+    return found

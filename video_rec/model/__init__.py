@@ -66,7 +66,7 @@ class Sources:
         """requests [n], ids [n, k] -> [n * k, num_features]: the features, and what the sources think of each."""
         index, recent = self.features.index(ids), self.features.recent(requests, store)
         inputs = self.features.inputs(_rows(requests, ids), store)
-        together = self.co_watch.score(recent, index).reshape(-1)
+        together = self.co_watch.weigh(recent, index).reshape(-1)
         cosine = self.towers.score(recent, index).reshape(-1)
         usual = max(float(self.co_watch.weights.mean()), 1e-12)
         return np.column_stack([inputs.dense, cosine, np.log(together / usual + 0.01), np.sqrt(together / usual)])

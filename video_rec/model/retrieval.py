@@ -193,7 +193,8 @@ def build_index(vectors: NDArray[np.float32]) -> faiss.Index:
         rng = np.random.default_rng(0)
         index.train(vectors[rng.permutation(num)[: 40 * lists]])
     index.add(vectors)
-    return index
+    built: faiss.Index = index
+    return built
 
 
 def read_index(path: Path, shape: tuple[int, ...]) -> faiss.Index:
@@ -201,15 +202,17 @@ def read_index(path: Path, shape: tuple[int, ...]) -> faiss.Index:
     if path.stat().st_size > INDEX_BYTES:
         raise InputError(f"{path}: {path.stat().st_size} bytes, more than {INDEX_BYTES}. Publish the model again.")
     faiss.set_deserialization_vector_byte_limit(INDEX_BYTES)
+    index: Any
     try:
-        index: faiss.Index = faiss.deserialize_index(np.frombuffer(path.read_bytes(), dtype=np.uint8))
+        index = faiss.deserialize_index(np.frombuffer(path.read_bytes(), dtype=np.uint8))
     except RuntimeError as error:
         raise InputError(f"{path}: not a whole faiss index ({str(error)[:120]}). Publish the model again.") from error
     if (index.ntotal, index.d) != shape:
         raise InputError(
             f"{path}: holds {index.ntotal} vectors of {index.d} numbers, expected {shape[0]} of {shape[1]}. Publish the model again."
         )
-    return index
+    whole: faiss.Index = index
+    return whole
 
 
 def _described(features: Features) -> tuple[Tensor, Tensor, Tensor, Tensor]:
