@@ -15,7 +15,7 @@ from common.contract import Bools, Events, Floats, Ints
 from common.events import key_column, value_column
 from common.features.folds import decay, fold, last_or_nan, rate, sort_by
 from common.features.forget import Forgets, event_keys
-from common.features.views import Count, Decayed, Feature, Last, Rate, Recent, View
+from common.features.views import Count, Decayed, Feature, Last, Rate, Recent, View, unpair
 
 
 class AsOfStore:
@@ -23,7 +23,8 @@ class AsOfStore:
 
     def __init__(self, events: Events) -> None:
         self.events = events
-        self._watermark = np.concatenate([[0], np.maximum.accumulate(np.maximum(events.event_time, 0))])
+        self._watermark = np.zeros(len(events) + 1, dtype=np.int64)
+        np.maximum.accumulate(events.event_time, out=self._watermark[1:])
         self._entities: dict[tuple[str, ...], _Entity] = {}
 
     def read(self, view: View, keys: Ints, moments: Ints) -> Floats:
@@ -46,19 +47,52 @@ class _Asked(NamedTuple):
     """The rows of one read, sorted by (key, moment): sorted needles are found ten times faster."""
 
     order: Ints  # where each row stands in the read
-    dense: Ints  # the key's number among the keys of the events; one past them if unknown
+    number: Ints  # of the key, see _Numbers
     seen: Ints  # events with index < seen are below the moment
-    floor: Ints | None  # index of the last forget below the moment; None if nothing was ever forgotten
+    floor: Ints  # index of the last forget below the moment that erased the key, 0 if none did
     now: Ints  # bucket of the moment
     lo: Ints  # the key's events below the moment, not below the floor: entity.at[lo:hi]
     hi: Ints
 
 
 class _Chosen(NamedTuple):
-    """The events of one kind. `places`: where they stand in the entity's order; `before` [i]: how many stand before place i."""
+    """The events of one kind among an entity's, in its order; `before` [i]: how many of them stand before place i."""
 
-    places: Ints
+    of_kind: Bools
     before: Ints
+
+    @property
+    def places(self) -> Ints:
+        return np.flatnonzero(self.of_kind)
+
+
+class _Numbers:
+    """Numbers the keys of a view so that number and index fit into one integer, which numpy sorts 15 times faster than it argsorts."""
+
+    BITS = 32  # leaves 31 for an index into the log, or for a bucket
+
+    def __init__(self, view: View, keys: Ints) -> None:
+        self.is_pair = len(view.entity) == 2
+        self.stride = int(unpair(keys)[1].max(initial=0)) + 1
+        self.known: Ints | None = None
+        self.end = int(self._plain(keys).max(initial=-1)) + 1
+        if self.end.bit_length() > self.BITS:
+            self.known = np.unique(self._plain(keys))
+            self.end = len(self.known)
+
+    def of(self, keys: Ints) -> Ints:
+        """[n] -> below `end`, in the order of the keys; -1 for the absent key, -1 or `end` for unknown ones."""
+        plain = self._plain(keys)
+        if self.known is None:
+            return np.minimum(plain, self.end)
+        at = np.minimum(np.searchsorted(self.known, plain), self.end - 1)
+        return np.where(plain < 0, -1, np.where(self.known[at] == plain, at, self.end))
+
+    def _plain(self, keys: Ints) -> Ints:
+        if not self.is_pair:
+            return keys
+        first, second = unpair(keys)
+        return np.where((keys < 0) | (second >= self.stride), -1, first * self.stride + second)
 
 
 class _Entity:
@@ -68,34 +102,34 @@ class _Entity:
         self.events = events
         self.forgets = Forgets(view, events)
         keys = event_keys(view, events)
-        named = np.flatnonzero(keys >= 0)
-        order = sort_by(keys[named], np.arange(len(named)))
-        self.at = named[order]  # index in the log
-        ordered = keys[self.at]
-        begins = np.diff(ordered, prepend=-1) != 0
-        self.known = ordered[begins]
-        self.starts = np.append(np.flatnonzero(begins), [len(ordered), len(ordered)])  # the unknown key has no events
-        self.dense = np.cumsum(begins) - 1
-        self.floor = self.forgets.before(ordered, self.at) if len(self.forgets) else None  # of each event
-        self.limit = len(events) + 1
-        self.place = self.dense * self.limit + self.at
+        self.numbers = _Numbers(view, keys)
+        self.bits = len(events).bit_length()
+        self.place = (self.numbers.of(keys) << self.bits) | np.arange(
+            len(keys)
+        )  # negative where the event names no entity
+        self.place.sort()
+        self.place = self.place[np.searchsorted(self.place, 0) :]
+        self.at = self.place & ((1 << self.bits) - 1)  # index in the log
+        self.floor = self.forgets.before(keys[self.at], self.at) if len(self.forgets) else None  # of each event
         self._chosen: dict[str, _Chosen] = {}
         self._sums: dict[tuple[str, str | None], Ints] = {}
         self._folds: dict[tuple[Decayed, int], tuple[Floats, Ints]] = {}
         self._windows: dict[tuple[int, int], _Window] = {}
 
+    @property
+    def number(self) -> Ints:
+        """Of each event's key."""
+        return self.place >> self.bits
+
     def asked(self, keys: Ints, seen: Ints, now: Ints) -> _Asked:
-        order = sort_by(keys, seen)
-        keys, seen = keys[order], seen[order]
-        dense = np.searchsorted(self.known, keys)
-        if len(self.known):
-            dense[self.known[np.minimum(dense, len(self.known) - 1)] != keys] = len(self.known)
-        hi = np.searchsorted(self.place, dense * self.limit + seen)
-        if len(self.forgets) == 0:
-            return _Asked(order, dense, seen, None, now[order], self.starts[dense], hi)
-        floor = self.forgets.before(keys, seen)
-        lo = np.searchsorted(self.place, dense * self.limit + np.maximum(floor, 0))
-        return _Asked(order, dense, seen, floor, now[order], lo, hi)
+        number = self.numbers.of(keys)
+        order = sort_by(number, seen)
+        number, seen = number[order], seen[order]
+        floor = np.zeros(len(seen), dtype=np.int64)
+        if len(self.forgets):
+            floor = np.maximum(self.forgets.before(keys[order], seen), 0)
+        lo, hi = (np.searchsorted(self.place, (number << self.bits) | index) for index in (floor, seen))
+        return _Asked(order, number, seen, floor, now[order], lo, hi)
 
     def column(self, feature: Feature, asked: _Asked, bucket: int) -> Floats | Ints:
         """[n], or [k, n] for Recent."""
@@ -116,14 +150,14 @@ class _Entity:
         if value is None:
             return self.chosen(kind).before
         if (kind, value) not in self._sums:
-            of_kind = np.diff(self.chosen(kind).before)
+            of_kind = self.chosen(kind).of_kind
             self._sums[kind, value] = _prefix(of_kind * value_column(self.events, value)[self.at])
         return self._sums[kind, value]
 
     def chosen(self, kind: str) -> _Chosen:
         if kind not in self._chosen:
             of_kind = (self.events.kind == kind)[self.at]
-            self._chosen[kind] = _Chosen(np.flatnonzero(of_kind), _prefix(of_kind))
+            self._chosen[kind] = _Chosen(of_kind, _prefix(of_kind))
         return self._chosen[kind]
 
     def _count(self, asked: _Asked, kind: str, value: str | None, buckets: int | None, bucket: int) -> Ints:
@@ -139,7 +173,7 @@ class _Entity:
         chosen = self.chosen(kind)
         number = chosen.before[asked.hi] - 1
         there = number >= chosen.before[asked.lo]
-        return there, number, self.at[chosen.places[np.where(there, number, 0)]] if len(chosen.places) else number
+        return there, number, self.at[chosen.places][np.where(there, number, 0)] if chosen.before[-1] else number
 
     def _last(self, asked: _Asked, feature: Last, bucket: int) -> Floats:
         there, _, at = self._newest(asked, feature.kind)
@@ -160,7 +194,7 @@ class _Entity:
     def _fold(self, feature: Decayed, bucket: int) -> tuple[Floats, Ints]:
         """The decayed sum after each event of the kind. A key's life begins with its first event, and again after every forget."""
         places = self.chosen(feature.kind).places
-        begins = np.diff(self.dense[places], prepend=-1) != 0
+        begins = np.diff(self.number[places], prepend=-1) != 0
         if self.floor is not None:
             begins |= np.diff(self.floor[places], prepend=-1) != 0
         starts = np.append(np.flatnonzero(begins), len(places))
@@ -172,7 +206,7 @@ class _Entity:
     def _recent(self, asked: _Asked, feature: Recent) -> Ints:
         chosen = self.chosen(feature.kind)
         number = chosen.before[asked.hi] - 1 - np.arange(feature.n)[:, None]
-        if len(chosen.places) == 0:
+        if chosen.before[-1] == 0:
             return np.full(number.shape, -1)
         ids = key_column(self.events, feature.key)[self.at[chosen.places]]
         return np.where(number >= chosen.before[asked.lo], ids[np.maximum(number, 0)], -1)
@@ -191,29 +225,31 @@ class _Window:
         self.entity = entity
         self.buckets = buckets
         own = entity.events.event_time[entity.at] // bucket
-        self.origin = int(own.min()) - 1 if len(own) else 0
+        self.origin = int(own.min(initial=0 if len(own) == 0 else own[0])) - 1
         own -= self.origin
         self.span = int(own.max(initial=0)) + 2
-        self.highest = np.maximum.accumulate(entity.dense * self.span + own)
-        highest = self.highest - entity.dense * self.span
-        late = np.flatnonzero(own < highest)
-        self.num_late = _prefix(own < highest)
+        assert self.span.bit_length() + entity.numbers.end.bit_length() < 63, "buckets too fine for this many keys"
+        base = entity.number * self.span
+        self.highest = np.maximum.accumulate(base + own)  # per key: the base grows by more than any bucket
+        highest = self.highest - base
+        is_late = own < highest
+        late = np.flatnonzero(is_late)
+        self.num_late = _prefix(is_late) if len(late) else None
         times = np.minimum(highest[late] - own[late], buckets)
-        begins = np.repeat(highest[late] - times + 1, times) + _count_up(times)
         straggler = np.repeat(late, times)
-        cell = entity.dense[straggler] * self.span + begins
+        cell = np.repeat(self.highest[late] - times + 1, times) + _count_up(times)
         order = sort_by(cell, entity.at[straggler])
         self.stragglers = straggler[order]
         self.cells, number = np.unique(cell[order], return_inverse=True)
-        self.places = number * entity.limit + entity.at[self.stragglers]
+        self.places = (number << entity.bits) | entity.at[self.stragglers]
 
     def count(self, asked: _Asked, sums: Ints) -> Ints:
         first = np.clip(asked.now - self.buckets + 1 - self.origin, 0, self.span - 1)
-        cell = asked.dense * self.span + first
+        cell = asked.number * self.span + first
         begin = np.minimum(np.maximum(asked.lo, np.searchsorted(self.highest, cell)), asked.hi)
         total = sums[asked.hi] - sums[begin]
-        rows = np.flatnonzero(self.num_late[asked.hi] > self.num_late[begin])
-        if len(rows):
+        if self.num_late is not None:
+            rows = np.flatnonzero(self.num_late[asked.hi] > self.num_late[begin])
             total[rows] -= self._straggling(asked, rows, cell[rows], sums)
         return total
 
@@ -221,9 +257,10 @@ class _Window:
         """What the stragglers listed under each row's cell, below its moment and not below its floor, add up to."""
         number = np.minimum(np.searchsorted(self.cells, cell), len(self.cells) - 1)
         weights = _prefix(sums[self.stragglers + 1] - sums[self.stragglers])
-        floor = 0 if asked.floor is None else np.maximum(asked.floor[rows], 0)
-        hi = np.searchsorted(self.places, number * self.entity.limit + asked.seen[rows])
-        lo = np.searchsorted(self.places, number * self.entity.limit + floor)
+        lo, hi = (
+            np.searchsorted(self.places, (number << self.entity.bits) | index[rows])
+            for index in (asked.floor, asked.seen)
+        )
         found: Ints = weights[hi] - weights[lo]
         found[self.cells[number] != cell] = 0
         return found
