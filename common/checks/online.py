@@ -152,6 +152,21 @@ def an_unknown_user_gets_a_labelled_answer(trial: Trial) -> None:
         )
 
 
+def features_that_cannot_be_read_are_a_labelled_answer(trial: Trial) -> None:
+    """A store whose every read fails costs quality, not availability: reads belong inside a stage, with something to fall back on."""
+    served = trial.served
+    served.recorder.broken = True
+    try:
+        answer = served.ask()
+    finally:
+        served.recorder.broken = False
+    want(bool(answer["degraded"]), "no feature could be read, and the answer does not say so")
+    want(
+        recovers(served, *answer["degraded"]),
+        f"still degraded three seconds after the store came back: {answer['degraded']}",
+    )
+
+
 def a_failing_stage_is_a_labelled_answer_in_time(trial: Trial) -> None:
     """Every drill: slow, failing or hanging, the answer comes inside the deadline and says which stage it lacks; then it recovers."""
     served = trial.served
@@ -241,12 +256,13 @@ def drilled(served: Running, drill: Drill, deadline_ms: float) -> list[dict[str,
         del faults[drill.stage]
 
 
-def recovers(served: Running, stage: str) -> bool:
+def recovers(served: Running, *stages: str) -> bool:
+    """Within three seconds: a breaker that opened stays open for one."""
     import time
 
     end = time.monotonic() + 3
     while time.monotonic() < end:
-        if stage not in served.ask()["degraded"]:
+        if not set(stages) & set(served.ask()["degraded"]):
             return True
         time.sleep(0.02)
     return False

@@ -175,6 +175,7 @@ class Recorder:
     def __init__(self, store: LiveStore) -> None:
         self._store = store
         self.reads: list[Read] = []
+        self.broken = False  # while true, every read of a snapshot raises
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -182,7 +183,7 @@ class Recorder:
     @contextmanager
     def snapshot(self) -> Iterator[Any]:
         with self._store.snapshot() as now:
-            yield _Noting(now, self.reads)
+            yield _Noting(now, self)
 
     def read(self, view: View, keys: Ints, moments: Ints) -> Floats:
         with self.snapshot() as now:
@@ -190,16 +191,18 @@ class Recorder:
 
 
 class _Noting:
-    def __init__(self, now: Any, reads: list[Read]) -> None:
-        self._now, self._reads = now, reads
+    def __init__(self, now: Any, recorder: Recorder) -> None:
+        self._now, self._recorder = now, recorder
         self.position: int = now.position
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._now, name)
 
     def read(self, view: View, keys: Ints, moments: Ints) -> Floats:
+        if self._recorder.broken:
+            raise OSError("the store is broken on purpose")
         values: Floats = self._now.read(view, keys, moments)
-        self._reads.append(Read(view, keys.copy(), self.position, values.copy()))
+        self._recorder.reads.append(Read(view, keys.copy(), self.position, values.copy()))
         return values
 
 

@@ -155,6 +155,13 @@ TWINS: dict[str, Twin] = {
     "an_unknown_user_gets_a_labelled_answer": Twin(
         "ranker", "a stranger is not labelled", "serve.py", 'deadline.degrade("features"', 'print("features"'
     ),
+    "features_that_cannot_be_read_are_a_labelled_answer": Twin(
+        "scorer",
+        "features are read outside the stage",
+        "serve.py",
+        '            rungs = {"model": lambda: self.features.inputs(row, store)}',
+        '            known = self.features.inputs(row, store)\n            rungs = {"model": lambda: known}',
+    ),
     "a_failing_stage_is_a_labelled_answer_in_time": Twin(
         "scorer",
         "a fallback is not labelled",
