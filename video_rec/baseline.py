@@ -89,6 +89,13 @@ class CoWatch:
             every[near] = self.popularity[near]
         return scores
 
+    def total(self, recent: Ints) -> Floats:
+        """recent [n, h] -> [n]: all the weight there is to give, so that `weigh` over it is a share."""
+        rows, places = np.nonzero(recent >= 0)
+        given = self.weights[recent[rows, places]].sum(axis=1) * np.power(self.decay, places.astype(float))
+        total: Floats = np.bincount(rows, weights=given, minlength=len(recent)).astype(float)
+        return total
+
     def _summed(self, recent: Ints) -> Iterator[tuple[Ints, Floats]]:
         """For each row the neighbours of its recent watches, and popularity plus their decayed sums."""
         for start in range(0, len(recent), BLOCK):

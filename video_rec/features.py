@@ -192,7 +192,7 @@ def _title_vectors(catalog: Catalog, seed: int) -> NDArray[np.float32]:
         weights = TfidfVectorizer(max_features=20_000, sublinear_tf=True).fit_transform(catalog.title.tolist())
     except ValueError:  # no title holds a word
         return np.zeros((len(catalog), TITLE_DIM), np.float32)
-    dim = min(TITLE_DIM, min(weights.shape) - 1)
+    dim = min(TITLE_DIM, min(weights.shape) - 1)  # SVD wants fewer than either side
     vectors = np.zeros((len(catalog), TITLE_DIM), np.float32)
     if dim > 0:
         vectors[:, :dim] = TruncatedSVD(dim, random_state=seed).fit_transform(weights)

@@ -26,6 +26,7 @@ RATE_CHANGE = 0.25  # of a rate, against a served week
 FAR_CHANGE = 0.75  # of a rate, against the incumbent's rows: the ranker is there to change it
 SHARE_CHANGE = 0.02
 COLD_CHANGE = 0.15
+SCORE_PSI = 0.25  # scores creep as histories grow; below this it is no news
 
 
 def reference(predictions: Ranking | Floats, rows: Rows, config: Config, *, served: bool = False) -> References:
@@ -60,7 +61,9 @@ def check(reference: References, live: Live, config: Config) -> list[Alert]:
         "score": live.predictions,
         **_outcomes(live.rows),
     }
-    return reference.check({name: columns[name] for name in columns if name in reference.parts}, live.rows.user_id)
+    return reference.check(
+        {name: columns[name] for name in columns if name in reference.parts}, live.rows.user_id, min_psi=SCORE_PSI
+    )
 
 
 def _outcomes(rows: Rows) -> dict[str, tuple[Floats, Floats]]:

@@ -74,6 +74,9 @@ class Requests:
     def __len__(self) -> int:
         return len(self.user_id)
 
+    def take(self, index: Ints | Bools | slice) -> Requests:
+        return Requests(user_id=self.user_id[index], event_time=self.event_time[index], moment=self.moment[index])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:

@@ -66,10 +66,15 @@ class Sources:
         """requests [n], ids [n, k] -> [n * k, num_features]: the features, and what the sources think of each."""
         index, recent = self.features.index(ids), self.features.recent(requests, store)
         inputs = self.features.inputs(_rows(requests, ids), store)
-        together = self.co_watch.weigh(recent, index).reshape(-1)
-        cosine = self.towers.score(recent, index).reshape(-1)
+        together = self.co_watch.weigh(recent, index)
+        share = together / np.maximum(self.co_watch.total(recent), 1e-12)[:, None]
         usual = max(float(self.co_watch.weights.mean()), 1e-12)
-        return np.column_stack([inputs.dense, cosine, np.log(together / usual + 0.01), np.sqrt(together / usual)])
+        thought = (
+            self.towers.score(recent, index),
+            np.log(together / usual + 0.01),
+            np.log(np.minimum(share, 1.0) + 1e-4),
+        )
+        return np.column_stack([inputs.dense, *(column.reshape(-1) for column in thought)])
 
 
 @dataclass(frozen=True)
@@ -119,32 +124,35 @@ def merge(found: Mapping[str, Ranking], k: int) -> Ranking:
 def _lessons(
     rows: Rows, sources: Sources, store: FeatureStore, config: Config
 ) -> tuple[Requests, Ints, dict[str, Floats]]:
-    """What the ranker learns from: each labelled row, and behind each clicked one `num_negatives` candidates taken as not clicked."""
+    """What the ranker learns from: each labelled row, and (with num_negatives) behind each clicked one candidates taken as not clicked."""
     requests = Requests(user_id=rows.user_id, event_time=rows.event_time, moment=rows.moment)
     ids = rows.video_id[:, None]
     labels = {task: label[:, None] for task, label in rows.labels.items()}
     if config.num_negatives:
-        candidates = merge(
+        found = merge(
             sources.calls(sources.features.recent(requests, store), config.num_candidates), config.num_candidates
-        ).ids
-        rng = np.random.default_rng([config.seed, 9])
-        drawn = np.take_along_axis(
-            candidates, rng.integers(0, candidates.shape[1], (len(rows), config.num_negatives)), 1
         )
+        # a positive the sources missed would teach that a low score is a good sign: at work every candidate was found by one
+        among = (found.ids == ids).any(axis=1) & (rows.labels["clicked"] > 0)
+        rng = np.random.default_rng([config.seed, 9])
+        # places are drawn by u^2: what stands first is hardest to tell from the positive
+        places = np.floor(found.ids.shape[1] * rng.random((int(among.sum()), config.num_negatives)) ** 2).astype(
+            np.int64
+        )
+        drawn = np.take_along_axis(found.ids[among], places, axis=1)
+        requests, ids = requests.take(among), ids[among]
         drawn = np.where(drawn == ids, -1, drawn)
         ids = np.concatenate([ids, drawn], axis=1)
-        unknown = {task: np.full(drawn.shape, np.nan) for task in labels}
-        unknown["clicked"] = np.where((drawn >= 0) & (rows.labels["clicked"][:, None] > 0), 0.0, np.nan)
-        labels = {task: np.concatenate([label, unknown[task]], axis=1) for task, label in labels.items()}
+        labels = {
+            task: np.concatenate([label[among], np.full(drawn.shape, np.nan)], axis=1) for task, label in labels.items()
+        }
+        labels["clicked"][:, 1:] = np.where(drawn >= 0, 0.0, np.nan)
     return requests, ids, {task: label.reshape(-1) for task, label in labels.items()}
 
 
 def _blocks(requests: Requests) -> list[tuple[slice, Requests]]:
     cuts = [slice(start, start + BLOCK) for start in range(0, len(requests), BLOCK)]
-    return [
-        (cut, Requests(user_id=requests.user_id[cut], event_time=requests.event_time[cut], moment=requests.moment[cut]))
-        for cut in cuts
-    ]
+    return [(cut, requests.take(cut)) for cut in cuts]
 
 
 def _rows(requests: Requests, ids: Ints) -> Rows:

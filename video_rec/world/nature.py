@@ -34,7 +34,7 @@ def videos(seed: int, ids: Ints, days: int) -> Videos:
     """Any videos, in blocks of any size: a function of (seed, id). All are uploaded before the judged requests begin."""
     creator = ids // VIDEOS_PER_CREATOR
     people = Population(seed)
-    draws, latent = uniform(seed, "video", ids, 4), normal(seed, "video", ids, 5)
+    draws, latent = uniform(seed, "video", ids, 4), normal(seed, "video.latent", ids, 5)
     other = choice(draws[:, 0], people.topic_shares)
     share = np.where(draws[:, 1] < 0.15, 0.15, 0.6 + 0.35 * draws[:, 2])  # one in seven is off its creator's topic
     mix = np.full((len(ids), people.num_topics), 0.01)

@@ -1,0 +1,111 @@
+"""The towers, the index, the ranker: planted answers, and files that are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+import torch
+
+from common.checks import Trial
+from common.contract import Ranking
+from common.errors import InputError
+from video_rec import model
+from video_rec.config import SMOKE
+from video_rec.model import ranking, retrieval
+from video_rec.schema import TASKS
+
+
+@pytest.mark.parametrize(("strength", "least", "most"), [(1.0, 0.8, 1.5), (0.0, -0.4, 0.4), (-1.0, -9.0, -0.4)])
+def test_the_log_q_correction_has_the_right_sign(strength: float, least: float, most: float) -> None:
+    """One viewer, videos watched in proportion to a skewed popularity, one free score a video. Softmax over all videos would learn log
+    popularity; over a batch drawn by popularity it learns nothing uncorrected, and the reverse with the wrong sign."""
+    generator = torch.Generator().manual_seed(0)
+    popularity = 1 / torch.arange(1, 31)
+    popularity = popularity / popularity.sum()
+    scores = torch.zeros(30, requires_grad=True)
+    optimizer = torch.optim.Adam([scores], lr=0.05)
+    for _ in range(400):
+        batch = torch.multinomial(popularity, 64, replacement=True, generator=generator)
+        logits = retrieval.corrected(scores[batch][None].expand(64, -1), popularity[batch].log(), strength)
+        twin = (batch[:, None] == batch[None, :]) & ~torch.eye(64, dtype=torch.bool)
+        loss = torch.nn.functional.cross_entropy(logits.masked_fill(twin, -1e9), torch.arange(64))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    slope = float(np.polyfit(popularity.log().numpy(), scores.detach().numpy(), 1)[0])
+    assert least <= slope <= most
+
+
+def test_an_index_with_lists_finds_most_of_what_the_exact_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(40, 16))
+    vectors = (centres[rng.integers(0, 40, 4_000)] + 0.3 * rng.normal(size=(4_000, 16))).astype(np.float32)
+    exact = retrieval.build_index(vectors)
+    monkeypatch.setattr(retrieval, "EXACT_BELOW", 1_000)
+    lists = retrieval.build_index(vectors)
+    assert isinstance(exact, faiss.IndexFlatIP) and isinstance(lists, faiss.IndexIVFFlat)
+    wanted, found = exact.search(vectors[:50], 20)[1], lists.search(vectors[:50], 20)[1]
+    shared = [len(np.intersect1d(a, b)) / 20 for a, b in zip(wanted, found, strict=True)]
+    assert np.mean(shared) > 0.8
+
+
+def test_an_index_that_is_torn_or_does_not_fit_is_refused(tmp_path: Path) -> None:
+    vectors = np.eye(8, dtype=np.float32)
+    whole = faiss.serialize_index(retrieval.build_index(vectors)).tobytes()
+    path = tmp_path / "videos.faiss"
+    for size in (0, 10, len(whole) // 2):
+        path.write_bytes(whole[:size])
+        with pytest.raises(InputError, match="faiss"):
+            retrieval.read_index(path, vectors.shape)
+    path.write_bytes(whole)
+    assert retrieval.read_index(path, (8, 8)).ntotal == 8
+    with pytest.raises(InputError, match="expected 9"):
+        retrieval.read_index(path, (9, 8))
+
+
+def test_candidates_are_merged_by_quota_each_once() -> None:
+    found = {
+        "towers": Ranking(ids=np.arange(0, 20)[None], scores=np.zeros((1, 20))),
+        "co_watch": Ranking(ids=np.arange(10, 30)[None], scores=np.zeros((1, 20))),
+        "popular": Ranking(ids=np.array([[5, 40, -1]]), scores=np.zeros((1, 3))),
+    }
+    merged = model.merge(found, 10).ids[0].tolist()
+    assert len(set(merged)) == 10
+    assert sum(video < 10 for video in merged) >= 5 and sum(10 <= video < 30 for video in merged) >= 3
+    short = model.merge({"popular": found["popular"]}, 4)
+    assert short.ids.tolist() == [[5, 40, -1, -1]] and np.isneginf(short.scores[0, 2:]).all()
+
+
+def test_a_head_learns_from_the_rows_its_task_is_known_of() -> None:
+    rng = np.random.default_rng(0)
+    dense = rng.normal(size=(4_000, 3))
+    clicked = (dense[:, 0] > 0).astype(float)
+    completed = np.where(clicked > 0, dense[:, 1] > 0, np.nan)
+    ranker = ranking.fit(dense, {"clicked": clicked, "completed": completed}, np.arange(4_000), SMOKE)
+    assert set(ranker.weights) == {"clicked", "completed"} <= set(TASKS), "a task without labels has no say"
+    predicted = ranker.predict(dense)
+    assert np.corrcoef(predicted["clicked"], dense[:, 0] > 0)[0, 1] > 0.9
+    assert np.corrcoef(predicted["completed"], dense[:, 1] > 0)[0, 1] > 0.8
+
+
+@pytest.mark.slow
+def test_a_reloaded_model_gives_the_same_feed(trial: Trial) -> None:
+    dataset = trial.dataset
+    some = dataset.test.take(slice(0, 20))
+    loaded, again = trial.part("model"), trial.part("model")
+    first = loaded.rerank(some, loaded.retrieve(some, 100, dataset.history), dataset.history)
+    second = again.rerank(some, again.retrieve(some, 100, dataset.history), dataset.history)
+    assert np.array_equal(first.ids, second.ids) and np.array_equal(first.scores, second.scores)
+    assert (np.diff(np.where(first.ids >= 0, first.scores, -1e9), axis=1) <= 0).all()
+
+
+@pytest.mark.slow
+def test_a_video_nobody_has_watched_can_be_retrieved(trial: Trial) -> None:
+    """What co-watch cannot do and the towers are for."""
+    dataset, loaded = trial.dataset, trial.part("model")
+    watched = np.unique(dataset.train.video_id[dataset.train.labels["clicked"] > 0])
+    found = loaded.sources.towers.nearest(loaded.sources.features.recent(dataset.test, dataset.history), 100)
+    assert not np.isin(found.ids, watched).all()
