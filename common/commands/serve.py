@@ -48,12 +48,13 @@ def command(
     """Serve the live artifact of each case until Ctrl-C."""
     from common.lifecycle.home import Home
     from common.serving.app import Server
-    from common.serving.run import run_server
+    from common.serving.run import listen, run_server
 
     found = {name: installed.get(name) for name in cases or installed.find()}
     simulated = clock is ClockKind.simulated
     token = read_token(token_file or out / "token") if simulated else None
     server = Server(expected=tuple(found), token=token, simulated_clock=simulated)
+    listen(host, port).close()  # a port that is taken is said before anything is loaded
     mounting = Mounting(server, Home(out))
     if wait:
         threading.Thread(target=mounting.take_in, args=(found,), daemon=True).start()
