@@ -1,0 +1,126 @@
+"""Labels, splits, what the log knew, and the tables people bring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ad_click import data, features, world
+from ad_click.config import OVERRIDES, SMOKE, Config
+from ad_click.data import frappe, labels
+from common.config import with_data
+from common.errors import InputError
+from common.events import take
+
+
+def test_labels_are_the_planted_clicks_within_the_window(tiny: Config) -> None:
+    dataset, shown = data.load(tiny), world.make(tiny).impressions
+    in_time = (shown.click_time >= 0) & (shown.click_time - shown.event_time <= 86_400)
+    n = len(dataset.train)
+    assert np.array_equal(dataset.train.user_id, shown.user_id[:n])
+    assert np.array_equal(dataset.train.label, in_time[:n].astype(float))
+
+
+def test_repeated_and_strange_clicks_change_no_label(tiny: Config) -> None:
+    events = data.load(tiny).history.events
+    once = labels.join(events, 86_400)
+    clicks = np.flatnonzero(events.kind == "click")
+    twice = take(events, np.concatenate([np.arange(len(events)), clicks]))
+    assert np.array_equal(labels.join(twice, 86_400).label, once.label)
+    twice.keys["request_id"][len(events) :] = 10**9  # clicks on answers nobody gave
+    assert np.array_equal(labels.join(twice, 86_400).label, once.label)
+
+
+def test_the_split_is_by_time_and_the_test_rows_carry_no_labels(tiny: Config) -> None:
+    dataset = data.load(tiny)
+    assert dataset.train.event_time.max() < dataset.valid.event_time.min()
+    assert dataset.valid.event_time.max() < dataset.test.event_time.min()
+    assert np.isnan(dataset.test.label).all()
+    assert len(data.judgments(tiny).label) == len(dataset.test)
+
+
+def test_a_click_is_seen_when_it_arrives_and_not_before(tiny: Config) -> None:
+    """Inputs of a row are the same on a log that ends where the row reads."""
+    dataset = data.load(tiny)
+    fitted = features.fit(dataset, tiny)
+    rows = dataset.valid.take(np.arange(0, len(dataset.valid), 600))
+    whole = fitted.inputs(rows, dataset.history).numbers
+    for row in range(len(rows)):
+        past = type(dataset.history)(take(dataset.history.events, slice(0, int(rows.moment[row]))))
+        one = fitted.inputs(rows.take(np.array([row])), past).numbers
+        assert np.array_equal(one[0], whole[row], equal_nan=True)
+
+
+def test_open_windows_have_no_label(tiny: Config) -> None:
+    live = data.live(data.load(tiny).history.events, tiny)
+    still_open = live.rows.event_time > world.make(tiny).end - 86_400
+    assert np.isnan(live.rows.label[still_open]).all() and still_open.any()
+    assert (~np.isnan(live.rows.label[~still_open])).mean() > 0.99
+
+
+@pytest.mark.slow
+def test_what_is_written_comes_back_bit_for_bit(tiny: Config, tmp_path: Path) -> None:
+    dataset = data.load(tiny)
+    data.write(dataset, data.judgments(tiny), tmp_path)
+    again = data.load(with_data(tiny, f"csv:{tmp_path}", OVERRIDES))
+    for part in ("train", "valid", "test"):
+        ours, theirs = (features.fit(d, tiny).inputs(getattr(d, part), d.history) for d in (dataset, again))
+        assert np.array_equal(ours.numbers, theirs.numbers, equal_nan=True) and np.array_equal(ours.codes, theirs.codes)
+        assert np.array_equal(getattr(dataset, part).label, getattr(again, part).label, equal_nan=True)
+
+
+def _frappe(folder: Path, num_rows: int = 60) -> Path:
+    rng = np.random.default_rng(0)
+    for split in ("train", "validation", "test"):
+        lines = []
+        for row in range(num_rows):
+            ids = [rng.integers(0, 8), 10 + rng.integers(0, 6), *(20 + 10 * k + rng.integers(0, 3) for k in range(8))]
+            lines.append(("1" if row % 3 == 0 else "-1") + "".join(f" {number}:1" for number in ids))
+        (folder / f"frappe.{split}.libfm").write_text("\r\n".join(lines) + "\r\n")
+    return folder
+
+
+def test_frappe_becomes_rows_and_leaves_the_row_itself_out(tmp_path: Path) -> None:
+    dataset = frappe.read(_frappe(tmp_path))
+    assert len(dataset.train) == len(dataset.test) == 60 and dataset.train.label.sum() == 20
+    counts = dataset.history.read(features.USER, dataset.train.user_id, dataset.train.moment)[:, 0]
+    others = np.array([(dataset.train.user_id == user).sum() - 1 for user in dataset.train.user_id])
+    assert np.array_equal(counts, others)
+
+
+def test_a_torn_frappe_line_is_named(tmp_path: Path) -> None:
+    folder = _frappe(tmp_path)
+    path = folder / "frappe.test.libfm"
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(InputError, match=r"frappe\.test\.libfm, line 60"):
+        frappe.read(folder)
+
+
+def test_a_missing_frappe_file_is_named(tmp_path: Path) -> None:
+    config = with_data(SMOKE, f"frappe:{tmp_path}", OVERRIDES)
+    with pytest.raises(InputError, match="training table"):
+        data.load(config)
+
+
+def test_rows_alone_are_enough(tmp_path: Path) -> None:
+    """One table with a clock; the log is made from it, and a click is known only when its window has closed."""
+    rng = np.random.default_rng(1)
+    times = 1_700_000_000 + np.sort(rng.integers(0, 20 * 86_400, 400))
+    lines = ["who,ad,when,clicked,device"]
+    lines += [
+        f"{rng.integers(0, 20)},{rng.integers(0, 9)},{time},{int(rng.random() < 0.3)},d{time % 2}" for time in times
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "schema.toml").write_text(
+        '[roles]\nuser_id = "who"\nad_id = "ad"\nevent_time = "when"\nlabel = "clicked"\n[columns]\ndevice = "category"\n'
+    )
+    config = with_data(SMOKE, f"csv:{tmp_path / 'rows.csv'}", OVERRIDES)
+    dataset = data.load(config)
+    assert [len(part) for part in (dataset.train, dataset.valid, dataset.test)] == pytest.approx([280, 40, 80], abs=2)
+    events = dataset.history.events
+    clicks = events.kind == "click"
+    assert clicks.any() and (np.diff(events.event_time) >= 0).all()
+    inputs = features.fit(dataset, config).inputs(dataset.train, dataset.history)
+    assert inputs.numbers.shape[0] == len(dataset.train)

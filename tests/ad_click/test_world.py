@@ -1,0 +1,93 @@
+"""The planted truth: what was planted is there, and nothing a model sees gives it away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ad_click import world
+from ad_click.config import DEMO, SMOKE, Config
+from ad_click.data import planted
+
+
+def test_the_same_config_gives_the_same_bytes(tiny: Config) -> None:
+    first = world.make(tiny).impressions
+    world.make.cache_clear()
+    again = world.make(tiny).impressions
+    assert all(np.array_equal(getattr(first, name), getattr(again, name)) for name in vars(first))
+
+
+def test_user_42_is_the_same_in_every_preset() -> None:
+    small, large = world.plant(SMOKE), world.plant(DEMO)
+    user, ad, time = np.array([42]), np.array([7]), np.array([world.START])
+    assert np.array_equal(small.population.tastes(user), large.population.tastes(user))
+    assert small.joined(user) >= world.START
+    context = (user, ad, time, np.array([0]), np.array(["mobile"]))
+    assert small.click_probability(*context) == large.click_probability(*context)
+
+
+def test_clicks_come_as_often_as_planted(tiny: Config) -> None:
+    made = world.make(tiny)
+    shown = made.impressions
+    expected = made.truth.click_probability(shown.user_id, shown.ad_id, shown.event_time, shown.slot, shown.device)
+    clicked = shown.click_time >= 0
+    for slot in range(3):
+        at = shown.slot == slot
+        error = np.sqrt((expected[at] * (1 - expected[at])).sum())
+        assert abs(clicked[at].sum() - expected[at].sum()) < 4 * error
+    assert 0.01 < clicked.mean() < 0.03
+
+
+def test_late_clicks_are_as_many_as_planted(tiny: Config) -> None:
+    made = world.make(tiny)
+    shown = made.impressions
+    at = np.flatnonzero(shown.click_time >= 0)
+    in_time = shown.click_time[at] - shown.event_time[at] <= 86_400
+    expected = made.truth.arrives_within(shown.ad_id[at], 86_400)
+    assert (~in_time).sum() > 0
+    assert abs(in_time.sum() - expected.sum()) < 4 * np.sqrt((expected * (1 - expected)).sum())
+
+
+def test_the_device_turns_a_topic_around() -> None:
+    """The interaction no one-hot line can draw: what is liked on one device is disliked on the other, for half of the topics each way."""
+    truth = world.plant(SMOKE)
+    ads = np.arange(SMOKE.num_ads)
+    same = (np.full(len(ads), 3), ads, np.full(len(ads), world.START), np.zeros(len(ads), np.int64))
+    phone, desk = (truth.click_probability(*same, np.full(len(ads), name)) for name in ("mobile", "desktop"))
+    opposite = truth.catalog.topic_id % 2 == 1
+    assert (phone[opposite] > desk[opposite]).all() and (phone[~opposite] < desk[~opposite]).all()
+
+
+def test_nobody_is_shown_an_ad_that_does_not_want_them(tiny: Config) -> None:
+    made = world.make(tiny)
+    shown, people = made.impressions, made.truth.population
+    age, country = people.age(shown.user_id), people.country(shown.user_id)
+    assert made.truth.eligible(shown.ad_id, age, country, shown.event_time).mean() > 0.99
+
+
+def test_no_feature_equals_a_latent_variable(tiny: Config) -> None:
+    from ad_click import features
+
+    dataset = planted.read(tiny)
+    truth = world.plant(tiny)
+    inputs = features.fit(dataset, tiny).inputs(dataset.valid, dataset.history)
+    latent = truth.quality[dataset.valid.ad_id]
+    for name, column in zip(inputs.number_names, inputs.numbers.T, strict=True):
+        known = ~np.isnan(column)
+        if known.sum() > 100 and column[known].std() > 0:
+            assert abs(np.corrcoef(column[known], latent[known])[0, 1]) < 0.9, name
+
+
+def test_the_ceiling_beats_its_own_shuffle(tiny: Config) -> None:
+    """Negative control: the truth for other users' rows is worse."""
+    from ad_click import data
+    from common.eval.classification import log_loss
+
+    dataset, key = data.load(tiny), data.judgments(tiny)
+    truth = world.ceiling(tiny).score(dataset.test)
+    assert log_loss(key.label, truth) < log_loss(key.label, np.roll(truth, 7))
+
+
+def test_another_seed_is_another_world(tiny: Config) -> None:
+    assert not np.array_equal(world.plant(tiny).quality, world.plant(replace(tiny, seed=1)).quality)
