@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,7 @@ from common.features.views import Count, Decayed, Last, Rate, View, entity_keys
 PRIOR = 0.02  # clicks per impression a newcomer is believed to have
 
 
-def _rate(strength: float, buckets: int | None = None) -> Rate:
-    return Rate("click", "impression", prior=PRIOR, strength=strength, buckets=buckets)
-
+_rate = partial(Rate, "click", "impression", PRIOR)  # of a strength
 
 USER = View(
     "user",
