@@ -33,7 +33,8 @@ report: $(VENV)/.test ## fill every number in the pages from docs/results (REPOR
 	@$(BIN)/mlsd report --write $(REPORT_ARGS)
 
 bench: $(VENV)/.test ## measure against plain libraries; writes benchmarks/results
-	@$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.serving
 
 size: $(VENV)/.test ## how long files and functions are, beside the codebases we look up to
 	@$(BIN)/python -c 'from common import size; from common.commands.output import table; print(table(size.table())); print(size.ANCHORS)'

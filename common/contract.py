@@ -322,7 +322,7 @@ STAGES: Mapping[str, Sequence[str]] = {
     "config": ("Config", "SMOKE", "DEMO", "DEFAULT", "LARGE", "OVERRIDES"),
     "schema": ("Rows", "Dataset", "Judgments", "Request", "Answer", "Live", "EVENTS", "EXAMPLE"),
     "world": ("make", "ceiling"),
-    "data": ("load", "judgments", "live", "write"),
+    "data": ("load", "judgments", "live", "write", "ROLES"),
     "features": ("VIEWS", "fit", "load"),
     "baseline": ("fit", "load"),
     "model": ("fit", "load"),

@@ -23,6 +23,8 @@ from common.config import split_data
 from common.contract import Bools, Events, Ints
 from common.events import value_column
 
+ROLES = tables.TABLES  # what `mlsd data FILE` asks of your tables
+
 
 def load(config: Config) -> Dataset:
     """The Dataset of config.data; the labels of its test rows are NaN."""

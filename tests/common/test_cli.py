@@ -185,6 +185,14 @@ sys.exit(", ".join(heavy) or 0)
     assert done.returncode == 0, done.stderr
 
 
+def test_data_drafts_a_schema_for_every_installed_case(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("user_id,event_time,colour\n1,1700000000,red\n2,1700000100,blue\n")
+    for case in cases.find():
+        code, out, _ = ends(capfd, "data", str(file), "--case", case)
+        assert code == 0 and 'user_id = "user_id"' in out and 'colour = "category"' in out
+
+
 # ------------------------------------------------------------------------------------------------------------------- drills
 
 

@@ -22,6 +22,8 @@ from video_rec.config import Config
 from video_rec.data import microlens, planted, tables
 from video_rec.schema import Dataset, Judgments, Live, Rows
 
+ROLES = tables.TABLES  # what `mlsd data FILE` asks of your tables
+
 
 def load(config: Config) -> Dataset:
     return _read(config)[0]
