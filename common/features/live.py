@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from common.contract import Events, Floats, Ints
-from common.errors import InputError, NotReady
+from common.errors import InputError
 from common.events import take
-from common.features.folds import sort_by
-from common.features.forget import Forgets, event_keys
-from common.features.record import Layout, Records
+from common.features.record import Layout
+from common.features.snapshot import Pool, Snapshot
+from common.features.tables import absorb, connect, place
 from common.features.views import View
 
 SCHEMA = 1
-CHUNK_BYTES = 64 << 20  # records unpacked at once while writing
-MAX_PARAMETERS = 30_000  # SQLite takes 32,766 in one statement
 
 
 class LiveStore:
@@ -34,10 +32,10 @@ class LiveStore:
         self.path = path
         self.views = {view.fingerprint: view for view in views}
         self._layouts = {view.fingerprint: Layout(view) for view in views}
+        self._held: Mapping[str, Layout] = {}  # replaced, never changed: snapshots keep the one they began with
         self.lock = threading.RLock()  # held while writing; `catch_up` takes it too
-        self._free: list[sqlite3.Connection] = []
-        self._all: list[sqlite3.Connection] = []
-        self._writer = self._connect()
+        self._readers = Pool(path)
+        self._writer = connect(path)
         try:
             with self.lock, _transaction(self._writer):
                 self._prepare()
@@ -58,7 +56,7 @@ class LiveStore:
     def apply(self, events: Events) -> None:
         """Folds in the next stretch of the log. Events below `position` are skipped, a gap is refused."""
         with self.lock, _transaction(self._writer):
-            position, watermark = _state(self._writer)
+            position, watermark = place(self._writer)
             events = take(events, slice(int(np.searchsorted(events.position, position)), None))
             if len(events) == 0:
                 return
@@ -67,8 +65,8 @@ class LiveStore:
                     f"The live store has seen the log up to {position}, the next stretch begins at {events.position[0]}. Scan from {position}."
                 )
             watermark = max(watermark, int(events.event_time.max()))
-            for view in self._held.values():
-                _absorb(self._writer, self._layouts[view.fingerprint], events, watermark)
+            for of in self._held.values():
+                absorb(self._writer, of, events, watermark)
             self._writer.execute(
                 "UPDATE state SET position = ?, watermark = ?", (int(events.position[-1]) + 1, watermark)
             )
@@ -78,7 +76,7 @@ class LiveStore:
         with self.lock:
             missing = [view for view in self.views.values() if not self.holds(view)]
             with _transaction(self._writer):
-                position, _ = _state(self._writer)
+                position, _ = place(self._writer)
                 for view in missing:
                     self._create(view)
                 seen = watermark = 0
@@ -92,28 +90,23 @@ class LiveStore:
                         continue
                     watermark = max(watermark, int(events.event_time.max()))
                     for view in missing:
-                        _absorb(self._writer, self._layouts[view.fingerprint], events, watermark)
+                        absorb(self._writer, self._layouts[view.fingerprint], events, watermark)
                     seen = int(events.position[-1]) + 1
                 if missing and seen != position:
                     raise InputError(
                         f"A backfill needs the log from 0 to {position}; it was given up to {seen}. Pass log.scan(0, store.position)."
                     )
-            self._held |= {view.fingerprint: view for view in missing}
+            self._held = {**self._held} | {view.fingerprint: self._layouts[view.fingerprint] for view in missing}
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """One state of the store for several reads: whatever is applied meanwhile is not seen. Ends with the `with`."""
-        try:
-            connection = self._free.pop()
-        except IndexError:
-            connection = self._connect()
-        connection.execute("BEGIN")
-        now = Snapshot(self, connection)
+        """One state of the store for several reads: whatever is applied meanwhile is not seen. Ends with the `with`, which waits for no
+        reader that is still inside."""
+        now = Snapshot(self._readers, self._held)
         try:
             yield now
         finally:
             now.end()
-            self._free.append(connection)
 
     def read(self, view: View, keys: Ints, moments: Ints) -> Floats:
         """As AsOfStore.read at moment == position; `moments` may be any value >= 0 and is not looked at: there is only now."""
@@ -121,27 +114,10 @@ class LiveStore:
             return now.read(view, keys, moments)
 
     def close(self) -> None:
-        """Ends every connection; reading afterwards is an error."""
+        """Ends every connection that nobody reads from, and the others when their reader has left; reading afterwards is an error."""
         with self.lock:
-            for connection in self._all:
-                connection.close()
-            self._all.clear()
-            self._free.clear()
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30.0)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA mmap_size = 1073741824")
-            connection.execute("PRAGMA cache_size = -65536")
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            raise InputError(
-                f"{self.path} is not a live store: {error}. Delete it: it is filled again from the event log."
-            ) from error
-        self._all.append(connection)
-        return connection
+            self._writer.close()
+        self._readers.close()
 
     def _prepare(self) -> None:
         tables = {name for (name,) in self._writer.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -156,48 +132,16 @@ class LiveStore:
         for fingerprint in stored - self.views.keys():  # nobody would keep it up to date
             self._writer.execute(f"DROP TABLE view_{fingerprint}")
             self._writer.execute("DELETE FROM views WHERE fingerprint = ?", (fingerprint,))
-        position, _ = _state(self._writer)
+        position, _ = place(self._writer)
         if position == 0:
             for fingerprint in self.views.keys() - stored:
                 self._create(self.views[fingerprint])
             stored = set(self.views)
-        self._held = {fingerprint: view for fingerprint, view in self.views.items() if fingerprint in stored}
+        self._held = {fingerprint: of for fingerprint, of in self._layouts.items() if fingerprint in stored}
 
     def _create(self, view: View) -> None:
         self._writer.execute(f"CREATE TABLE view_{view.fingerprint} (key INTEGER PRIMARY KEY, state BLOB NOT NULL)")
         self._writer.execute("INSERT INTO views VALUES (?, ?)", (view.fingerprint, view.name))
-
-
-class Snapshot:
-    """The store at one position: a FeatureStore. Reads from several threads wait for each other; after `end` they are refused."""
-
-    def __init__(self, store: LiveStore, connection: sqlite3.Connection) -> None:
-        self._store = store
-        self._connection: sqlite3.Connection | None = connection
-        self._lock = threading.Lock()
-        self.position, self._watermark = _state(connection)
-
-    def read(self, view: View, keys: Ints, moments: Ints) -> Floats:
-        """keys [n] -> [n, view.width] as of `position`; a key never seen (or -1) gets the features' cold values."""
-        if not self._store.holds(view):
-            raise NotReady(
-                f"The live store does not hold the view {view.name!r} ({view.fingerprint}); it holds "
-                f"{', '.join(held.name for held in self._store._held.values()) or 'none'}. Declare it in VIEWS and call store.backfill(log.scan(0, store.position))."
-            )
-        of = self._store._layouts[view.fingerprint]
-        known, row = np.unique(keys, return_inverse=True)
-        with self._lock:
-            if self._connection is None:
-                raise InputError("This snapshot of the live store has ended. Read inside its `with` block.")
-            records = _fetch(self._connection, of, known)
-        return of.columns(records, self._watermark // view.bucket)[row]
-
-    def end(self) -> None:
-        """Lets go of the connection once no read is using it: a stage that was cut off may still be reading."""
-        with self._lock:
-            assert self._connection is not None
-            self._connection.execute("ROLLBACK")
-            self._connection = None
 
 
 @contextmanager
@@ -209,57 +153,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
-
-
-def _state(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Position and watermark; the first read of a transaction is what fixes its view of the file."""
-    position, watermark = connection.execute("SELECT position, watermark FROM state").fetchone()
-    return position, watermark
-
-
-def _absorb(connection: sqlite3.Connection, of: Layout, events: Events, watermark: int) -> None:
-    """Folds a stretch of the log into one view's table: what is forgotten goes first, then the survivors key by key."""
-    view = of.view
-    keys = event_keys(view, events)
-    forgets = Forgets(view, events)
-    relevant = np.isin(events.kind, list(view.kinds)) & (keys >= 0)
-    if len(forgets):
-        _erase(connection, view, forgets)
-        relevant &= np.arange(len(events)) >= forgets.before(keys, np.full(len(events), len(events)))
-    at = np.flatnonzero(relevant)
-    at = at[sort_by(keys[at], at)]
-    known, row = np.unique(keys[at], return_inverse=True)
-    step = max(1, CHUNK_BYTES // of.dtype.itemsize)
-    for first in range(0, len(known), step):
-        chunk = known[first : first + step]
-        lo, hi = np.searchsorted(row, [first, first + len(chunk)])
-        records = _fetch(connection, of, chunk)
-        of.absorb(records, row[lo:hi] - first, take(events, at[lo:hi]), watermark // view.bucket)
-        width, blob = of.dtype.itemsize, records.tobytes()
-        rows = ((key, blob[i * width : (i + 1) * width]) for i, key in enumerate(chunk.tolist()))
-        connection.executemany(f"INSERT OR REPLACE INTO view_{view.fingerprint} VALUES (?, ?)", rows)
-
-
-def _erase(connection: sqlite3.Connection, view: View, forgets: Forgets) -> None:
-    """Deletes the rows a forget names. The second id of a pair is found by going through the table: it is rare."""
-    wheres = ["key = ?"] if len(view.entity) == 1 else ["key >> 32 = ?", "key & 4294967295 = ?"]
-    if len(view.entity) == 2:
-        wheres[0] = "key BETWEEN (?1 << 32) AND (?1 << 32) + 4294967295"
-    for where, (ids, _) in zip(wheres, forgets.columns, strict=True):
-        connection.executemany(f"DELETE FROM view_{view.fingerprint} WHERE {where}", ((id_,) for id_ in ids.tolist()))
-
-
-def _fetch(connection: sqlite3.Connection, of: Layout, keys: Ints) -> Records:
-    """The records of sorted distinct keys, the cold record where there is none."""
-    found: list[tuple[int, bytes]] = []
-    for first in range(0, len(keys), MAX_PARAMETERS):
-        wanted = keys[first : first + MAX_PARAMETERS].tolist()
-        marks = ",".join("?" * len(wanted))
-        found += connection.execute(
-            f"SELECT key, state FROM view_{of.view.fingerprint} WHERE key IN ({marks}) ORDER BY key", wanted
-        ).fetchall()
-    records = np.repeat(of.cold, len(keys))
-    if found:
-        at = np.searchsorted(keys, np.array([key for key, _ in found], dtype=np.int64))
-        records[at] = np.frombuffer(b"".join([state for _, state in found]), dtype=of.dtype)
-    return records

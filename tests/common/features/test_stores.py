@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ import pytest
 from common.contract import Event
 from common.errors import InputError, NotReady
 from common.events import concat, of, take
-from common.features import folds
+from common.features import folds, snapshot, tables
 from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 from common.features.live import LiveStore
@@ -94,6 +98,64 @@ def test_a_snapshot_does_not_move_and_cannot_be_read_after_its_end(tmp_path: Pat
     assert store.position == len(events)
     with pytest.raises(InputError, match="has ended"):
         now.read(USER, USERS, USERS)
+
+
+class Hanging:
+    """Stands in for `fetch`: a read that does not come back until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.entered, self.let_go, self.fetch = threading.Event(), threading.Event(), tables.fetch
+        monkeypatch.setattr(snapshot, "fetch", self)
+
+    def __call__(self, connection: sqlite3.Connection, *rest: Any) -> Any:
+        self.connection = connection
+        self.entered.set()
+        assert self.let_go.wait(60)
+        return self.fetch(connection, *rest)
+
+
+def test_a_snapshot_ends_at_once_though_a_read_hangs_and_its_connection_serves_nobody_until_that_read_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = of(distinct(stream(4, 200)))
+    store = LiveStore(tmp_path / "live.sqlite", [USER])
+    store.apply(take(events, slice(0, 100)))
+    before = store.read(USER, USERS, USERS)
+    hanging = Hanging(monkeypatch)
+    with ThreadPoolExecutor(1) as pool:
+        with store.snapshot() as now:
+            cut_off = pool.submit(now.read, USER, USERS, USERS)
+            assert hanging.entered.wait(60)
+        assert not cut_off.done()  # the `with` is over and did not wait
+        with pytest.raises(InputError, match="has ended"):
+            now.read(USER, USERS, USERS)
+        store.apply(take(events, slice(100, None)))
+        with store.snapshot() as other:
+            assert other._connection is not hanging.connection
+            assert other.position == len(events)
+        assert hanging.connection.in_transaction
+        hanging.let_go.set()
+        assert np.array_equal(bits(cut_off.result()), bits(before))  # a whole state, the one it began with
+    assert not hanging.connection.in_transaction
+    assert hanging.connection in store._readers._free
+
+
+def test_closing_the_store_leaves_a_hanging_read_its_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LiveStore(tmp_path / "live.sqlite", [USER])
+    hanging = Hanging(monkeypatch)
+    with ThreadPoolExecutor(1) as pool:
+        with store.snapshot() as now:
+            cut_off = pool.submit(now.read, USER, USERS, USERS)
+            assert hanging.entered.wait(60)
+        store.close()
+        hanging.let_go.set()
+        assert cut_off.result().shape == (len(USERS), USER.width)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        hanging.connection.execute("SELECT 1")
+    with pytest.raises(InputError, match="is closed"):
+        store.read(USER, USERS, USERS)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,88 @@
+"""One table a view in SQLite: a key and its record. Connections, the place in the log, reading and folding in."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+
+from common.contract import Events, Ints
+from common.errors import InputError
+from common.events import take
+from common.features.folds import sort_by
+from common.features.forget import Forgets, event_keys
+from common.features.record import Layout, Records
+from common.features.views import View
+
+CHUNK_BYTES = 64 << 20  # records unpacked at once while writing
+MAX_PARAMETERS = 30_000  # SQLite takes 32,766 in one statement
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA mmap_size = 1073741824")
+        connection.execute("PRAGMA cache_size = -65536")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise InputError(
+            f"{path} is not a live store: {error}. Delete it: it is filled again from the event log."
+        ) from error
+    return connection
+
+
+def place(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Position and watermark; the first read of a transaction is what fixes its view of the file."""
+    position, watermark = connection.execute("SELECT position, watermark FROM state").fetchone()
+    return position, watermark
+
+
+def absorb(connection: sqlite3.Connection, of: Layout, events: Events, watermark: int) -> None:
+    """Folds a stretch of the log into one view's table: what is forgotten goes first, then the survivors key by key."""
+    view = of.view
+    keys = event_keys(view, events)
+    forgets = Forgets(view, events)
+    relevant = np.isin(events.kind, list(view.kinds)) & (keys >= 0)
+    if len(forgets):
+        _erase(connection, view, forgets)
+        relevant &= np.arange(len(events)) >= forgets.before(keys, np.full(len(events), len(events)))
+    at = np.flatnonzero(relevant)
+    at = at[sort_by(keys[at], at)]
+    known, row = np.unique(keys[at], return_inverse=True)
+    step = max(1, CHUNK_BYTES // of.dtype.itemsize)
+    for first in range(0, len(known), step):
+        chunk = known[first : first + step]
+        lo, hi = np.searchsorted(row, [first, first + len(chunk)])
+        records = fetch(connection, of, chunk)
+        of.absorb(records, row[lo:hi] - first, take(events, at[lo:hi]), watermark // view.bucket)
+        width, blob = of.dtype.itemsize, records.tobytes()
+        rows = ((key, blob[i * width : (i + 1) * width]) for i, key in enumerate(chunk.tolist()))
+        connection.executemany(f"INSERT OR REPLACE INTO view_{view.fingerprint} VALUES (?, ?)", rows)
+
+
+def _erase(connection: sqlite3.Connection, view: View, forgets: Forgets) -> None:
+    """Deletes the rows a forget names. The second id of a pair is found by going through the table: it is rare."""
+    wheres = ["key = ?"] if len(view.entity) == 1 else ["key >> 32 = ?", "key & 4294967295 = ?"]
+    if len(view.entity) == 2:
+        wheres[0] = "key BETWEEN (?1 << 32) AND (?1 << 32) + 4294967295"
+    for where, (ids, _) in zip(wheres, forgets.columns, strict=True):
+        connection.executemany(f"DELETE FROM view_{view.fingerprint} WHERE {where}", ((id_,) for id_ in ids.tolist()))
+
+
+def fetch(connection: sqlite3.Connection, of: Layout, keys: Ints) -> Records:
+    """The records of sorted distinct keys, the cold record where there is none."""
+    found: list[tuple[int, bytes]] = []
+    for first in range(0, len(keys), MAX_PARAMETERS):
+        wanted = keys[first : first + MAX_PARAMETERS].tolist()
+        marks = ",".join("?" * len(wanted))
+        found += connection.execute(
+            f"SELECT key, state FROM view_{of.view.fingerprint} WHERE key IN ({marks}) ORDER BY key", wanted
+        ).fetchall()
+    records = np.repeat(of.cold, len(keys))
+    if found:
+        at = np.searchsorted(keys, np.array([key for key, _ in found], dtype=np.int64))
+        records[at] = np.frombuffer(b"".join([state for _, state in found]), dtype=of.dtype)
+    return records
