@@ -1,4 +1,4 @@
-"""A copy of the repository to break: source and tests, no environment, no results; what a test does to it nobody else sees."""
+"""A copy of the repository to break: source, tests and pages, no environment; what a test does to it nobody else sees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "runs", "results", "*.egg-info")
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "runs", "*.egg-info")
 LONE = '''"""Run by Python at its start: takes the editable install off the path, so that a copy without a case is without it."""
 import sys
 
