@@ -224,7 +224,8 @@ class _Lane:
                     call.result = call.call()
                 except Exception as error:
                     call.error = error
-                    self._log(error)
+                    if call.state != "abandoned":  # "late" says it all; what it read from may be closed by now
+                        self._log(error)
             with self.lock:
                 self.pending -= 1
                 self.abandoned -= wanted and call.state == "abandoned"
