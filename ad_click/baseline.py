@@ -95,5 +95,5 @@ def _minimise(columns: Ints, width: int, label: Floats, config: Config) -> tuple
     num_rows, per_row = columns.shape
     place = np.arange(0, num_rows * per_row + 1, per_row)
     design = csr_matrix((np.ones(columns.size), columns.ravel().astype(np.int32), place), shape=(num_rows, width))
-    line = LogisticRegression(C=1 / config.l2, max_iter=200, tol=1e-5).fit(design, label)
+    line = LogisticRegression(C=1 / config.l2, max_iter=1000, tol=1e-5).fit(design, label)
     return line.coef_[0], float(line.intercept_[0])

@@ -10,7 +10,7 @@ Breaks: early stopping on too few clicks, negatives thinned out without correcti
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,6 @@ from common.contract import Floats, Ints
 from common.eval.calibration import Isotonic, Platt, from_json
 from common.training.seeding import lightgbm_threads, serving_threads
 
-FEW = 300  # a category with more values than this is left to its statistics
-
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Model:
     """Trees until validation log loss has not improved for 30 of them, then Platt's two numbers on the same validation rows."""
@@ -34,33 +32,38 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Model:
     inputs, label = features.inputs(dataset.train, dataset.history), dataset.train.label
     held_out = features.inputs(dataset.valid, dataset.history)
     kept = _thin(label, config)
-    few = [column for column, size in enumerate(inputs.sizes) if size <= FEW]
-    first = inputs.numbers.shape[1]
+    few = [column for column, size in enumerate(inputs.sizes) if size <= config.most_values]
+    unseen = tuple(config.unseen.split())
+    seen = [column for column, name in enumerate(inputs.number_names) if not name.startswith(unseen)]
     parameters = _parameters(config)
-    crossed = [first + place for place in range(len(few))]
-    train = lightgbm.Dataset(_matrix(inputs, few)[kept], label[kept], categorical_feature=crossed, params=parameters)
-    valid = lightgbm.Dataset(_matrix(held_out, few), dataset.valid.label, reference=train, params=parameters)
+    crossed = [len(seen) + place for place in range(len(few))]
+    train = lightgbm.Dataset(
+        _matrix(inputs, seen, few)[kept], label[kept], categorical_feature=crossed, params=parameters
+    )
+    valid = lightgbm.Dataset(_matrix(held_out, seen, few), dataset.valid.label, reference=train, params=parameters)
     stop = lightgbm.early_stopping(30, verbose=False)
     booster = lightgbm.train(parameters, train, config.num_trees, valid_sets=[valid], callbacks=[stop])
-    model = Model(booster.model_to_string(num_iteration=booster.best_iteration), tuple(few), config.negative_rate, None)
-    raw = model.score(held_out)
-    return Model(
-        model.trees, model.few, model.negative_rate, Platt.fit(dataset.valid.label, raw) if config.calibrate else None
-    )
+    trees = booster.model_to_string(num_iteration=booster.best_iteration)
+    raw = Model(trees, tuple(seen), tuple(few), config.negative_rate, None)
+    if not config.calibrate:
+        return raw
+    return replace(raw, calibration=Platt.fit(dataset.valid.label, raw.score(held_out)))
 
 
 def load(folder: Path) -> Model:
     """The registry has checked the files' sha256 by now: LightGBM's text reader trusts what it is given."""
     saved = json.loads((folder / "model.json").read_text())
     calibration = from_json(saved["calibration"]) if saved["calibration"] else None
-    return Model((folder / "trees.txt").read_text(), tuple(saved["few"]), saved["negative_rate"], calibration)
+    columns = tuple(saved["seen"]), tuple(saved["few"])
+    return Model((folder / "trees.txt").read_text(), *columns, saved["negative_rate"], calibration)
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """trees: LightGBM's text; few: the code columns it uses."""
+    """trees: LightGBM's text; seen, few: the columns of numbers and of codes it uses."""
 
     trees: str
+    seen: tuple[int, ...]
     few: tuple[int, ...]
     negative_rate: float
     calibration: Platt | Isotonic | None
@@ -68,13 +71,14 @@ class Model:
     def score(self, inputs: Inputs) -> Floats:
         """[n] probabilities of a click."""
         threads = lightgbm_threads() if len(inputs) > 5_000 else serving_threads()
-        raw = np.asarray(self._booster.predict(_matrix(inputs, list(self.few)), num_threads=threads), dtype=np.float64)
+        matrix = _matrix(inputs, list(self.seen), list(self.few))
+        raw = np.asarray(self._booster.predict(matrix, num_threads=threads), dtype=np.float64)
         raw = raw * self.negative_rate / (1 - raw * (1 - self.negative_rate))  # He et al. 2014, section 6.3
         return raw if self.calibration is None else self.calibration.apply(raw)
 
     def save(self, folder: Path) -> None:
         calibration = None if self.calibration is None else self.calibration.as_json()
-        saved = {"few": self.few, "negative_rate": self.negative_rate, "calibration": calibration}
+        saved = {"seen": self.seen, "few": self.few, "negative_rate": self.negative_rate, "calibration": calibration}
         (folder / "trees.txt").write_text(self.trees)
         (folder / "model.json").write_text(json.dumps(saved))
 
@@ -91,7 +95,9 @@ def _parameters(config: Config) -> dict[str, Any]:
         "num_leaves": config.num_leaves,
         "learning_rate": config.learning_rate,
         "min_data_in_leaf": config.min_leaf,
-        "min_data_per_group": config.min_leaf,
+        "min_data_per_group": config.min_group,
+        "lambda_l2": config.l2_leaves,
+        "max_cat_threshold": 64,
         "cat_smooth": 20.0,
         "feature_fraction": 0.7,
         "seed": config.seed,
@@ -102,8 +108,8 @@ def _parameters(config: Config) -> dict[str, Any]:
     }
 
 
-def _matrix(inputs: Inputs, few: list[int]) -> Floats:
-    return np.hstack([inputs.numbers, inputs.codes[:, few].astype(np.float64)])
+def _matrix(inputs: Inputs, seen: list[int], few: list[int]) -> Floats:
+    return np.hstack([inputs.numbers[:, seen], inputs.codes[:, few].astype(np.float64)])
 
 
 def _thin(label: Floats, config: Config) -> Ints:

@@ -23,7 +23,8 @@ from common.monitoring.alerts import DATA_DRIFT, PIPELINE_FAILED, Alert
 from common.monitoring.reference import NumberReference, RateReference, Reference, References
 
 FEWEST = 300  # impressions; below it every number is noise
-CALIBRATION_CHANGE = 0.6  # of the ratio at training time: served traffic runs a fifth to two fifths high in health
+CALIBRATION_CHANGE = 0.4  # of a ratio or rate, against a served week
+FAR_CHANGE = 1.0  # of the ratio, against the incumbent's rows: served traffic runs up to a half high in health
 SHARE_CHANGE = 0.02
 NEW_AD_CHANGE = 0.1
 
@@ -31,21 +32,24 @@ NEW_AD_CHANGE = 0.1
 def reference(predictions: Floats, rows: Rows, config: Config, *, served: bool = False) -> AdReference:
     """What health looked like. `served`: the rows are served traffic, so what the auction picks may be compared too."""
     ones, nothing = np.ones(len(rows)), np.zeros(len(rows))
+    change = CALIBRATION_CHANGE if served else FAR_CHANGE
     parts: dict[str, Reference] = {
         "calibration_ratio": RateReference.of(
-            "calibration_ratio", predictions, rows.label, rows.user_id, min_change=CALIBRATION_CHANGE
+            "calibration_ratio", predictions, rows.label, rows.user_id, min_change=change
         ),
         **{
-            name: RateReference.of(name, nothing, ones, means=means, min_change=change, absolute=True)
-            for name, means, change in (
-                ("missing", PIPELINE_FAILED, SHARE_CHANGE),
-                ("unknown", DATA_DRIFT, SHARE_CHANGE),
-                ("degraded", PIPELINE_FAILED, SHARE_CHANGE),
-                ("new_ads", DATA_DRIFT, NEW_AD_CHANGE),
+            name: RateReference.of(name, nothing, ones, means=means, min_change=SHARE_CHANGE, absolute=True)
+            for name, means in (
+                ("missing", PIPELINE_FAILED),
+                ("unknown", DATA_DRIFT),
+                ("degraded", PIPELINE_FAILED),
             )
         },
     }
     if served:
+        parts["new_ads"] = RateReference.of(
+            "new_ads", nothing, ones, means=DATA_DRIFT, min_change=NEW_AD_CHANGE, absolute=True
+        )
         parts["ctr"] = RateReference.of("ctr", rows.label, ones, rows.user_id, min_change=CALIBRATION_CHANGE)
         parts["prediction"] = NumberReference.of("prediction", predictions, rows.user_id)
     return AdReference(References(parts), frozenset(np.unique(rows.ad_id).tolist()))
@@ -68,11 +72,11 @@ def check(reference: AdReference, live: Live, config: Config) -> list[Alert]:
         "unknown": ((live.num_unknown > 0).astype(float), ones),
         "degraded": (live.degraded.astype(float), ones),
         "new_ads": (new.astype(float), ones),
+        "prediction": live.predictions,
     }
-    if "prediction" in parts:
-        columns["prediction"] = live.predictions
+    watched = References({name: part for name, part in parts.items() if name in columns})
     return [
-        *reference.parts.check(columns, live.rows.user_id),
+        *watched.check({name: columns[name] for name in watched.parts}, live.rows.user_id),
         *_outcomes(reference.parts, live, ~np.isnan(live.rows.label)),
     ]
 
@@ -96,5 +100,5 @@ def _outcomes(references: References, live: Live, closed: Bools) -> list[Alert]:
         "calibration_ratio": (live.predictions[closed], label),
         "ctr": (label, np.ones(len(label))),
     }
-    known = {name: column for name, column in columns.items() if name in references.parts}
-    return references.check(known, user_id)
+    rates = {name: part for name, part in references.parts.items() if name in columns}
+    return References(rates).check({name: columns[name] for name in rates}, user_id)
