@@ -54,7 +54,7 @@ def test_the_rest_is_green_without_a_case(case: str, tmp_path: Path) -> None:
     assert case not in (copy / "pyproject.toml").read_text()
     said = tree.lint_imports(copy)
     assert said.returncode == 0, said.stdout + said.stderr
-    tests = tree.run(copy, "-m", "pytest", "-m", "not slow", "-x", "-p", "no:cacheprovider", timeout=500)
+    tests = tree.run(copy, "-m", "pytest", "-m", "not slow", "-p", "no:cacheprovider", timeout=500)
     assert tests.returncode == 0, tests.stdout[-4000:] + tests.stderr[-2000:]
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "runs", "*.egg-info")
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "*cache", ".hypothesis", "__pycache__", "runs", "*.egg-info")
 LONE = '''"""Run by Python at its start: takes the editable install off the path, so that a copy without a case is without it."""
 import sys
 
