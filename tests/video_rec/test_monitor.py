@@ -17,7 +17,7 @@ from video_rec.schema import Live
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 WEEK = 7 * 86_400
-VISITS = 100
+VISITS = 60
 
 
 def week(trial: Trial, drift: str = "none") -> Live:

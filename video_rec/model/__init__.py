@@ -135,11 +135,8 @@ def _lessons(
         # a positive the sources missed would teach that a low score is a good sign: at work every candidate was found by one
         among = (found.ids == ids).any(axis=1) & (rows.labels["clicked"] > 0)
         rng = np.random.default_rng([config.seed, 9])
-        # places are drawn by u^2: what stands first is hardest to tell from the positive
-        places = np.floor(found.ids.shape[1] * rng.random((int(among.sum()), config.num_negatives)) ** 2).astype(
-            np.int64
-        )
-        drawn = np.take_along_axis(found.ids[among], places, axis=1)
+        # drawn evenly over places: were the first drawn more often, a low score would be a good sign again
+        drawn = found.ids[:, rng.permutation(found.ids.shape[1])[: config.num_negatives]][among]
         requests, ids = requests.take(among), ids[among]
         drawn = np.where(drawn == ids, -1, drawn)
         ids = np.concatenate([ids, drawn], axis=1)
