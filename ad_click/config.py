@@ -1,7 +1,7 @@
 """Every knob of the case, and its presets.
 
 In:     nothing.
-Out:    Config and SMOKE, DEMO, DEFAULT, LARGE; OVERRIDES per real data set.
+Out:    Config and SMOKE, DEMO, DEFAULT, LARGE; OVERRIDES per real data set; CAPACITY, the plan of the sums.
 Choice: one flat frozen dataclass, so a preset is a diff against the defaults and --set reaches everything.
 Else:   nested or file-based configs, once several teams own the parts.
 Breaks: a typo in --set (refused with the nearest name), a preset that outgrows its seconds (`make report` prints them).
@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+from common.capacity import Load, Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,17 @@ DEMO = replace(
 )
 LARGE = replace(
     DEFAULT, preset="large", num_users=1_000_000, num_ads=20_000, num_advertisers=2_000, num_impressions=10_000_000
+)
+
+CAPACITY = Plan(  # the platform on the whiteboard: a billion people a day, a hundred ads each
+    load=Load(daily_users=1e9, requests_per_user=33.3, peak_factor=3.0),
+    shown_per_request=3.0,
+    action_rate=0.01,
+    bytes_per_event=100.0,
+    keep_days=30.0,
+    num_items=1e7,
+    bytes_per_item=200.0,
+    cpu_ms=8.0,  # an auction over num_candidates on one core of the machine of docs/results, rounded up
 )
 
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {

@@ -1,7 +1,7 @@
 """Every knob of the case, and its presets.
 
 In:     nothing.
-Out:    Config and SMOKE, DEMO, DEFAULT, LARGE; OVERRIDES per real data set.
+Out:    Config and SMOKE, DEMO, DEFAULT, LARGE; OVERRIDES per real data set; CAPACITY, the plan of the sums.
 Choice: one flat frozen dataclass, so a preset is a diff against the defaults and --set reaches everything.
 Else:   nested or file-based configs, once several teams own the parts.
 Breaks: a typo in --set (refused with the nearest name), a preset that outgrows its seconds (`make report` prints them).
@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+from common.capacity import Load, Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,17 @@ DEMO = replace(
     DEFAULT, preset="demo", num_users=6_000, num_videos=10_000, num_impressions=300_000, num_judged=500, epochs=2
 )
 LARGE = replace(DEFAULT, preset="large", num_videos=2_000_000)
+
+CAPACITY = Plan(  # the platform on the whiteboard: a hundred million people, ten feeds a day each, ten billion videos
+    load=Load(daily_users=1e8, requests_per_user=10.0, peak_factor=3.0),
+    shown_per_request=20.0,
+    action_rate=0.2,
+    bytes_per_event=100.0,
+    keep_days=30.0,
+    num_items=1e10,
+    bytes_per_item=64.0,  # a vector of 64 dimensions, eight bits each
+    cpu_ms=16.0,  # a feed of num_candidates on one core of the machine of docs/results, rounded up
+)
 
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "microlens": {
