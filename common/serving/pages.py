@@ -20,7 +20,7 @@ header p, small { color: var(--soft); margin-top: .2rem }
 section { border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.2rem; margin: 1.2rem 0 }
 table { border-collapse: collapse; margin: .8rem 0 } td, th { padding: .25rem 1.2rem .25rem 0; text-align: left }
 td { font-variant-numeric: tabular-nums } th { font-weight: 600; border-bottom: 1px solid var(--line) }
-pre { background: #8881; padding: .7rem .9rem; border-radius: .4rem; overflow-x: auto; font-size: .85rem }
+pre { background: #8881; padding: .7rem .9rem; border-radius: .4rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem }
 .ready { color: var(--good) } .training { color: var(--wait) } a { color: inherit }
 nav a { margin-right: 1rem }
 </style>"""
