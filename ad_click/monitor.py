@@ -24,6 +24,7 @@ from common.monitoring.reference import NumberReference, RateReference, Referenc
 
 FEWEST = 300  # impressions; below it every number is noise
 CALIBRATION_CHANGE = 0.4  # of a ratio or rate, against a served week
+CTR_CHANGE = 0.6  # trends move the click rate of whole topics; calibration says whether the model followed
 FAR_CHANGE = 1.0  # of the ratio, against the incumbent's rows: served traffic runs up to a half high in health
 SHARE_CHANGE = 0.02
 NEW_AD_CHANGE = 0.1
@@ -50,7 +51,7 @@ def reference(predictions: Floats, rows: Rows, config: Config, *, served: bool =
         parts["new_ads"] = RateReference.of(
             "new_ads", nothing, ones, means=DATA_DRIFT, min_change=NEW_AD_CHANGE, absolute=True
         )
-        parts["ctr"] = RateReference.of("ctr", rows.label, ones, rows.user_id, min_change=CALIBRATION_CHANGE)
+        parts["ctr"] = RateReference.of("ctr", rows.label, ones, rows.user_id, min_change=CTR_CHANGE)
         parts["prediction"] = NumberReference.of("prediction", predictions, rows.user_id)
     return AdReference(References(parts), frozenset(np.unique(rows.ad_id).tolist()))
 

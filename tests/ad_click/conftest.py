@@ -16,8 +16,7 @@ from common.lifecycle.home import Home
 from common.serving.app import Served, Server
 from common.serving.clock import SimulatedClock
 
-TINY = replace(SMOKE, num_users=800, num_ads=120, num_advertisers=15, num_impressions=30_000, num_trees=30, days=7)
-PATIENT = replace(TINY, deadline_ms=4_000.0)  # a loaded machine must not decide what a test sees
+PATIENT = replace(SMOKE, deadline_ms=4_000.0)  # a loaded machine must not decide what a test sees
 
 
 @pytest.fixture(scope="session")
