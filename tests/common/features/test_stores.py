@@ -15,11 +15,12 @@ import pytest
 from common.contract import Event
 from common.errors import InputError, NotReady
 from common.events import concat, of, take
-from common.features import folds, snapshot, tables
+from common.features import asof, folds, snapshot, tables
 from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 from common.features.live import LiveStore
 from common.features.views import Count, Decayed, Last, Rate, Recent, View, pair, unpair
+from common.features.windows import equal_strings
 from tests.common.features.streams import NUM_USERS, USER, bits, distinct, stream
 
 USERS = np.arange(-1, NUM_USERS + 2)
@@ -247,3 +248,22 @@ def test_events_are_cut_and_joined_without_loss() -> None:
     joined = concat([take(events, slice(0, 30)), take(events, slice(30, None))])
     assert np.array_equal(joined.kind, events.kind)
     assert all(np.array_equal(joined.keys[name], events.keys[name]) for name in events.keys)
+
+
+@pytest.mark.parametrize("width", [1, 5, 8, 10])
+def test_strings_are_compared_as_numpy_compares_them(width: int) -> None:
+    rng = np.random.default_rng(width)
+    column = np.array(["".join(rng.choice(["a", "b"], rng.integers(0, width + 1))) for _ in range(9_000)])
+    for wanted in (*np.unique(column[:20]).tolist(), "", "c" * (width + 1)):
+        assert np.array_equal(equal_strings(column, wanted), column == wanted)
+        assert np.array_equal(equal_strings(column[::2], wanted), column[::2] == wanted)
+    assert equal_strings(np.array([], dtype=np.str_), "a").shape == (0,)
+
+
+def test_a_read_in_many_blocks_is_the_read_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = of(distinct(stream(6, 500)))
+    rng = np.random.default_rng(6)
+    keys, moments = rng.choice(USERS, 300), rng.integers(0, len(events) + 1, 300)
+    whole = AsOfStore(events).read(USER, keys, moments)
+    monkeypatch.setattr(asof, "BLOCK", 7)
+    assert np.array_equal(bits(AsOfStore(events).read(USER, keys, moments)), bits(whole))
