@@ -35,10 +35,20 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class EventKind:
-    """What one kind of event must carry: `keys` name entities, `values` are integers (counts, seconds, micro-units of money)."""
+    """What one kind of event must carry: `keys` name entities, `values` are integers (counts, seconds, micro-units of money).
+
+    A client may leave out the keys in `optional` (they are -1 then) and may post no value below `least`; a kind that is not `posted` is
+    written by the service alone, and refused over HTTP: who could post impressions could move every rate.
+    """
 
     keys: tuple[str, ...]
     values: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    least: int = 0
+    posted: bool = True
+
+    def __post_init__(self) -> None:
+        assert set(self.optional) <= set(self.keys), f"optional keys that are not among the keys: {self}"
 
 
 @dataclass(frozen=True, kw_only=True)

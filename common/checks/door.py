@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.checks.trial import Running, Trial, want
+from common.contract import EventKind
 from common.serving.feedback import MAX_AHEAD_SECONDS, MAX_BATCH
 from common.serving.guards import MAX_BODY_BYTES
 
@@ -59,12 +60,13 @@ def requests(example: Mapping[str, Any]) -> Table:
 
 
 def events(trial: Trial) -> Table:
-    kinds: Mapping[str, Any] = trial.stage("schema").EVENTS
-    name = max(kinds, key=lambda kind: len(kinds[kind].keys))
-    kind = kinds[name]
-    keys, values = dict.fromkeys(kind.keys, 1), dict.fromkeys(kind.values, 1)
-    good = {"event_id": "door", "kind": name, "keys": keys, "values": values}
-    key, future = kind.keys[0], trial.served.clock.now() + MAX_AHEAD_SECONDS + 1
+    kinds: Mapping[str, EventKind] = trial.stage("schema").EVENTS
+    posted = [name for name, kind in kinds.items() if kind.posted]
+    good = event_of(kinds, max(posted, key=lambda name: len(kinds[name].keys)))
+    valued = event_of(kinds, max(posted, key=lambda name: len(kinds[name].values)))
+    kind, keys, values = kinds[good["kind"]], good["keys"], good["values"]
+    key = next(name for name in kind.keys if name not in kind.optional)
+    future = trial.served.clock.now() + MAX_AHEAD_SECONDS + 1
     table: dict[str, Any] = {
         "an empty batch": {"events": []},
         "a huge batch": {"events": [{**good, "event_id": f"door-{i}"} for i in range(MAX_BATCH + 1)]},
@@ -82,7 +84,20 @@ def events(trial: Trial) -> Table:
         "one bad event after a good one": {"events": [good, {**good, "event_id": "door-2", "kind": MARK}]},
         "no events": {},
     }
+    table |= {
+        f"{name}, which the server logs": {"events": [event_of(kinds, name)]} for name in kinds if name not in posted
+    }
+    table |= {
+        f"a {value} below the least": {"events": [{**valued, "values": {**valued["values"], value: least - 1}}]}
+        for value, least in dict.fromkeys(valued["values"], kinds[valued["kind"]].least).items()
+    }
     return raw(table, json.dumps({"events": [{**good, "event_time": "NUMBER"}]}))
+
+
+def event_of(kinds: Mapping[str, EventKind], name: str) -> dict[str, Any]:
+    kind = kinds[name]
+    keys, values = dict.fromkeys(kind.keys, 1), dict.fromkeys(kind.values, max(1, kind.least))
+    return {"event_id": f"door-{name}", "kind": name, "keys": keys, "values": values}
 
 
 def raw(table: Mapping[str, Any], with_number: str) -> Table:

@@ -12,7 +12,7 @@ import numpy as np
 
 from common import events as columns
 from common.checks.trial import Read, Running, Trial, offline, same_bits, scores, want
-from common.contract import FORGET, Drill, Events
+from common.contract import FORGET, Drill, EventKind, Events
 from common.errors import InputError, NotReady
 from common.features.live import LiveStore
 from common.lifecycle.traffic import play
@@ -230,11 +230,14 @@ def said(reads: list[Read]) -> dict[tuple[str, int], bytes]:
 def reaction(trial: Trial, impressions: Events) -> dict[str, Any]:
     """A person's reaction to the first of these impressions: the case's first kind of event that needs no other keys."""
     keys = {name: int(column[0]) for name, column in impressions.keys.items() if column[0] >= 0}
-    kinds: Mapping[str, Any] = trial.stage("schema").EVENTS
-    kind = next(kind for kind in kinds if kind not in ("impression", FORGET) and set(kinds[kind].keys) <= set(keys))
-    return posted(
-        trial.served, kind, {name: keys[name] for name in kinds[kind].keys}, dict.fromkeys(kinds[kind].values, 1)
+    kinds: Mapping[str, EventKind] = trial.stage("schema").EVENTS
+    name, kind = next(
+        (name, kind)
+        for name, kind in kinds.items()
+        if kind.posted and name != FORGET and set(kind.keys) - set(kind.optional) <= set(keys)
     )
+    values = dict.fromkeys(kind.values, max(1, kind.least))
+    return posted(trial.served, name, {key: keys[key] for key in kind.keys if key in keys}, values)
 
 
 def posted(

@@ -25,8 +25,7 @@ def write(path: Path, columns: Mapping[str, Array]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    lengths = {name: len(column) for name, column in columns.items()}
-    assert len(set(lengths.values())) <= 1, f"columns of unequal length: {lengths}"
+    equal_lengths(path.name, columns)
     arrays = {name: _to_arrow(name, column) for name, column in columns.items()}
     dtypes = {name: column.dtype.str for name, column in columns.items()}
     table = pa.table(arrays).replace_schema_metadata({_DTYPES: json.dumps(dtypes).encode()})
@@ -77,6 +76,16 @@ def _to_numpy(column: Any, dtype: np.dtype[Any]) -> Array:
         flat = whole_column.flatten().to_numpy(zero_copy_only=False)
         return np.array(flat, dtype=dtype).reshape(-1, column.type.list_size)
     return np.array(whole_column.to_numpy(zero_copy_only=False), dtype=dtype)
+
+
+def equal_lengths(name: str, columns: Mapping[str, Any]) -> None:
+    """What the nouns of a case say in __post_init__, of arrays and mappings of arrays: `equal_lengths("Rows", vars(self))`. A column cut
+    short would pair every later row with another's values, silently."""
+    lengths: dict[str, int] = {}
+    for column, values in columns.items():
+        parts = values if isinstance(values, Mapping) else {"": values}
+        lengths |= {f"{column}.{part}".rstrip("."): len(array) for part, array in parts.items()}
+    assert len(set(lengths.values())) <= 1, f"{name}: arrays of unequal length: {lengths}"
 
 
 def save_dataclass(path: Path, table: Any) -> None:

@@ -75,26 +75,32 @@ def take(batch: Batch, kinds: Mapping[str, EventKind], platform: Platform) -> Ac
 
 def example(kinds: Mapping[str, EventKind]) -> dict[str, Any]:
     """A batch of one that these kinds allow: the plainest kind that erases nothing."""
-    plain = {name: kind for name, kind in kinds.items() if name != FORGET} or kinds
+    posted = {name: kind for name, kind in kinds.items() if kind.posted}
+    plain = {name: kind for name, kind in posted.items() if name != FORGET} or posted
     if not plain:
         return {}
     name, kind = min(plain.items(), key=lambda one: len(one[1].values))
-    keys, values = dict.fromkeys(kind.keys, 1), dict.fromkeys(kind.values, 1)
+    keys, values = dict.fromkeys(kind.keys, 1), dict.fromkeys(kind.values, max(1, kind.least))
     return {"events": [{"event_id": "example-1", "kind": name, "keys": keys, "values": values}]}
 
 
 def wrong(event: EventIn, kinds: Mapping[str, EventKind], now: int) -> list[tuple[tuple[str, ...], str]]:
     """-> (where, what was expected) for everything a kind's declaration does not allow."""
     kind = kinds.get(event.kind)
-    if kind is None:
-        return [(("kind",), f"one of {', '.join(sorted(kinds))}")]
+    if kind is None or not kind.posted:
+        ours = f"{event.kind} is logged by the server, never posted; " if kind else ""
+        return [(("kind",), f"{ours}one of {', '.join(sorted(name for name, of in kinds.items() if of.posted))}")]
+    needed = [name for name in kind.keys if name not in kind.optional]
     found: list[tuple[tuple[str, ...], str]] = [
-        (("keys", name), f"{event.kind} needs this key") for name in kind.keys if name not in event.keys
+        (("keys", name), f"{event.kind} needs this key") for name in needed if name not in event.keys
     ]
     found += [(("keys", name), did_you_mean(name[:50], kind.keys)) for name in event.keys if name not in kind.keys]
     found += [(("values", name), f"{event.kind} needs this value") for name in kind.values if name not in event.values]
     found += [
         (("values", name), did_you_mean(name[:50], kind.values)) for name in event.values if name not in kind.values
+    ]
+    found += [
+        (("values", name), f"at least {kind.least}") for name, value in event.values.items() if value < kind.least
     ]
     if event.event_time is not None and event.event_time > now + MAX_AHEAD_SECONDS:
         found.append((("event_time",), f"at most {MAX_AHEAD_SECONDS} s after the server's clock, which says {now}"))

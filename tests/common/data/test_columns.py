@@ -134,3 +134,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
         temporary.write_bytes(b"new, half")
         raise RuntimeError
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["file"]  # noqa: PTH208
+
+
+def test_nouns_refuse_arrays_of_unequal_length() -> None:
+    good = {"a": np.zeros(3), "numbers": {"b": np.ones((3, 2))}, "categories": {}}
+    columns.equal_lengths("Rows", good)
+    with pytest.raises(AssertionError, match=r"Rows: arrays of unequal length: .*numbers.c': 2"):
+        columns.equal_lengths("Rows", {**good, "numbers": {"b": np.ones((3, 2)), "c": np.zeros(2)}})

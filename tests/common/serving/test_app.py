@@ -126,6 +126,10 @@ def test_the_words_nan_and_infinity_may_stand_in_a_text(client: TestClient) -> N
     assert client.post("/toy/count", json={"user_id": 1, "note": "NaN or Infinity"}).status_code == 200
 
 
+def change(degrees: int) -> dict[str, Any]:
+    return {"event_id": f"{degrees} degrees", "kind": "change", "keys": {"user_id": 1}, "values": {"degrees": degrees}}
+
+
 GOOD = click("good")
 BAD_EVENTS: dict[str, tuple[Any, str]] = {
     "empty batch": ([], "events"),
@@ -139,6 +143,9 @@ BAD_EVENTS: dict[str, tuple[Any, str]] = {
     "missing value": ([GOOD, click("b", kind="watch")], "events.1.values.seconds"),
     "unknown value": ([GOOD, click("b", values={"seconds": 1})], "events.1.values.seconds"),
     "float value": ([GOOD, click("b", kind="watch", values={"seconds": 1.5})], "events.1.values.seconds"),
+    "value below zero": ([GOOD, click("b", kind="watch", values={"seconds": -1})], "events.1.values.seconds"),
+    "value below the least": ([GOOD, change(-6)], "events.1.values.degrees: at least -5"),
+    "what the server logs": ([GOOD, click("b", kind="shown")], "events.1.kind: shown is logged by the server"),
     "future event": ([GOOD, click("b", event_time=10**11)], "events.1.event_time"),
     "before the epoch": ([GOOD, click("b", event_time=-1)], "events.1.event_time"),
     "no event_id": ([GOOD, click("")], "events.1.event_id"),
@@ -161,6 +168,16 @@ def test_the_good_event_alone_is_accepted(client: TestClient, server: Server) ->
     """Negative control of the table above."""
     assert client.post("/toy/events", json={"events": [GOOD]}).status_code == 200
     assert num_events(server) == 1
+
+
+def test_an_optional_key_may_be_left_out_and_a_value_may_be_the_least(client: TestClient, server: Server) -> None:
+    """Negative control of "missing key" and "value below the least"."""
+    watches = [click("short", kind="watch", values={"seconds": 0})]
+    watches.append(
+        click("long", kind="watch", values={"seconds": 9}, keys={"request_id": 1, "user_id": 1, "topic_id": 4})
+    )
+    assert client.post("/toy/events", json={"events": [*watches, change(-5)]}).status_code == 200
+    assert [event.keys.get("topic_id") for event in service_of(server).log.events] == [None, 4, None]
 
 
 # ------------------------------------------------------------------------------------------------------------ the door

@@ -20,7 +20,9 @@ from common.serving.deadline import Deadline, Stages
 
 EVENTS = {
     "click": EventKind(keys=("request_id", "user_id")),
-    "watch": EventKind(keys=("request_id", "user_id"), values=("seconds",)),
+    "watch": EventKind(keys=("request_id", "user_id", "topic_id"), values=("seconds",), optional=("topic_id",)),
+    "change": EventKind(keys=("user_id",), values=("degrees",), least=-5),
+    "shown": EventKind(keys=("request_id", "user_id"), posted=False),
 }
 UNKNOWN_USER = 999
 

@@ -16,10 +16,11 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from common.contract import EventKind, Floats, Ints, Timings, Why
+from common.data.columns import equal_lengths
 from common.features.asof import AsOfStore
 
 EVENTS: Mapping[str, EventKind] = {
-    "impression": EventKind(keys=("request_id", "user_id", "book_id"), values=("slot", "score_ppm")),
+    "impression": EventKind(keys=("request_id", "user_id", "book_id"), values=("slot", "score_ppm"), posted=False),
     "read": EventKind(keys=("request_id", "user_id", "book_id")),
     "forget": EventKind(keys=("user_id",)),
 }
@@ -36,6 +37,9 @@ class Rows:
     moment: Ints
     label: Floats
 
+    def __post_init__(self) -> None:
+        equal_lengths("Rows", vars(self))
+
     def __len__(self) -> int:
         return len(self.user_id)
 
@@ -47,6 +51,9 @@ class Requests:
     user_id: Ints
     event_time: Ints
     moment: Ints
+
+    def __post_init__(self) -> None:
+        equal_lengths("Requests", vars(self))
 
     def __len__(self) -> int:
         return len(self.user_id)

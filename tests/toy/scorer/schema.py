@@ -16,10 +16,11 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from common.contract import EventKind, Floats, Ints, Timings, Why
+from common.data.columns import equal_lengths
 from common.features.asof import AsOfStore
 
 EVENTS: Mapping[str, EventKind] = {
-    "impression": EventKind(keys=("request_id", "user_id", "letter_id"), values=("probability_ppm",)),
+    "impression": EventKind(keys=("request_id", "user_id", "letter_id"), values=("probability_ppm",), posted=False),
     "open": EventKind(keys=("request_id", "user_id", "letter_id")),
     "forget": EventKind(keys=("user_id",)),
 }
@@ -35,6 +36,9 @@ class Rows:
     event_time: Ints
     moment: Ints
     label: Floats
+
+    def __post_init__(self) -> None:
+        equal_lengths("Rows", vars(self))
 
     def __len__(self) -> int:
         return len(self.user_id)
