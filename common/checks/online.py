@@ -153,18 +153,13 @@ def an_unknown_user_gets_a_labelled_answer(trial: Trial) -> None:
 
 
 def features_that_cannot_be_read_are_a_labelled_answer(trial: Trial) -> None:
-    """A store whose every read fails costs quality, not availability: reads belong inside a stage, with something to fall back on."""
-    served = trial.served
-    served.recorder.broken = True
-    try:
-        answer = served.ask()
-    finally:
-        served.recorder.broken = False
-    want(bool(answer["degraded"]), "no feature could be read, and the answer does not say so")
-    want(
-        recovers(served, *answer["degraded"]),
-        f"still degraded three seconds after the store came back: {answer['degraded']}",
-    )
+    """A store whose every read fails or hangs costs quality, not availability: reads belong inside a stage, with something to fall back on."""
+    without_the_store(trial, "read")
+
+
+def a_store_that_does_not_open_is_a_labelled_answer_in_time(trial: Trial) -> None:
+    """A disk that stalls stalls the opening first, before any read: that belongs inside a stage too (common.serving.snapshot)."""
+    without_the_store(trial, "open")
 
 
 def a_failing_stage_is_a_labelled_answer_in_time(trial: Trial) -> None:
@@ -245,6 +240,19 @@ def posted(
 ) -> dict[str, Any]:
     event_id = f"trial-{served.platform.log.end}"
     return {"event_id": event_id, "kind": kind, "keys": dict(keys), "values": dict(values or {})}
+
+
+def without_the_store(trial: Trial, where: str) -> None:
+    """Reading or opening the live store fails, then hangs: labelled, inside the deadline, and over when the store is back."""
+    served, limit = trial.served, trial.config.deadline_ms
+    for fault in ("fail", "hang"):
+        with served.recorder.broken(where, fault):
+            answers = [served.ask() for _ in range(2)]
+        want(all(answer["degraded"] for answer in answers), f"{where} {fault}s: the answer does not say so")
+        quickest = min(answer["timings_ms"]["total"] for answer in answers)
+        want(quickest <= limit, f"{where} {fault}s: {quickest} ms of {limit}")
+        stages = {stage for answer in answers for stage in answer["degraded"]}
+        want(recovers(served, *stages), f"{where} {fault}s: still degraded three seconds after the store came back")
 
 
 def drilled(served: Running, drill: Drill, deadline_ms: float) -> list[dict[str, Any]]:

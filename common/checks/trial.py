@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
 TOKEN = "trial"
+HANG_SECONDS = 2.0  # ten times the deadline of any case
 
 
 def want(holds: bool, problem: str) -> None:
@@ -175,13 +177,32 @@ class Recorder:
     def __init__(self, store: LiveStore) -> None:
         self._store = store
         self.reads: list[Read] = []
-        self.broken = False  # while true, every read of a snapshot raises
+        self._fault = self._where = ""
+        self._repaired = threading.Event()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     @contextmanager
+    def broken(self, where: str, fault: str) -> Iterator[None]:
+        """where: open | read; fault: fail | hang. A hang ends with the `with`, or after HANG_SECONDS where it holds up the check itself."""
+        self._where, self._fault = where, fault
+        self._repaired.clear()
+        try:
+            yield
+        finally:
+            self._where = self._fault = ""
+            self._repaired.set()
+
+    def meet(self, where: str) -> None:
+        if self._where == where and self._fault == "fail":
+            raise OSError("the store is broken on purpose")
+        if self._where == where:
+            self._repaired.wait(HANG_SECONDS)
+
+    @contextmanager
     def snapshot(self) -> Iterator[Any]:
+        self.meet("open")
         with self._store.snapshot() as now:
             yield _Noting(now, self)
 
@@ -199,8 +220,7 @@ class _Noting:
         return getattr(self._now, name)
 
     def read(self, view: View, keys: Ints, moments: Ints) -> Floats:
-        if self._recorder.broken:
-            raise OSError("the store is broken on purpose")
+        self._recorder.meet("read")
         values: Floats = self._now.read(view, keys, moments)
         self._recorder.reads.append(Read(view, keys.copy(), self.position, values.copy()))
         return values

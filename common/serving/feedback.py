@@ -63,9 +63,8 @@ def take(batch: Batch, kinds: Mapping[str, EventKind], platform: Platform) -> Ac
     ]
     if problems:
         raise refused_fields(problems)
-    before = platform.log.end
-    positions = platform.log.append([stamped(event, now) for event in batch.events])
-    accepted = len({position for position in positions.tolist() if position >= before})
+    appended = platform.log.append([stamped(event, now) for event in batch.events])
+    accepted = int(appended.is_new.sum())
     return Accepted(
         accepted=accepted,
         repeated=len(batch.events) - accepted,

@@ -162,6 +162,13 @@ TWINS: dict[str, Twin] = {
         '            rungs = {"model": lambda: self.features.inputs(row, store)}',
         '            known = self.features.inputs(row, store)\n            rungs = {"model": lambda: known}',
     ),
+    "a_store_that_does_not_open_is_a_labelled_answer_in_time": Twin(
+        "ranker",
+        "the store is opened outside any stage",
+        "serve.py",
+        "snapshot(self.stages, deadline, self.platform.store)",
+        "self.platform.store.snapshot()",
+    ),
     "a_failing_stage_is_a_labelled_answer_in_time": Twin(
         "scorer",
         "a fallback is not labelled",

@@ -12,8 +12,9 @@ import numpy as np
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field, FiniteFloat
 
-from common.contract import Event, EventKind, Ints, Platform, Timings, Why
+from common.contract import Event, EventKind, Platform, Timings, Why
 from common.errors import InputError
+from common.lifecycle.log import Appended
 from common.serving.app import Served, route
 from common.serving.clock import SystemClock
 from common.serving.deadline import Deadline, Stages
@@ -57,16 +58,17 @@ class MemoryLog:
     def end(self) -> int:
         return len(self.events)
 
-    def append(self, events: Sequence[Event]) -> Ints:
+    def append(self, events: Sequence[Event]) -> Appended:
         with self.lock:
             known = {event.event_id: i for i, event in enumerate(self.events)}
-            positions = []
+            positions, is_new = [], []
             for event in events:
-                if event.event_id not in known:
+                is_new.append(event.event_id not in known)
+                if is_new[-1]:
                     known[event.event_id] = len(self.events)
                     self.events.append(event)
                 positions.append(known[event.event_id])
-            return np.array(positions, np.int64)
+            return Appended(positions=np.array(positions, np.int64), is_new=np.array(is_new, np.bool_))
 
 
 class ToyService:

@@ -19,6 +19,7 @@ from common.errors import NotReady
 from common.serving.app import route
 from common.serving.deadline import Deadline, Stages
 from common.serving.fallback import ladder
+from common.serving.snapshot import snapshot
 from tests.toy.ranker import baseline, features, model, policy
 from tests.toy.ranker.config import DEFAULT
 from tests.toy.ranker.schema import Answer, Request, Requests, ShownBook
@@ -43,10 +44,10 @@ class Service:
         self.version, self.platform, folder = artifact.version, platform, artifact.folder
         self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
         self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
-        self.stages = Stages({"retrieve": 40})
+        self.stages = Stages({"store": 20, "retrieve": 40})
 
     def respond(self, request: Request, deadline: Deadline) -> Answer:
-        with self.platform.store.snapshot() as store:
+        with snapshot(self.stages, deadline, self.platform.store) as store:
             asked = _asked(request, self.platform.clock.now(), store.position)
             rungs = {"retrieve": lambda: self._candidates(asked, store)}
             last = lambda: (self.baseline.retrieve(asked, DEFAULT.num_candidates), np.full((1, 1), -1))  # noqa: E731

@@ -19,6 +19,7 @@ from common.errors import NotReady
 from common.serving.app import route
 from common.serving.deadline import Deadline, Stages
 from common.serving.fallback import ladder
+from common.serving.snapshot import snapshot
 from tests.toy.scorer import baseline, features, model, policy
 from tests.toy.scorer.config import DEFAULT
 from tests.toy.scorer.schema import Answer, Request, Rows
@@ -43,10 +44,10 @@ class Service:
         self.version, self.platform, folder = artifact.version, platform, artifact.folder
         self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
         self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
-        self.stages = Stages({"model": 40})
+        self.stages = Stages({"store": 20, "model": 40})
 
     def respond(self, request: Request, deadline: Deadline) -> Answer:
-        with self.platform.store.snapshot() as store:
+        with snapshot(self.stages, deadline, self.platform.store) as store:
             row = _row(request, self.platform.clock.now(), store.position)
             rungs = {"model": lambda: self.features.inputs(row, store)}
             _, inputs = ladder(self.stages, deadline, rungs, last=lambda: None)
