@@ -149,7 +149,7 @@ def test_catch_up_applies_every_event_once_however_many_race(tmp_path: Path) -> 
     events = distinct(stream(7, 400))
 
     def post(i: int) -> None:
-        positions = log.append([events[i]])
+        positions = log.append([events[i]]).positions
         assert catch_up(store, log) > positions[0]
 
     with ThreadPoolExecutor(8) as pool:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_scan_gives_back_history_and_tail_in_order_with_all_columns(tmp_path: Pa
     old = [event(i) for i in range(20)]
     new = [event(i, kind="hide", keys={"item_id": 3}, values={}, moment=i) for i in range(20, 30)]
     log = EventLog.create(tmp_path / "log", of(old))
-    assert log.append(new).tolist() == list(range(20, 30))
+    assert log.append(new).positions.tolist() == list(range(20, 30))
     assert same(everything(log), of([*old, *new]))
     for since, until in ((0, 5), (3, 25), (20, 20), (22, None), (40, None)):
         part = list(log.scan(since, until))
@@ -70,15 +71,32 @@ def test_reopening_goes_on_where_it_stopped(tmp_path: Path) -> None:
     log.append([event(1)])
     log.close()
     log = EventLog.open(tmp_path / "log")
-    assert log.append([event(2), event(1)]).tolist() == [2, 1]
+    assert log.append([event(2), event(1)]).positions.tolist() == [2, 1]
     assert same(everything(log), of([event(0), event(1), event(2)]))
 
 
-def test_an_event_id_is_kept_once(tmp_path: Path) -> None:
+def test_an_event_id_is_kept_once_and_told_apart_from_a_new_one(tmp_path: Path) -> None:
     log = EventLog.create(tmp_path / "log")
-    assert log.append([event(0), event(1), event(0)]).tolist() == [0, 1, 0]
-    assert log.append([event(1, event_time=9_999), event(2)]).tolist() == [1, 2]
+    first = log.append([event(0), event(1), event(0)])
+    assert (first.positions.tolist(), first.is_new.tolist()) == ([0, 1, 0], [True, True, False])
+    second = log.append([event(1, event_time=9_999), event(2)])
+    assert (second.positions.tolist(), second.is_new.tolist()) == ([1, 2], [False, True])
     assert everything(log).event_time.tolist() == [1_000, 1_001, 1_002]
+
+
+def test_of_many_that_append_the_same_event_at_once_one_is_told_it_was_new(tmp_path: Path) -> None:
+    log = EventLog.create(tmp_path / "log")
+    begin = threading.Barrier(8)
+
+    def append(_: int) -> list[list[bool]]:
+        begin.wait(60)
+        return [log.append([event(i), event(i)]).is_new.tolist() for i in range(20)]
+
+    with ThreadPoolExecutor(8) as pool:
+        told = np.array(list(pool.map(append, range(8))))  # [thread, event, first or second in its batch]
+    assert told[:, :, 0].sum(axis=0).tolist() == [1] * 20
+    assert not told[:, :, 1].any()
+    assert log.end == 20
 
 
 def test_an_event_id_with_other_content_is_refused_and_nothing_of_the_call_is_kept(tmp_path: Path) -> None:
@@ -89,7 +107,7 @@ def test_an_event_id_with_other_content_is_refused_and_nothing_of_the_call_is_ke
     with pytest.raises(InputError, match="'e3' is in the log already"):
         log.append([event(3), event(3, kind="hide")])
     assert log.end == 1
-    assert log.append([event(1)]).tolist() == [1]
+    assert log.append([event(1)]).positions.tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -114,13 +132,13 @@ def test_an_event_that_could_not_be_read_back_is_refused(
 def test_appends_from_many_threads_share_commits_and_all_stand(tmp_path: Path) -> None:
     log = EventLog.create(tmp_path / "log")
     begun: list[str] = []
-    log._writer.set_trace_callback(lambda sql: begun.append(sql) if sql.startswith("BEGIN") else None)
+    log._tail._writer.set_trace_callback(lambda sql: begun.append(sql) if sql.startswith("BEGIN") else None)
     with log._commit, ThreadPoolExecutor(16) as pool:  # held back, so that they do arrive together
         waiting = [pool.submit(log.append, [event(i), event(i + 1_000)]) for i in range(16)]
         while len(log._pending) < 16:
             pass
         log._commit.release()
-        positions = [future.result() for future in waiting]
+        positions = [future.result().positions for future in waiting]
         log._commit.acquire()
     assert sorted(np.concatenate(positions).tolist()) == list(range(32))
     assert all(second == first + 1 for first, second in positions)
@@ -134,7 +152,7 @@ def test_one_contradiction_does_not_fail_the_appends_it_shares_a_commit_with(tmp
 
     def outcome(batch: list[Event]) -> object:
         try:
-            return log.append(batch).tolist()
+            return log.append(batch).positions.tolist()
         except InputError:
             return "refused"
 
@@ -221,7 +239,7 @@ log = EventLog.open(Path(sys.argv[1]))
 i = log.end
 while True:
     batch = [Event(event_id=f"e{i + j}", kind="click", event_time=i, keys={"user_id": i + j}) for j in range(3)]
-    i = int(log.append(batch)[-1]) + 1
+    i = int(log.append(batch).positions[-1]) + 1
     print(i, flush=True)
 """
 
