@@ -136,10 +136,9 @@ class Layout:
         found: dict[tuple[str, Value, int | None], Ints] = {
             (kind, value, None): records[name] for (kind, value), name in self.sums.items()
         }
-        ages = {size: now - _slot_buckets(records["head"], size) for size in {size for _, size in self.rings.values()}}
+        by_age = {name: _youngest(records[name], records["head"], now) for name, _ in self.rings.values()}
         for kind, value, buckets in self._windowed:
-            name, size = self.rings[kind, value]
-            found[kind, value, buckets] = np.sum(records[name], axis=1, where=ages[size] < buckets)
+            found[kind, value, buckets] = by_age[self.rings[kind, value][0]][buckets - 1]
         return found
 
     def _columns(
@@ -191,6 +190,13 @@ def _sum(slots: Ints, amounts: Ints, num_slots: int) -> Ints:
 def _slot_buckets(head: Ints, size: int) -> Ints:
     """[K, size] the bucket each slot stands for."""
     return head[:, None] - (head[:, None] - np.arange(size)) % size
+
+
+def _youngest(ring: Ints, head: Ints, now: int) -> Ints:
+    """ring [K, size] -> [size, K] the sum over the youngest 1, 2, ... size buckets. A slot for a bucket after `head` is an old one's."""
+    bucket = now - np.arange(ring.shape[1])
+    sums: Ints = np.where(bucket[:, None] <= head, ring.T[bucket % len(bucket)], 0)
+    return np.cumsum(sums, axis=0, out=sums)
 
 
 def _newest(old: Ints, ids: Ints, starts: Ints) -> Ints:

@@ -81,8 +81,9 @@ def fetch(connection: sqlite3.Connection, of: Layout, keys: Ints) -> Records:
         found += connection.execute(
             f"SELECT key, state FROM view_{of.view.fingerprint} WHERE key IN ({marks}) ORDER BY key", wanted
         ).fetchall()
-    records = np.repeat(of.cold, len(keys))
+    cold = of.cold.view(np.int64)  # rows of whole words: numpy copies them whole, records field by field
+    records = np.broadcast_to(cold, (len(keys), len(cold))).copy()
     if found:
         at = np.searchsorted(keys, np.array([key for key, _ in found], dtype=np.int64))
-        records[at] = np.frombuffer(b"".join([state for _, state in found]), dtype=of.dtype)
-    return records
+        records[at] = np.frombuffer(b"".join([state for _, state in found]), dtype=np.int64).reshape(-1, len(cold))
+    return records.view(of.dtype)[:, 0]
