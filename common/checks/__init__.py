@@ -19,6 +19,7 @@ from common.checks.offline import (
     importing_it_loads_nothing_heavy,
     own_files_are_refused_when_broken,
     own_files_give_the_same_scores,
+    the_key_answers_for_any_requests,
     the_model_beats_the_baseline,
     the_model_stays_under_the_ceiling,
     the_same_seed_gives_the_same_data,
@@ -40,6 +41,7 @@ from common.checks.online import (
     features_that_cannot_be_read_are_a_labelled_answer,
     reloaded_parts_give_the_same_scores,
     simulated_users_are_served_and_heard,
+    the_alerts_that_drills_name_fire,
     the_monitor_fires_when_reactions_are_lost,
     the_monitor_is_quiet_on_a_healthy_week,
 )
@@ -60,6 +62,7 @@ CHECKS: tuple[Check, ...] = (
     features_do_not_change_when_the_future_is_cut_off,
     own_files_give_the_same_scores,
     own_files_are_refused_when_broken,
+    the_key_answers_for_any_requests,
     the_model_beats_the_baseline,
     the_model_stays_under_the_ceiling,
     every_figure_is_known_and_has_an_interval,
@@ -82,6 +85,7 @@ CHECKS: tuple[Check, ...] = (
     simulated_users_are_served_and_heard,
     the_monitor_is_quiet_on_a_healthy_week,
     the_monitor_fires_when_reactions_are_lost,
+    the_alerts_that_drills_name_fire,
 )
 
 

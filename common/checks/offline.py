@@ -139,6 +139,23 @@ def every_figure_is_known_and_has_an_interval(trial: Trial) -> None:
         want(report.origin == "world", f"{name}: origin is {report.origin!r} on the world")
 
 
+def the_key_answers_for_any_requests(trial: Trial) -> None:
+    """Part of the requests in another order get their own gains, on the world and on own files: a key that answers by row number pays
+    one person for another's taste. A case whose key has no gain has nothing to show here."""
+    for config in (trial.config, exported(trial)):
+        judgments = trial.stage("data").judgments(config)
+        if not hasattr(judgments, "gain"):
+            return
+        rng = np.random.default_rng(0)
+        ids = rng.choice(np.unique(judgments.relevant[judgments.relevant >= 0]), (len(judgments.requests), 20))
+        ids[:, 0] = judgments.relevant[:, 0]
+        some = rng.permutation(len(ids))[: len(ids) // 2]
+        whole = judgments.gain(judgments.requests, ids)
+        part = judgments.gain(_sample(judgments.requests, some), ids[some])
+        want(bool(whole.any()), "every gain is 0")
+        same_bits({"": whole[some]}, {"": part}, f"gain of part of the requests ({judgments.origin})")
+
+
 def own_files_give_the_same_scores(trial: Trial) -> None:
     """A Dataset written to the bring-your-own files, read back and fitted again gives the same scores bit for bit: no hidden columns."""
     config = exported(trial)

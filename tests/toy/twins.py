@@ -78,6 +78,13 @@ TWINS: dict[str, Twin] = {
         '{"rows": Table(roles={**roles,',
         '{"rows": Table(roles={**roles, "event_time": roles["event_time"] // 60 * 60,',
     ),
+    "the_key_answers_for_any_requests": Twin(
+        "ranker",
+        "the held-out key answers by row",
+        "data.py",
+        "relevant[np.searchsorted(user_id, requests.user_id)]",
+        "relevant[: len(requests)]",
+    ),
     "own_files_are_refused_when_broken": Twin(
         "scorer",
         "what cannot be read becomes the world",
@@ -192,6 +199,13 @@ TWINS: dict[str, Twin] = {
         "simulate.py",
         "return [self._reads(answer.request_id, book) for book in read.tolist()]",
         "return []",
+    ),
+    "the_alerts_that_drills_name_fire": Twin(
+        "scorer",
+        "a drill names an alert there is not",
+        "drills.py",
+        '"mlsd_degraded_total in /metrics"',
+        '"the alert `degraded` of monitor.py"',
     ),
     "the_monitor_is_quiet_on_a_healthy_week": Twin(
         "scorer", "a bound of nothing", "monitor.py", "< 4 * error", "< 0 * error"

@@ -20,7 +20,7 @@ from common.data.door import Roles, Table, read_tables, write_tables
 from common.data.splits import by_time
 from common.features.asof import AsOfStore
 from tests.toy.ranker.config import Config
-from tests.toy.ranker.schema import Dataset, Judgments, Live, Requests, Rows
+from tests.toy.ranker.schema import Catalog, Dataset, Judgments, Live, Requests, Rows
 
 COLUMNS = ("user_id", "book_id", "event_time", "label")
 ROLES = {
@@ -32,6 +32,7 @@ def load(config: Config) -> Dataset:
     rows, history = _shown(config)
     train, valid, test = by_time(rows.event_time)
     return Dataset(
+        catalog=Catalog(book_id=np.unique(rows.book_id[train])),
         train=_take(rows, train),
         valid=_take(rows, valid),
         test=_requests(_take(rows, test)),
@@ -44,7 +45,9 @@ def judgments(config: Config) -> Judgments:
     test = _take(rows, by_time(rows.event_time)[2])
     requests, relevant = _requests(test), _read_by(test)
     if config.data != "world":
-        return Judgments(requests=requests, gain=_held_out(relevant), relevant=relevant, origin="real")
+        return Judgments(
+            requests=requests, gain=_held_out(requests.user_id, relevant), relevant=relevant, origin="real"
+        )
     from tests.toy.ranker import world
 
     return Judgments(requests=requests, gain=world.ceiling(config).gain, relevant=relevant, origin="world")
@@ -126,9 +129,12 @@ def _read_by(rows: Rows) -> Ints:
     return np.array([np.pad(some, (0, width - len(some)), constant_values=-1) for some in books])
 
 
-def _held_out(relevant: Ints) -> Callable[[Requests, Ints], Floats]:
+def _held_out(user_id: Ints, relevant: Ints) -> Callable[[Requests, Ints], Floats]:
+    """1 for a book that this person read later. user_id [num people], ascending: whose row of `relevant` is whose."""
+
     def gain(requests: Requests, ids: Ints) -> Floats:
-        found = (ids[:, :, None] == relevant[:, None, :]) & (ids[:, :, None] >= 0)
+        theirs = relevant[np.searchsorted(user_id, requests.user_id)]
+        found = (ids[:, :, None] == theirs[:, None, :]) & (ids[:, :, None] >= 0)
         return np.asarray(found.any(axis=2), dtype=np.float64)
 
     return gain

@@ -13,7 +13,10 @@ from collections.abc import Mapping
 
 from common.contract import Drill
 
-_LOOKS, _NOTICES = "the page is what everybody reads and names the stage in `degraded`", "degraded share in /metrics"
+_LOOKS, _NOTICES = (
+    "the page is what everybody reads and names the stage in `degraded`",
+    "mlsd_degraded_total in /metrics",
+)
 DRILLS: Mapping[str, Drill] = {
     f"{fault} retrieve": Drill(stage="retrieve", fault=fault, looks=_LOOKS, notices=_NOTICES)
     for fault in ("slow", "fail", "hang")

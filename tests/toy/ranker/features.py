@@ -25,7 +25,7 @@ VIEWS = (USER,)
 
 
 def fit(dataset: Dataset, config: Config) -> Features:
-    return Features(int(dataset.train.book_id.max()) + 1)
+    return Features(int(dataset.catalog.book_id[-1]) + 1)
 
 
 def load(folder: Path) -> Features:

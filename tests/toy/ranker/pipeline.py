@@ -36,6 +36,7 @@ def run(config: Config, registry: Registry) -> Result:
     pages = {name: decide.decide(test, ranking, just_read) for name, ranking in rankings.items()}
     reports = {name: evaluate.evaluate(page, judgments, config) for name, page in pages.items()}
     parts: dict[str, Saves] = {
+        "catalog": dataset.catalog,
         "features": fitted,
         "baseline": simple,
         "model": better,

@@ -44,7 +44,7 @@ class Service:
         self.version, self.platform, folder = artifact.version, platform, artifact.folder
         self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
         self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
-        self.stages = Stages({"store": 20, "retrieve": 40})
+        self.stages = Stages({"store": 40, "retrieve": 40})
 
     def respond(self, request: Request, deadline: Deadline) -> Answer:
         with snapshot(self.stages, deadline, self.platform.store) as store:

@@ -19,7 +19,7 @@ from common.data.door import Roles, Table, read_tables, write_tables
 from common.data.splits import by_time
 from common.features.asof import AsOfStore
 from tests.toy.scorer.config import Config
-from tests.toy.scorer.schema import Dataset, Judgments, Live, Rows
+from tests.toy.scorer.schema import Catalog, Dataset, Judgments, Live, Rows
 
 ROLES = {
     "rows": Roles(required={"user_id": "id", "letter_id": "id", "event_time": "time", "label": "label"}, optional={})
@@ -31,6 +31,7 @@ def load(config: Config) -> Dataset:
     train, valid, test = by_time(rows.event_time)
     hidden = np.full(len(test), np.nan)
     return Dataset(
+        catalog=Catalog(letter_id=np.unique(rows.letter_id[train])),
         train=_take(rows, train, rows.label[train]),
         valid=_take(rows, valid, rows.label[valid]),
         test=_take(rows, test, hidden),

@@ -35,6 +35,7 @@ def run(config: Config, registry: Registry) -> Result:
     judgments = data.judgments(config)
     reports = {name: evaluate.evaluate(scores, judgments, config) for name, scores in predictions.items()}
     parts: dict[str, Saves] = {
+        "catalog": dataset.catalog,
         "features": fitted,
         "baseline": simple,
         "model": better,

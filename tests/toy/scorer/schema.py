@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
 from common.contract import EventKind, Floats, Ints, Timings, Why
-from common.data.columns import equal_lengths
+from common.data.columns import equal_lengths, load_dataclass, save_dataclass
 from common.features.asof import AsOfStore
 
 EVENTS: Mapping[str, EventKind] = {
@@ -45,7 +46,22 @@ class Rows:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """The letters there were in training, ascending."""
+
+    letter_id: Ints
+
+    def save(self, folder: Path) -> None:
+        save_dataclass(folder / "catalog.parquet", self)
+
+
+def load_catalog(folder: Path) -> Catalog:
+    return load_dataclass(folder / "catalog.parquet", Catalog)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
+    catalog: Catalog
     train: Rows
     valid: Rows
     test: Rows  # labels are NaN: `data.judgments` is the key

@@ -22,7 +22,7 @@ from common.serving.fallback import ladder
 from common.serving.snapshot import snapshot
 from tests.toy.scorer import baseline, features, model, policy
 from tests.toy.scorer.config import DEFAULT
-from tests.toy.scorer.schema import Answer, Request, Rows
+from tests.toy.scorer.schema import Answer, Request, Rows, load_catalog
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -44,13 +44,16 @@ class Service:
         self.version, self.platform, folder = artifact.version, platform, artifact.folder
         self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
         self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
-        self.stages = Stages({"store": 20, "model": 40})
+        self.catalog = load_catalog(folder / "catalog")
+        self.stages = Stages({"store": 40, "model": 40})
 
     def respond(self, request: Request, deadline: Deadline) -> Answer:
         with snapshot(self.stages, deadline, self.platform.store) as store:
             row = _row(request, self.platform.clock.now(), store.position)
             rungs = {"model": lambda: self.features.inputs(row, store)}
             _, inputs = ladder(self.stages, deadline, rungs, last=lambda: None)
+        if request.letter_id not in self.catalog.letter_id:
+            deadline.degrade("catalog", "this letter came after training")
         if inputs is not None and (inputs + self.features.center)[0, [0, 2]].min() == 0:
             deadline.degrade("features", "nothing is known of this person or this letter")
         scores = self.baseline.score(row.label) if inputs is None else self.model.score(inputs)
