@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:  # types only: importing the contract loads nothing but numpy
     from fastapi import APIRouter
 
-    from common.eval.report import Interval, Report
+    from common.eval.report import Interval, Published, Report
     from common.features.live import LiveStore
     from common.features.views import View
     from common.lifecycle.log import EventLog
@@ -292,6 +292,9 @@ class PolicyStage(Protocol[P_contra, R_contra, C_contra, M_co]):
 
 
 class EvaluateStage(Protocol[P_contra, J_contra, C_contra]):
+    @property
+    def PUBLISHED(self) -> Mapping[str, Sequence[Published]]: ...  # noqa: N802  (by data set; the first figure is the third column)
+
     def evaluate(self, predictions: P_contra, judgments: J_contra, config: C_contra) -> Report: ...
 
 

@@ -125,7 +125,7 @@ def serve(case: Case, artifact: Artifact, platform: Platform) -> Served:
         platform=platform,
         events=schema.EVENTS,
         version=artifact.version,
-        summary={"reports": artifact.manifest["reports"]},
+        summary={key: artifact.manifest.get(key, {}) for key in ("reports", "paired")},
         example=schema.EXAMPLE,
     )
 

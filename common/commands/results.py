@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from common.eval.report import column
+
 if TYPE_CHECKING:
     from common.contract import Result
 
@@ -34,7 +36,7 @@ def _row(found: Mapping[str, Any], name: str) -> dict[str, Any]:
     paired = found["paired"].get(f"model-{name}")
     return {
         "case": found["case"],
-        "what": name,
+        "what": column(name, primary["name"]),
         "metric": f"{primary['name']} ({primary['direction']})",
         "value": f"{primary['value']:.4f}",
         "95 % interval": interval(primary),

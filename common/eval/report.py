@@ -35,51 +35,58 @@ class Metric:
     """One metric of the project: its key (the same in code, JSON and pages), the direction that is better, one sentence that defines it.
 
     direction: higher | lower | one (nearest to 1: too much is as wrong as too little).
+    is_bounded: nobody can be expected to beat the truth on it. So it is where the truth minimises the expectation (log loss, and normalized
+    entropy, which is log loss over a constant), and where the gain is the planted one, added up over what the truth ranks under the same
+    rules. Elsewhere the ceiling is an oracle: it knows the truth, and something else may still score better.
     """
 
     key: str
     direction: str
+    is_bounded: bool
     definition: str
 
 
 def _table(rows: str) -> Mapping[str, Metric]:
     parts = [[part.strip() for part in row.split("|")] for row in rows.strip().splitlines()]
-    return {key: Metric(key=key, direction=direction, definition=definition) for key, direction, definition in parts}
+    return {
+        key: Metric(key=key, direction=direction, is_bounded=ceiling == "bound", definition=definition)
+        for key, direction, ceiling, definition in parts
+    }
 
 
 METRICS: Mapping[str, Metric] = _table("""
-log_loss           | lower  | Mean of -log of the probability given to what happened; probabilities are clipped to [1e-7, 1 - 1e-7].
-normalized_entropy | lower  | Cross-entropy divided by that of always predicting the mean label; 1 or more is useless.
-auc                | higher | Chance that a random positive scores above a random negative; a tie counts one half.
-pr_auc             | higher | Average precision: precision at each distinct score, weighted by the recall gained there.
-ece                | lower  | Mean distance between predicted and observed rate over bins of equal mass; equal scores share a bin.
-calibration_ratio  | one    | Sum of predictions divided by sum of labels.
-macro_f1           | higher | Unweighted mean of F1 over the classes that occur in labels or predictions.
-precision@k        | higher | Relevant among the first k answers, divided by k.
-recall@k           | higher | Relevant among the first k answers, divided by all relevant.
-hit_rate@k         | higher | Share of requests with at least one relevant among the first k answers.
-ann_recall@k       | higher | Share of the k exact nearest neighbours that the index found among its first k.
-expected_gain@k    | higher | Planted gain of the first k answers after the rules, summed and divided by k; no discount, a missing answer gains 0.
-mrr                | higher | One divided by the place of the first relevant answer; 0 if there is none.
-map@k              | higher | Precision at the place of each relevant answer among the first k, summed and divided by all relevant.
-ndcg@k             | higher | Gain of the first k answers, each divided by log2(1 + place), over that of the best order; gains are linear.
-ctr                | higher | Clicks divided by impressions.
-conversion_rate    | higher | Conversions divided by clicks.
-revenue_per_mille  | higher | Money charged per thousand impressions.
-hide_rate          | lower  | Hides divided by impressions.
-watch_seconds      | higher | Seconds watched per visit.
-completion_rate    | higher | Videos watched to the end divided by videos started.
-satisfaction       | higher | Mean planted satisfaction of a visit, what a survey would ask for.
-prevalence_posts   | lower  | Harmful posts not prevented divided by all posts.
-prevalence_views   | lower  | Views of harmful posts divided by all views.
-proactive_rate     | higher | Harmful posts found by the system divided by those found by the system or reported by users.
-valid_appeal_rate  | lower  | Enforcements reversed on appeal divided by all enforcements.
-coverage           | higher | Share of the catalogue that was shown at least once.
-gini               | lower  | Inequality of exposure over the catalogue: 0 all equal, 1 one item takes all.
-diversity          | higher | One minus the mean cosine similarity of two answers to the same request.
-novelty            | higher | Mean of -log2 of the share of users who already saw an answer.
-p50_ms             | lower  | Median time from request to answer.
-p99_ms             | lower  | Time from request to answer that one request in a hundred exceeds.
+log_loss           | lower  | bound  | Mean of -log of the probability given to what happened; probabilities are clipped to [1e-7, 1 - 1e-7].
+normalized_entropy | lower  | bound  | Cross-entropy divided by that of always predicting the mean label; 1 or more is useless.
+auc                | higher | oracle | Chance that a random positive scores above a random negative; a tie counts one half.
+pr_auc             | higher | oracle | Average precision: precision at each distinct score, weighted by the recall gained there.
+ece                | lower  | oracle | Mean distance between predicted and observed rate over bins of equal mass; equal scores share a bin.
+calibration_ratio  | one    | oracle | Sum of predictions divided by sum of labels.
+macro_f1           | higher | oracle | Unweighted mean of F1 over the classes that occur in labels or predictions.
+precision@k        | higher | oracle | Relevant among the first k answers, divided by k.
+recall@k           | higher | oracle | Relevant among the first k answers, divided by all relevant.
+hit_rate@k         | higher | oracle | Share of requests with at least one relevant among the first k answers.
+ann_recall@k       | higher | oracle | Share of the k exact nearest neighbours that the index found among its first k.
+expected_gain@k    | higher | bound  | Planted gain of the first k answers after the rules, summed and divided by k; no discount, a missing answer gains 0.
+mrr                | higher | oracle | One divided by the place of the first relevant answer; 0 if there is none.
+map@k              | higher | oracle | Precision at the place of each relevant answer among the first k, summed and divided by all relevant.
+ndcg@k             | higher | oracle | Gain of the first k answers, each divided by log2(1 + place), over that of the best order; gains are linear.
+ctr                | higher | oracle | Clicks divided by impressions.
+conversion_rate    | higher | oracle | Conversions divided by clicks.
+revenue_per_mille  | higher | oracle | Money charged per thousand impressions.
+hide_rate          | lower  | oracle | Hides divided by impressions.
+watch_seconds      | higher | oracle | Seconds watched per visit.
+completion_rate    | higher | oracle | Videos watched to the end divided by videos started.
+satisfaction       | higher | oracle | Mean planted satisfaction of a visit, what a survey would ask for.
+prevalence_posts   | lower  | oracle | Harmful posts not prevented divided by all posts.
+prevalence_views   | lower  | oracle | Views of harmful posts divided by all views.
+proactive_rate     | higher | oracle | Harmful posts found by the system divided by those found by the system or reported by users.
+valid_appeal_rate  | lower  | oracle | Enforcements reversed on appeal divided by all enforcements.
+coverage           | higher | oracle | Share of the catalogue that was shown at least once.
+gini               | lower  | oracle | Inequality of exposure over the catalogue: 0 all equal, 1 one item takes all.
+diversity          | higher | oracle | One minus the mean cosine similarity of two answers to the same request.
+novelty            | higher | oracle | Mean of -log2 of the share of users who already saw an answer.
+p50_ms             | lower  | oracle | Median time from request to answer.
+p99_ms             | lower  | oracle | Time from request to answer that one request in a hundred exceeds.
 """)
 
 
@@ -89,6 +96,11 @@ def metric(key: str) -> Metric:
     if family not in METRICS:
         raise InputError(f"There is no metric {key!r}. {did_you_mean(key, METRICS)}")
     return METRICS[family]
+
+
+def column(name: str, key: str) -> str:
+    """What a reader is told a report is: its name, and of a ceiling that something may beat that it is none."""
+    return f"{name} (oracle, not a bound)" if name == "ceiling" and not metric(key).is_bounded else name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.contract import Table
+from common.eval.report import column
 
 
 def results(found: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -13,12 +14,12 @@ def results(found: Mapping[str, Mapping[str, Any]]) -> Table:
     return [_result(name, run) for name, run in found.items()]
 
 
-def _result(name: str, run: Mapping[str, Any]) -> dict[str, Any]:
-    reports, row = run["reports"], {"case": run["case"], "preset or data": name.partition(".")[2] or run["preset"]}
+def _result(file: str, run: Mapping[str, Any]) -> dict[str, Any]:
+    reports, row = run["reports"], {"case": run["case"], "preset or data": file.partition(".")[2] or run["preset"]}
     primary = reports["model"]["primary"]
     row |= {"metric": f"`{primary['name']}` ({primary['direction']})"}
-    for column in ("baseline", "model", "ceiling", "published"):
-        row[column] = _primary(reports[column]) if column in reports else "-"
+    for name in ("baseline", "model", "ceiling", "published"):
+        row[name] = _primary(name, reports[name]) if name in reports else "-"
     difference = run["paired"]["model-baseline"]
     row["model - baseline"] = f"{number(difference['value'])}{bounds(difference)}"
     for key in ("p50_ms", "p99_ms"):
@@ -27,10 +28,11 @@ def _result(name: str, run: Mapping[str, Any]) -> dict[str, Any]:
     return row | {"seconds `machine`": number(run["seconds"])}
 
 
-def _primary(report: Mapping[str, Any]) -> str:
-    """Value, bounds and origin; a published figure says whether it may be compared, or it may not stand here."""
+def _primary(name: str, report: Mapping[str, Any]) -> str:
+    """Value, bounds and origin; a ceiling that is none says so; a published figure says whether it may be compared."""
     value = report["primary"]
-    text = f"{number(value['value'])}{bounds(value)} `{value['origin']}`"
+    remark = column(name, value["name"]).removeprefix(name)
+    text = f"{number(value['value'])}{bounds(value)} `{value['origin']}`{remark}"
     return f"{text}, comparable: {report['comparable']}" if "comparable" in report else text
 
 

@@ -42,11 +42,19 @@ class Registry:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def publish(self, case: str, *, parts: Mapping[str, Saves], config: Any, reports: Mapping[str, Any]) -> Artifact:
+    def publish(
+        self,
+        case: str,
+        *,
+        parts: Mapping[str, Saves],
+        config: Any,
+        reports: Mapping[str, Any],
+        paired: Mapping[str, Any] | None = None,
+    ) -> Artifact:
         """Writes every part into a hidden folder, checksums it, makes it durable, then renames it into place. Visible whole or not at all.
         The version is dated and content-addressed; the alias "latest" moves to it, and "live" too if there was none.
 
-        `reports`: anything that turns into JSON: objects with as_json, dataclasses, mappings, numbers. A NaN becomes null.
+        `reports` and `paired` (the intervals of the differences): anything that turns into JSON: objects with as_json, dataclasses, mappings, numbers. A NaN becomes null.
         """
         home = self._home(case)
         versions = home / "versions"
@@ -62,6 +70,7 @@ class Registry:
                 "config": asdict(config),
                 "config_fingerprint": fingerprint(config),
                 "reports": plain(reports),
+                "paired": plain(paired or {}),
             }
             with locked(home):
                 version = self._next_version(case, content_hash(manifest))

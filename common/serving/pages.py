@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from common.eval.report import column
+
 REFRESH_SECONDS = 3
 COLUMNS = ("baseline", "model", "ceiling", "published")
 
@@ -58,7 +60,7 @@ def results(summary: Mapping[str, Any]) -> str:
         return ""
     primary = reports[shown[0]]["primary"]
     rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{interval(reports[name]['primary'])}</td>"
+        f"<tr><td>{escape(column(name, reports[name]['primary']['name']))}</td><td>{interval(reports[name]['primary'])}</td>"
         f"<td>{escape(str(reports[name]['primary'].get('origin', '')))}</td></tr>"
         for name in shown
     )

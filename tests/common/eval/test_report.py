@@ -8,7 +8,8 @@ import pytest
 
 from common.errors import InputError
 from common.eval import intervals
-from common.eval.report import METRICS, Interval, Published, Report, is_better, metric, paired
+from common.eval.report import METRICS, Interval, Published, Report, column, is_better, metric, paired
+from common.eval.tables import results
 
 KEYS = [
     "log_loss",
@@ -130,3 +131,13 @@ def test_pairing_needs_the_same_rows() -> None:
 def test_better_means_the_whole_interval(low: float, high: float, key: str, better: bool) -> None:
     assert is_better(Interval(value=(low + high) / 2, low=low, high=high, n=9), key) is better
     assert not is_better(Interval(value=1.0, low=None, high=None, n=0), key)
+
+
+def test_a_ceiling_that_is_no_bound_says_so() -> None:
+    assert column("ceiling", "log_loss") == column("ceiling", "expected_gain@20") == "ceiling"
+    assert column("ceiling", "ndcg@20") == "ceiling (oracle, not a bound)"
+    assert column("model", "ndcg@20") == "model"
+    run = {"case": "toy", "preset": "demo", "seconds": 1.0, "reports": {}, "paired": {"model-baseline": {"value": 0.1}}}
+    run["reports"] = {name: _report([1.0, 0.5], [1, 2]).as_json() for name in ("model", "ceiling")}
+    row = results({"toy.demo": run})[0]
+    assert row["ceiling"].endswith("`world` (oracle, not a bound)") and row["model"].endswith("`world`")

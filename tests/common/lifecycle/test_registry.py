@@ -68,6 +68,13 @@ def test_what_is_published_is_opened(registry: Registry) -> None:
     assert manifest["packages"]["torch"] and manifest["packages"]["python"]
 
 
+def test_paired_intervals_are_published_beside_the_reports(registry: Registry) -> None:
+    better = Interval(value=0.2, low=0.1, high=0.3, n=9)
+    parts = {"model": Part("weights")}
+    artifact = registry.publish("toy", parts=parts, config=Config(), reports={}, paired={"model-baseline": better})
+    assert artifact.manifest["paired"] == {"model-baseline": {"value": 0.2, "low": 0.1, "high": 0.3, "n": 9}}
+
+
 def test_live_stays_and_latest_moves(registry: Registry) -> None:
     first, second = publish(registry), publish(registry, "other")
     assert registry.versions("toy") == [first.version, second.version]

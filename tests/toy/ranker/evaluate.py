@@ -9,13 +9,15 @@ Breaks: a page judged before the rules: what may not be shown would be paid.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from common.contract import Ranking
 from common.eval import intervals, ranking
 from common.eval.report import Published, Report
 from tests.toy.ranker.config import Config
 from tests.toy.ranker.schema import Judgments
 
-PUBLISHED: dict[str, Published] = {}
+PUBLISHED: Mapping[str, Sequence[Published]] = {}
 
 
 def evaluate(predictions: Ranking, judgments: Judgments, config: Config) -> Report:

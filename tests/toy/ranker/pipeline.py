@@ -43,14 +43,13 @@ def run(config: Config, registry: Registry) -> Result:
         "policy": decide,
         "reference": expect,
     }
-    artifact = registry.publish(
-        "toy_ranker", parts=parts, config=config, reports={name: report.as_json() for name, report in reports.items()}
-    )
+    differences = {f"model-{other}": paired(reports["model"], reports[other]) for other in reports if other != "model"}
+    artifact = registry.publish("toy_ranker", parts=parts, config=config, reports=reports, paired=differences)
     return Result(
         case="toy_ranker",
         preset=config.preset,
         reports=reports,
-        paired={f"model-{other}": paired(reports["model"], reports[other]) for other in reports if other != "model"},
+        paired=differences,
         artifact=artifact,
         history=dataset.history.events,
         seconds=time.monotonic() - started,

@@ -9,13 +9,15 @@ Breaks: intervals over rows, which take one eager person for a thousand: cluster
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from common.contract import Floats
 from common.eval import classification, intervals
 from common.eval.report import Published, Report
 from tests.toy.scorer.config import Config
 from tests.toy.scorer.schema import Judgments
 
-PUBLISHED: dict[str, Published] = {}
+PUBLISHED: Mapping[str, Sequence[Published]] = {}
 
 
 def evaluate(predictions: Floats, judgments: Judgments, config: Config) -> Report:
