@@ -16,6 +16,11 @@ TOYS = {f"toy_{kind}": Case(f"toy_{kind}", f"tests.toy.{kind}") for kind in ("sc
 EVERY = [pytest.param(case, id=name) for name, case in TOYS.items()]
 EVERY += [pytest.param(case, id=name, marks=pytest.mark.slow) for name, case in cases.find().items()]
 NAMES = [check.__name__ for check in CHECKS]
+PLAYS_TRAFFIC = ("simulated_users", "the_alerts", "the_monitor")  # seconds each: not for `make check`
+MARKED = [
+    pytest.param(check, id=name, marks=[pytest.mark.slow] if name.startswith(PLAYS_TRAFFIC) else [])
+    for check, name in zip(CHECKS, NAMES, strict=True)
+]
 
 
 @pytest.fixture(scope="module", params=EVERY)
@@ -25,12 +30,12 @@ def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     trial.close()
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=NAMES)
+@pytest.mark.parametrize("check", MARKED)
 def test_case_keeps_the_contract(trial: Trial, check: Check) -> None:
     check(trial)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=NAMES)
+@pytest.mark.parametrize("check", MARKED)
 def test_check_fails_on_its_twin(check: Check, tmp_path: Path) -> None:
     twin = twins.TWINS[check.__name__]
     trial = Trial(twins.make(check.__name__, twin, tmp_path / "package"), tmp_path)
