@@ -20,7 +20,7 @@ from common.capacity import Load, Plan
 class Config:
     preset: str = "default"
     seed: int = 0
-    data: str = "world"  # or NAME:PATH, see data.py
+    data: str = "world"  # or NAME:PATH, see data/
     # the world
     num_users: int = 20_000
     num_videos: int = 50_000  # a creator makes 20 of them
@@ -28,6 +28,8 @@ class Config:
     num_judged: int = 1_000  # test requests
     days: int = 14
     drift: str = "none"  # what has changed about the simulated viewers: simulate.DRIFTS
+    # labels
+    watch_window_hours: int = 6  # a watch is reported when it ends; until then nobody knows
     # co-watch
     popularity_exponent: float = 0.15
     popularity_blend: float = 5.0  # the most popular video starts from so many times the usual weight of a neighbour
@@ -43,9 +45,8 @@ class Config:
     log_q: float = 1.0  # the strength of the logQ correction; 0 switches it off
     # ranker
     ranker_epochs: int = 6
-    num_negatives: int = (
-        0  # unlabelled candidates taken as not clicked, per clicked row: for logs that kept clicks alone
-    )
+    # unlabelled candidates taken as not clicked, per clicked row; 0: none, or as many as model.NEGATIVES if the log kept clicks alone
+    num_negatives: int = 0
     weight_clicked: float = 0.1
     weight_completed: float = 0.5
     weight_liked: float = 0.4

@@ -36,7 +36,7 @@ def reference(predictions: Ranking | Floats, rows: Rows, config: Config, *, serv
         name: RateReference.of(name, nothing, ones, means=means, min_change=change, absolute=True)
         for name, means, change in (("degraded", PIPELINE_FAILED, SHARE_CHANGE), ("cold", DATA_DRIFT, COLD_CHANGE))
     }
-    if not rows.labels["clicked"].all():  # a log of watches alone has no rates
+    if (rows.labels["clicked"] == 0).any():  # a log of watches alone has no rates
         for name, (numerator, denominator) in _outcomes(rows).items():
             change = RATE_CHANGE if served else FAR_CHANGE
             parts[name] = RateReference.of(name, numerator, denominator, rows.user_id, min_change=change)
@@ -48,21 +48,23 @@ def load(folder: Path) -> References:
 
 
 def check(reference: References, live: Live, config: Config) -> list[Alert]:
-    """Quiet below FEWEST impressions."""
+    """Quiet below FEWEST impressions; rates, below FEWEST whose watch window is closed."""
     if len(live.rows) < FEWEST:
         return []
     ones = np.ones(len(live.rows))
     columns: dict[str, Any] = {
         "degraded": (live.degraded.astype(float), ones),
         "cold": (live.cold.astype(float), ones),
-        **_outcomes(live.rows),
     }
+    if np.isfinite(live.rows.labels["clicked"]).sum() >= FEWEST:
+        columns |= _outcomes(live.rows)
     return reference.check({name: columns[name] for name in columns if name in reference.parts}, live.rows.user_id)
 
 
 def _outcomes(rows: Rows) -> dict[str, tuple[Floats, Floats]]:
-    clicked = rows.labels["clicked"]
-    found = {"watch_rate": (clicked, np.ones(len(rows)))}
+    """Rows whose labels are not known yet count neither above nor below the line."""
+    clicked = np.nan_to_num(rows.labels["clicked"])
+    found = {"watch_rate": (clicked, np.isfinite(rows.labels["clicked"]).astype(float))}
     if "completed" in rows.labels and clicked.any():
         found["completion_rate"] = (np.nan_to_num(rows.labels["completed"]), clicked)
     return found

@@ -53,7 +53,7 @@ def run(config: Config, registry: Registry) -> Result:
         reports = {name: evaluate.evaluate(feed(ranking), judgments, config) for name, ranking in rankings.items()}
     differences = {f"model-{other}": paired(reports["model"], reports[other]) for other in reports if other != "model"}
     if published := evaluate.PUBLISHED.get(split_data(config.data)[0]):
-        reports["published"] = published.report()
+        reports["published"] = published[0].report()
     expected = monitor.reference(rankings["model"], dataset.valid, config)
     parts: dict[str, Saves] = {
         "catalog": dataset.catalog,

@@ -3,8 +3,8 @@
 In:     nothing.
 Out:    Rows, Requests, Catalog, Dataset, Judgments, Live, Request, Answer; EVENTS, EXAMPLE.
 Choice: frozen dataclasses of equally long arrays; HTTP validates the same dataclasses, so there is one description of a request.
-Else:   data frames, where columns are explored rather than known; pandas stops at data.py.
-Breaks: arrays of unequal length, a NaN in a number, an unknown field: refused here, before any code of the case runs.
+Else:   data frames, where columns are explored rather than known; pandas stops at data/.
+Breaks: arrays of unequal length, a catalogue out of order, an unknown or missing field: refused here, before any code of the case runs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from common.features.leave_one_out import LeaveOneOutStore
 SHOWN = ("request_id", "user_id", "video_id", "creator_id")
 """The keys of everything that happens to a video shown."""
 EVENTS: Mapping[str, EventKind] = {
-    "impression": EventKind(keys=SHOWN, values=("slot", "score_ppm", "cold", "degraded")),
+    "impression": EventKind(keys=SHOWN, values=("slot", "score_ppm", "cold", "degraded"), posted=False),
     "watch": EventKind(keys=SHOWN, values=("watch_seconds", "completed")),
     "like": EventKind(keys=SHOWN),
     "hide": EventKind(keys=SHOWN),
@@ -50,13 +50,16 @@ class Rows:
     numbers: Mapping[str, Floats] = field(default_factory=dict)
     categories: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        columns.equal_lengths("Rows", vars(self))
+
     def __len__(self) -> int:
         return len(self.user_id)
 
     def take(self, index: Ints | Bools) -> Rows:
-        columns = {name: getattr(self, name)[index] for name in ("user_id", "video_id", "event_time", "moment")}
+        keys = {name: getattr(self, name)[index] for name in ("user_id", "video_id", "event_time", "moment")}
         return Rows(
-            **columns,
+            **keys,
             labels={name: column[index] for name, column in self.labels.items()},
             numbers={name: column[index] for name, column in self.numbers.items()},
             categories={name: column[index] for name, column in self.categories.items()},
@@ -70,6 +73,9 @@ class Requests:
     user_id: Ints
     event_time: Ints
     moment: Ints
+
+    def __post_init__(self) -> None:
+        columns.equal_lengths("Requests", vars(self))
 
     def __len__(self) -> int:
         return len(self.user_id)
@@ -89,8 +95,19 @@ class Catalog:
     numbers: Mapping[str, Floats] = field(default_factory=dict)
     categories: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        columns.equal_lengths("Catalog", vars(self))
+        assert (np.diff(self.video_id) > 0).all(), "a catalogue is sorted by video_id, without repeats"
+
     def __len__(self) -> int:
         return len(self.video_id)
+
+    def find(self, video_id: Ints) -> Ints:
+        """Index of each video in the catalogue, -1 for a video that is not in it."""
+        if not len(self):
+            return np.full(np.shape(video_id), -1)
+        index = np.minimum(np.searchsorted(self.video_id, video_id), len(self) - 1)
+        return np.where(self.video_id[index] == video_id, index, -1)
 
     def save(self, folder: Path) -> None:
         columns.save_dataclass(folder / "catalog.parquet", self)
@@ -135,6 +152,8 @@ class Live:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
+    """A viewer opens the app: `feed_size` videos for `user_id`."""
+
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     user_id: Annotated[int, Field(ge=0, lt=2**31)]

@@ -2,8 +2,8 @@
 
 In:     an artifact, and a platform (live store, event log, clock).
 Out:    Service.respond: a feed and why; its impressions in the log.
-Choice: the sources run side by side, each under its own limit; a stage that is missing costs quality, which `degraded` says. Only the rules
-        are no stage: a feed whose rules cannot be checked (nobody knows what was watched) is empty.
+Choice: the sources run side by side, each under its own limit; a stage that is missing costs quality, which `degraded` says. Explicit is the
+        law and needs no store; a video seen twice is a courtesy missed: where nobody can say what was watched, the feed still goes out.
 Else:   feeds computed ahead of time for everybody: cheap, and a day behind the viewer.
 Breaks: a stage that is late, fails or hangs: `mlsd drill video_rec`; features read at one moment and logged with another: the parity check.
 """
@@ -22,6 +22,7 @@ from common.errors import NotReady
 from common.lifecycle.follow import catch_up
 from common.serving.app import route
 from common.serving.deadline import Deadline, Stages
+from common.serving.snapshot import snapshot
 from common.training import seeding
 from video_rec import baseline, features, model, policy
 from video_rec.config import Config
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 ROUTE = "/video_rec/feed"
 SHARES = {
+    "store": 0.06,
     "watched": 0.14,
     "history": 0.14,
     "towers": 0.2,
@@ -44,7 +46,8 @@ SHARES = {
     "ranker": 0.13,
     "log": 0.12,
 }
-"""The most of the deadline each stage may take. Watched and history run side by side, and so do the three sources: together less than all."""
+"""The most of the deadline each stage may take. Watched and history run side by side, and so do the three sources: together less than all.
+Reads of the store queue on its one connection: one that hangs takes those behind it along."""
 SPARE = 500  # popular videos behind every feed, so that the rules never leave it short
 
 
@@ -81,16 +84,16 @@ class Service:
         self._warm()
 
     def respond(self, request: Request, deadline: Deadline) -> Answer:
-        """Never raises for a stage's failure: each has a worse answer ready, and the worst is an empty feed."""
+        """Never raises for a stage's failure: each has a worse answer ready, and the worst is what everybody watches."""
         now, request_id = self.platform.clock.now(), secrets.randbits(52)
-        with self.platform.store.snapshot() as store:
+        with snapshot(self.stages, deadline, self.platform.store) as store:
             asked = Requests(
                 user_id=np.array([request.user_id]), event_time=np.array([now]), moment=np.array([store.position])
             )
             watched, recent = self._viewer(asked, store, deadline)
             found = self._candidates(recent, deadline)
             ordered = self._order(asked, found, store, deadline)
-        decision = self._rules(request, ordered, watched, deadline)
+        decision = self._rules(request, ordered, watched)
         videos = self._shown(ordered, decision)
         events = self._impressions(request_id, asked, videos, bool((recent < 0).all()), deadline)
         self.stages.run("log", deadline, lambda: self._log(events), lambda: None)
@@ -117,8 +120,8 @@ class Service:
             )
             self.model.ranker.score(self.model.sources.dense(asked, ids[ids >= 0][None], store))
 
-    def _viewer(self, asked: Requests, store: FeatureStore, deadline: Deadline) -> tuple[Ints | None, Ints]:
-        """-> what may not be shown again (None: nobody knows), the last watches [1, h]."""
+    def _viewer(self, asked: Requests, store: FeatureStore, deadline: Deadline) -> tuple[Ints, Ints]:
+        """-> ids that may not be shown again, the last watches [1, h]."""
         came = self.stages.side_by_side(
             deadline,
             {
@@ -128,8 +131,14 @@ class Service:
         )
         recent = came.get("history", np.full((1, features.HISTORY), -1))
         if "history" in came and (recent < 0).all():
-            deadline.degrade("user", "cold: this viewer has watched nothing yet, the feed is what everybody watches")
-        return came.get("watched"), recent
+            deadline.degrade(
+                "user", "cold: this viewer has watched nothing the catalogue knows, the feed is what everybody watches"
+            )
+        if "watched" in came:
+            return came["watched"][0], recent
+        some = f"only the last {features.HISTORY} watches" if "history" in came else "nothing of what was watched"
+        deadline.degrade("rules", f"{some} could be checked: a video may come twice")
+        return self.features.video_id[recent[recent >= 0]], recent
 
     def _candidates(self, recent: Ints, deadline: Deadline) -> Mapping[str, Ranking]:
         """A viewer without a history is asked about popular videos alone."""
@@ -158,15 +167,10 @@ class Service:
             [*_sources(found, ids[best]), *(["spare"] * len(spare))],
         )
 
-    def _rules(self, request: Request, ordered: Ordered, watched: Ints | None, deadline: Deadline) -> Decision:
-        if watched is None:
-            deadline.degrade("rules", "what was watched is not known: an empty feed rather than a rule broken")
-            return Decision(kept=np.empty(0, np.int64), why=[])
+    def _rules(self, request: Request, ordered: Ordered, watched: Ints) -> Decision:
         creators, explicit = self.features.rulings(ordered.ids)
         candidates = Ranking(ids=ordered.ids[None], scores=ordered.scores[None])
-        return self.policy.decide(
-            request, candidates, Context(creators=creators, explicit=explicit, watched=watched[0])
-        )
+        return self.policy.decide(request, candidates, Context(creators=creators, explicit=explicit, watched=watched))
 
     def _shown(self, ordered: Ordered, decision: Decision) -> list[ShownVideo]:
         index = self.features.index(ordered.ids[decision.kept])

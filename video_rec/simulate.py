@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.contract import Event, Floats
+from common.errors import InputError, did_you_mean
 from common.population import Population
 from video_rec.config import Config
 from video_rec.schema import SHOWN, Answer, Request, ShownVideo
@@ -32,17 +33,20 @@ DRIFTS: Mapping[str, str] = {
 COLD = 0.03  # share of visits by people who never came before
 DAY = 86_400
 FADES = 4 * 3_600  # seconds in which tiredness halves
-FEED_PER_VISIT = 10  # videos a visit of the log showed
 
 
 def visits(config: Config, since: int, until: int) -> Iterator[Visit]:
     """About as many a day as the log had, day by day, from `since` up to but without `until` (seconds UTC); fewer once people are bored."""
+    if config.drift not in DRIFTS:
+        raise InputError(f"drift={config.drift!r}. {did_you_mean(config.drift, DRIFTS)}")
+    from video_rec.world.history import FEED
+
     people, memory = Population(config.seed), Memory()
     activity = people.activity(np.arange(config.num_users))
     for start in range(since, until, DAY):
         stretch = min(DAY, until - start)
         rng = np.random.default_rng([config.seed, 4, start])
-        num_visits = rng.poisson(config.num_impressions / FEED_PER_VISIT / config.days * stretch / DAY)
+        num_visits = rng.poisson(config.num_impressions / FEED / config.days * stretch / DAY)
         cold = rng.random(num_visits) < (0.5 if config.drift == "new_viewers" else COLD)
         usual = rng.choice(config.num_users, num_visits, p=activity / activity.sum())
         users = np.where(cold, config.num_users + rng.integers(0, 10**6, num_visits), usual)

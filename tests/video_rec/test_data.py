@@ -14,7 +14,7 @@ from common.errors import InputError
 from common.features.leave_one_out import LeaveOneOutStore
 from video_rec import data, features, world
 from video_rec.config import OVERRIDES, SMOKE
-from video_rec.schema import Rows
+from video_rec.schema import Catalog, Rows
 
 TINY = replace(SMOKE, num_users=200, num_videos=400, num_impressions=4_000, num_judged=100)
 
@@ -52,7 +52,7 @@ def test_relevant_is_what_was_liked_or_finished_afterwards() -> None:
 
 def test_the_log_read_back_gives_the_rows_it_was_made_from() -> None:
     made = world.make(TINY)
-    live, shown = data.live(made.events, TINY), made.shown
+    live, shown = data.live(made.events, replace(TINY, watch_window_hours=-24)), made.shown
     order = np.lexsort((shown.video_id, shown.request_id))
     read = np.flatnonzero(made.events.kind == "impression")
     again = np.lexsort((made.events.keys["video_id"][read], made.events.keys["request_id"][read]))
@@ -66,7 +66,7 @@ def test_the_log_read_back_gives_the_rows_it_was_made_from() -> None:
 def test_live_survives_a_stretch_without_watches() -> None:
     events = world.make(TINY).events
     live = data.live(columns.take(events, np.flatnonzero(events.kind == "impression")[:50]), TINY)
-    assert live.rows.labels["clicked"].sum() == 0
+    assert np.nansum(live.rows.labels["clicked"]) == 0
 
 
 def test_microlens_leaves_the_last_out_and_shows_nothing_of_it(tmp_path: Path) -> None:
@@ -131,6 +131,70 @@ def test_one_table_of_your_own_is_enough(tmp_path: Path, timed: bool) -> None:
     assert isinstance(dataset.train, Rows) and len(dataset.train) and len(dataset.test)
     assert judged.origin == "real" and len(judged.relevant) == len(dataset.test)
     assert isinstance(dataset.history, LeaveOneOutStore) is not timed
+
+
+def mine(folder: Path, lines: list[str], roles: str) -> str:
+    (folder / "mine.csv").write_text("\n".join(lines) + "\n")
+    (folder / "schema.toml").write_text(f"[roles]\n{roles}")
+    return f"csv:{folder / 'mine.csv'}"
+
+
+def test_a_slate_of_your_own_does_not_see_what_became_of_it(tmp_path: Path) -> None:
+    """Ten videos shown together: the same features with and without their own outcomes."""
+    inputs = []
+    for name, clicks in (("with", 1), ("without", 0)):
+        lines = ["who,what,clicked,at"]
+        for user in range(10):
+            for slate in range(6):
+                clicked = slate % 2 if slate != 2 else clicks
+                lines += [f"{user},{10 * slate + i},{clicked},{1_000_000 + 3_600 * slate}" for i in range(10)]
+        (tmp_path / name).mkdir()
+        roles = 'user_id = "who"\nvideo_id = "what"\nclicked = "clicked"\nevent_time = "at"\n'
+        config = replace(SMOKE, data=mine(tmp_path / name, lines, roles))
+        dataset = data.load(config)
+        rows = dataset.train.take(dataset.train.event_time == 1_000_000 + 2 * 3_600)
+        assert len(rows) == 100
+        inputs.append(features.fit(dataset, config).inputs(rows, dataset.history).dense)
+    assert np.array_equal(inputs[0], inputs[1])
+
+
+def test_a_split_that_would_not_be_kept_is_refused(tmp_path: Path) -> None:
+    roles = 'user_id = "who"\nvideo_id = "what"\nsplit = "part"\n'
+    lines = ["who,what,part", *(f"{user},{video},train" for user in range(3) for video in range(4))]
+    with pytest.raises(InputError, match="split"):
+        data.load(replace(SMOKE, data=mine(tmp_path, lines, roles)))
+
+
+def test_gain_answers_for_any_requests_in_any_order(tmp_path: Path) -> None:
+    config = replace(SMOKE, data=microlens(tmp_path, ["7\t1 2 3 4", "9\t4 3 2", "3\t5 6 7 8 1"]))
+    (tmp_path / "own").mkdir()
+    lines = ["who,what,at", *(f"{user},{(user * step) % 7},{100 * step}" for user in range(8) for step in range(9))]
+    own = mine(tmp_path / "own", lines, 'user_id = "who"\nvideo_id = "what"\nevent_time = "at"\n')
+    for one in (config, replace(SMOKE, data=own), TINY):
+        judged = data.judgments(one)
+        some = np.array([2, 0])
+        ids = np.tile(np.arange(7), (len(judged.requests), 1))
+        whole = judged.gain(judged.requests, ids)
+        assert np.array_equal(judged.gain(judged.requests.take(some), ids[some]), whole[some])
+
+
+def test_labels_are_unknown_while_the_watch_window_is_open_and_an_impression_without_a_moment_is_no_row() -> None:
+    events = world.make(TINY).events
+    first = int(np.flatnonzero(events.kind == "impression")[0])
+    moment = events.moment.copy()
+    moment[first] = -1
+    live = data.live(replace(events, moment=moment), TINY)
+    assert len(live.rows) == (events.kind == "impression").sum() - 1
+    young = live.rows.event_time > events.event_time.max() - TINY.watch_window_hours * 3_600
+    assert young.any() and np.array_equal(np.isnan(live.rows.labels["clicked"]), young)
+
+
+def test_unequal_lengths_and_a_catalogue_out_of_order_are_refused() -> None:
+    two, three = np.arange(2), np.arange(3)
+    with pytest.raises(AssertionError, match="unequal"):
+        Rows(user_id=three, video_id=two, event_time=three, moment=three)
+    with pytest.raises(AssertionError, match="sorted"):
+        Catalog(video_id=two[::-1], creator_id=two, title=np.array(["a", "b"]), explicit=two)
 
 
 def test_microlens_itself() -> None:

@@ -13,7 +13,7 @@ from common.serving.deadline import Fault
 from video_rec.schema import Request, Requests, Rows
 
 pytestmark = pytest.mark.slow
-STAGES = ("watched", "history", "towers", "co_watch", "popular", "features", "ranker", "log")
+STAGES = ("store", "watched", "history", "towers", "co_watch", "popular", "features", "ranker", "log")
 
 
 def watched_by(trial: Trial, user_id: int) -> set[int]:
@@ -22,14 +22,21 @@ def watched_by(trial: Trial, user_id: int) -> set[int]:
     return set(events.keys["video_id"][mine].tolist())
 
 
-def lawful(trial: Trial, answer: dict[str, Any], user_id: int) -> None:
+def lawful(trial: Trial, answer: dict[str, Any], user_id: int, watched: set[int] | None = None) -> None:
     videos, catalog = answer["videos"], trial.dataset.catalog
     ids = [video["video_id"] for video in videos]
     assert len(set(ids)) == len(ids)
-    assert not set(ids) & watched_by(trial, user_id)
+    assert not set(ids) & (watched_by(trial, user_id) if watched is None else watched)
     assert not catalog.explicit[ids].any()
     creators = [video["creator_id"] for video in videos]
     assert all(creators.count(creator) <= trial.config.creator_cap for creator in creators)
+
+
+def last_watched(trial: Trial, user_id: int) -> set[int]:
+    with trial.served.platform.store.snapshot() as store:
+        asked = Requests(user_id=np.array([user_id]), event_time=np.array([0]), moment=np.array([store.position]))
+        recent = trial.part("features").recent(asked, store)
+    return set(trial.dataset.catalog.video_id[recent[recent >= 0]].tolist())
 
 
 def heavy(trial: Trial) -> int:
@@ -91,9 +98,25 @@ def test_whatever_breaks_the_answer_is_labelled_lawful_and_in_time(trial: Trial,
         del served.service.stages.faults[stage]
     assert stage in answer["degraded"]
     assert answer["timings_ms"]["total"] <= trial.config.deadline_ms
-    lawful(trial, answer, user_id)
-    assert (len(answer["videos"]) == 0) is (stage == "watched"), "only a rule that cannot be checked empties the feed"
+    unread: dict[str, set[int]] = {"watched": last_watched(trial, user_id), "store": set()}
+    lawful(trial, answer, user_id, unread.get(stage))
+    assert len(answer["videos"]) == trial.config.feed_size, "whatever breaks, there is a feed"
+    assert ("rules" in answer["degraded"]) is (stage in unread), "a rule that was not checked is said"
     settle(trial, stage, user_id)
+
+
+def test_nothing_known_of_what_was_watched_is_still_a_lawful_feed(trial: Trial) -> None:
+    faults, user_id = trial.served.service.stages.faults, heavy(trial)
+    for stage in ("watched", "history"):
+        faults[stage] = Fault("fail")
+    try:
+        answer = trial.served.ask(user_id=user_id)
+    finally:
+        faults.clear()
+    assert {"watched", "history", "rules"} <= set(answer["degraded"])
+    assert len(answer["videos"]) == trial.config.feed_size
+    lawful(trial, answer, user_id, set())
+    settle(trial, "watched", user_id)
 
 
 def test_all_sources_gone_is_still_a_feed(trial: Trial) -> None:

@@ -34,8 +34,11 @@ def judgments(config: Config) -> Judgments:
 
 
 def live(events: Events, config: Config) -> Live:
-    """Impressions of a stretch of the log as rows with the labels the same stretch holds, and the scores they were served with."""
-    shown = np.flatnonzero(events.kind == "impression")
+    """Impressions of a stretch of the log as rows with the labels the same stretch holds, and the scores they were served with.
+
+    An impression without a moment makes no row: its features were never read. Labels are NaN while the watch window is open: a watch is
+    reported when it ends, so the last hours of a stretch would look as if nobody watched."""
+    shown = np.flatnonzero((events.kind == "impression") & (events.moment >= 0))
     request = np.unique(events.keys["request_id"], return_inverse=True)[1]  # 53 bits leave no room for the video
     pair_of = pair(request.astype(np.int64), events.keys["video_id"])
     labels = {}
@@ -45,6 +48,9 @@ def live(events: Events, config: Config) -> Live:
         labels[name] = np.where(watched >= 0, events.values[name][watched].astype(float), np.nan)
     labels["liked"] = np.where(watched >= 0, _matches(events, "like", pair_of, shown) >= 0, np.nan)
     labels["hidden"] = (_matches(events, "hide", pair_of, shown) >= 0).astype(float)
+    window = config.watch_window_hours * 3_600
+    is_open = events.event_time[shown] > events.event_time.max(initial=0) - window
+    labels = {task: np.where(is_open, np.nan, label) for task, label in labels.items()}
     rows = Rows(
         user_id=events.keys["user_id"][shown],
         video_id=events.keys["video_id"][shown],
@@ -61,8 +67,8 @@ def live(events: Events, config: Config) -> Live:
     )
 
 
-def write(dataset: Dataset, judged: Judgments, folder: Path) -> None:
-    tables.write(dataset, judged, folder)
+def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
+    tables.write(dataset, judgments, folder)
 
 
 def _read(config: Config) -> tuple[Dataset, Judgments]:

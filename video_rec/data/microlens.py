@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from common.contract import Bools, Events, Floats, Ints
+from common.contract import Bools, Events, Ints
 from common.errors import InputError
 from common.features.leave_one_out import LeaveOneOutStore
-from video_rec.data.planted import group
+from video_rec.data.planted import group, hits
 from video_rec.schema import EVENTS, Catalog, Dataset, Judgments, Requests, Rows
 
 
@@ -60,11 +60,6 @@ def leave_last_out(user_ids: Ints, video_ids: Ints, catalog: Catalog) -> tuple[D
     requests = Requests(user_id=users, event_time=np.zeros(len(users), np.int64), moment=np.full(len(users), n))
     relevant = video_ids[last][:, None]
 
-    def gain(asked: Requests, ids: Ints) -> Floats:
-        """1 for the video left out of that user's history, else 0."""
-        held_out = relevant[np.searchsorted(users, asked.user_id)]
-        return np.where((ids == held_out) & (ids >= 0), 1.0, 0.0)
-
     dataset = Dataset(
         train=_rows(user_ids, video_ids, position, left > 2),
         valid=_rows(user_ids, video_ids, position, left == 2),
@@ -74,7 +69,12 @@ def leave_last_out(user_ids: Ints, video_ids: Ints, catalog: Catalog) -> tuple[D
     )
     slices = {"history": group(counts - 2)}
     return dataset, Judgments(
-        requests=requests, gain=gain, relevant=relevant, num_videos=len(catalog), slices=slices, origin="real"
+        requests=requests,
+        gain=hits(users, relevant),
+        relevant=relevant,
+        num_videos=len(catalog),
+        slices=slices,
+        origin="real",
     )
 
 
@@ -91,7 +91,8 @@ def _rows(user_ids: Ints, video_ids: Ints, position: Ints, keep: Bools) -> Rows:
 
 def _events(user_ids: Ints, video_ids: Ints, catalog: Catalog) -> Events:
     n = len(user_ids)
-    creator = catalog.creator_id[np.searchsorted(catalog.video_id, video_ids)]
+    index = catalog.find(video_ids)
+    creator = np.where(index >= 0, catalog.creator_id[index], -1)
     keys = {"request_id": np.full(n, -1), "user_id": user_ids, "video_id": video_ids, "creator_id": creator}
     nothing = np.zeros(n, np.int64)
     return Events(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.contract import Bools, Ints
+from common.contract import Bools, Floats, Ints
 from common.features.asof import AsOfStore
 from video_rec.config import Config
 from video_rec.schema import Dataset, Judgments, Requests, Rows
@@ -74,6 +75,19 @@ def _requests(truth: World, after: Ints, config: Config) -> tuple[Requests, Ints
     requests = Requests(user_id=shown.user_id[at], event_time=shown.event_time[at], moment=shown.moment[at])
     liked = (shown.outcomes.completed + shown.outcomes.liked)[after] > 0
     return requests, lists(requests.user_id, shown.user_id[after][liked], shown.video_id[after][liked])
+
+
+def hits(users: Ints, relevant: Ints) -> Callable[[Requests, Ints], Floats]:
+    """A key from what was left out: `relevant` [num_users, m] of distinct `users`. 1 for a video that its user went on to watch, else 0;
+    for any requests, in any order."""
+    order = np.argsort(users)
+
+    def gain(requests: Requests, ids: Ints) -> Floats:
+        place = order[np.minimum(np.searchsorted(users, requests.user_id, sorter=order), len(users) - 1)]
+        positives = np.where((users[place] == requests.user_id)[:, None], relevant[place], -1)
+        return np.where((ids[:, :, None] == positives[:, None, :]).any(axis=2) & (ids >= 0), 1.0, 0.0)
+
+    return gain
 
 
 def lists(user_ids: Ints, of: Ints, ids: Ints, most: int = 50) -> Ints:

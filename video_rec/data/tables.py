@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from common.contract import Events, Floats, Ints
+from common.contract import Events, Ints
 from common.data.door import Roles, Table, read_tables, write_tables
 from common.data.splits import by_time
 from common.errors import InputError
 from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 from video_rec.data import microlens
-from video_rec.data.planted import group, lists
+from video_rec.data.planted import group, hits, lists
 from video_rec.schema import EVENTS, SHOWN, TASKS, Catalog, Dataset, Judgments, Requests, Rows
 
 SPLITS = ("train", "valid")
+UNKNOWN_SECONDS = 60  # from an impression to its outcome, where the rows do not say
 VALUES = tuple(dict.fromkeys(name for kind in EVENTS.values() for name in kind.values))
 TABLES = {
     "rows": Roles(
@@ -46,6 +47,11 @@ def read(path: Path) -> tuple[Dataset, Judgments]:
     rows = _rows(tables["rows"])
     catalog = _catalog(tables.get("catalog"), rows)
     clocked = "event_time" in tables["rows"].roles
+    if "events" not in tables and (unread := {"split", "moment"} & tables["rows"].roles.keys()):
+        raise InputError(
+            f"rows: {', '.join(sorted(unread))} without events. Without events.csv rows are cut here, by time or by user. Add "
+            "events, requests and relevant as `mlsd data` writes them, or take the role away."
+        )
     if "events" in tables:
         return _written(tables, rows, catalog, clocked)
     if not clocked:
@@ -54,7 +60,7 @@ def read(path: Path) -> tuple[Dataset, Judgments]:
     return _cut(rows.take(np.argsort(rows.event_time, kind="stable")), catalog)
 
 
-def write(dataset: Dataset, judged: Judgments, folder: Path) -> None:
+def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
     """What `read` takes in again, bit for bit. Of the key it keeps the logged positives: a planted gain has no file."""
     parts, events, catalog = (dataset.train, dataset.valid), dataset.history.events, dataset.catalog
     clocked = isinstance(dataset.history, AsOfStore)
@@ -67,7 +73,7 @@ def write(dataset: Dataset, judged: Judgments, folder: Path) -> None:
     log: dict[str, Any] = {"kind": events.kind, "event_time": events.event_time, "moment": events.moment.astype(float)}
     log |= dict(events.keys) | {name: column.astype(float) for name, column in events.values.items()}
     asked: dict[str, Any] = {"user_id": dataset.test.user_id, "event_time": dataset.test.event_time}
-    request, place = np.nonzero(judged.relevant >= 0)
+    request, place = np.nonzero(judgments.relevant >= 0)
     tables = {
         "rows": Table(roles=roles),
         "catalog": Table(
@@ -77,7 +83,7 @@ def write(dataset: Dataset, judged: Judgments, folder: Path) -> None:
         ),
         "events": Table(roles=log),
         "requests": Table(roles=asked | {"moment": dataset.test.moment.astype(float)}),
-        "relevant": Table(roles={"request": request.astype(float), "video_id": judged.relevant[request, place]}),
+        "relevant": Table(roles={"request": request.astype(float), "video_id": judgments.relevant[request, place]}),
     }
     write_tables(folder, tables)
 
@@ -92,6 +98,8 @@ def _written(tables: dict[str, Table], rows: Rows, catalog: Catalog, clocked: bo
         raise InputError(f"rows: with events.csv each row says its split, {' or '.join(SPLITS)}. Add the column.")
     events = _events(tables["events"])
     requests = Requests(user_id=asked["user_id"], event_time=asked["event_time"], moment=_whole(asked["moment"]))
+    if len(np.unique(requests.user_id)) < len(requests):
+        raise InputError(f"requests: {len(requests)} for fewer users. Expected one a user: keep each user's first.")
     positives = lists(np.arange(len(requests)), _whole(relevant["request"]), relevant["video_id"])
     train, valid = (rows.take(split == name) for name in SPLITS)
     history = AsOfStore(events) if clocked else LeaveOneOutStore(events, ordered=("user_id",))
@@ -102,7 +110,8 @@ def _written(tables: dict[str, Table], rows: Rows, catalog: Catalog, clocked: bo
 def _cut(rows: Rows, catalog: Catalog) -> tuple[Dataset, Judgments]:
     """By time; each user's first row of the last fifth is a request, what that user watched from there on is relevant."""
     events = _made_up(rows, catalog)
-    rows = replace(rows, moment=events.moment[events.kind == "impression"])
+    shown = events.kind == "impression"
+    rows = replace(rows, moment=events.moment[shown][np.argsort(events.keys["request_id"][shown])])
     train, valid, test = by_time(rows.event_time)
     users, first = np.unique(rows.user_id[test], return_index=True)
     at, watched = test[first], test[rows.labels["clicked"][test] > 0]
@@ -119,13 +128,9 @@ def _key(dataset: Dataset, relevant: Ints) -> Judgments:
     place = np.minimum(np.searchsorted(user_id, dataset.test.user_id), max(len(user_id) - 1, 0))
     known = user_id[place] == dataset.test.user_id
 
-    def gain(requests: Requests, ids: Ints) -> Floats:
-        """1 for a video watched afterwards; the requests are the test's, in their order."""
-        return np.where((ids[:, :, None] == relevant[:, None, :]).any(axis=2) & (ids >= 0), 1.0, 0.0)
-
     return Judgments(
         requests=dataset.test,
-        gain=gain,
+        gain=hits(dataset.test.user_id, relevant),
         relevant=relevant,
         num_videos=len(dataset.catalog),
         slices={"history": group(np.where(known, counts[place], 0))},
@@ -134,16 +139,20 @@ def _key(dataset: Dataset, relevant: Ints) -> Judgments:
 
 
 def _made_up(rows: Rows, catalog: Catalog) -> Events:
-    """The log behind labelled rows: an impression each, and right after it the watch, like or hide there was."""
+    """The log behind labelled rows: an impression each, and the watch, like or hide there was when it was over (a watch of unknown length:
+    UNKNOWN_SECONDS later). A row's moment is the first position of its second, so no video of a slate sees what became of the others."""
     kinds, sources = [np.full(len(rows), "impression")], [np.arange(len(rows))]
     for kind, task in (("watch", "clicked"), ("like", "liked"), ("hide", "hidden")):
         sources.append(np.flatnonzero(rows.labels.get(task, np.zeros(len(rows))) > 0))
         kinds.append(np.full(len(sources[-1]), kind))
     source, kind_of = np.concatenate(sources), np.concatenate(kinds)
-    order = np.argsort(source, kind="stable")
-    source, kind_of = source[order], kind_of[order]
-    place = np.minimum(np.searchsorted(catalog.video_id, rows.video_id[source]), len(catalog) - 1)
-    creator = np.where(catalog.video_id[place] == rows.video_id[source], catalog.creator_id[place], -1)
+    seconds = rows.labels.get("watch_seconds", np.full(len(rows), np.nan))
+    over = rows.event_time + 1 + np.where(np.isnan(seconds), UNKNOWN_SECONDS, np.maximum(seconds, 0)).astype(np.int64)
+    time = np.where(kind_of == "impression", rows.event_time[source], over[source])
+    order = np.lexsort((source, time))
+    source, kind_of, time = source[order], kind_of[order], time[order]
+    index = catalog.find(rows.video_id[source])
+    creator = np.where(index >= 0, catalog.creator_id[index], -1)
     nothing, watched = np.zeros(len(order), np.int64), kind_of == "watch"
     values = dict.fromkeys(VALUES, nothing)
     for name in ("watch_seconds", "completed"):
@@ -152,8 +161,8 @@ def _made_up(rows: Rows, catalog: Catalog) -> Events:
     return Events(
         position=np.arange(len(order)),
         kind=kind_of,
-        event_time=rows.event_time[source],
-        moment=np.searchsorted(source, source),
+        event_time=time,
+        moment=np.searchsorted(time, rows.event_time[source]),
         keys=dict(zip(SHOWN, (source, rows.user_id[source], rows.video_id[source], creator), strict=True)),
         values=values,
     )

@@ -5,7 +5,7 @@ Out:    TwoStage: retrieve (towers, co-watch and popularity, by quota), rerank (
 Choice: the towers learn from the training rows, the ranker from later rows neither they nor its co-watch counts have seen: a score on rows
         the scorer was fitted on looks better than it is, and the ranker would trust it too much.
 Else:   one model over everything: when there are thousands of videos and not millions.
-Breaks: a source that goes quiet (its share of the candidates falls: monitor), a ranker whose features differ from training's (parity check).
+Breaks: a source that goes quiet (mlsd_degraded_total of its stage in /metrics), a ranker whose features differ from training's (parity check).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from video_rec.model.ranking import Ranker
 from video_rec.model.retrieval import Retrieval
 from video_rec.schema import Dataset, Requests, Rows
 
+NEGATIVES = 40  # per clicked row, where the log says nothing of what was not clicked: without any, every order looks equally good
 BLOCK = 500  # requests reranked at once
 QUOTAS: Mapping[str, float] = {"towers": 0.5, "co_watch": 0.4, "popular": 0.1}
 
@@ -128,7 +129,8 @@ def _lessons(
     requests = Requests(user_id=rows.user_id, event_time=rows.event_time, moment=rows.moment)
     ids = rows.video_id[:, None]
     labels = {task: label[:, None] for task, label in rows.labels.items()}
-    if config.num_negatives:
+    num_negatives = config.num_negatives or (NEGATIVES if (rows.labels["clicked"] > 0).all() else 0)
+    if num_negatives:
         found = merge(
             sources.calls(sources.features.recent(requests, store), config.num_candidates), config.num_candidates
         )
@@ -136,7 +138,7 @@ def _lessons(
         among = (found.ids == ids).any(axis=1) & (rows.labels["clicked"] > 0)
         rng = np.random.default_rng([config.seed, 9])
         # drawn evenly over places: were the first drawn more often, a low score would be a good sign again
-        drawn = found.ids[:, rng.permutation(found.ids.shape[1])[: config.num_negatives]][among]
+        drawn = found.ids[:, rng.permutation(found.ids.shape[1])[:num_negatives]][among]
         requests, ids = requests.take(among), ids[among]
         drawn = np.where(drawn == ids, -1, drawn)
         ids = np.concatenate([ids, drawn], axis=1)
