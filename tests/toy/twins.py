@@ -130,7 +130,7 @@ TWINS: dict[str, Twin] = {
         "scorer", "a part is not published", "pipeline.py", '        "reference": expect,\n', ""
     ),
     "an_artifact_waits_for_its_views": Twin(
-        "scorer", "start forgets to ask for its views", "serve.py", "    if lacking:", "    if not lacking and lacking:"
+        "scorer", "start forgets to ask for its views", "serve.py", "    require(platform, features.VIEWS)\n", ""
     ),
     "experiments_and_drills_are_well_formed": Twin(
         "ranker", "a drill of a stage there is not", "drills.py", 'stage="retrieve"', 'stage="retrieval"'

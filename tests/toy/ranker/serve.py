@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.contract import Event, FeatureStore, Ints, Platform, Ranking
-from common.errors import NotReady
 from common.serving.app import route
 from common.serving.deadline import Deadline, Stages
 from common.serving.fallback import ladder
+from common.serving.platform import record, require
 from common.serving.snapshot import snapshot
 from tests.toy.ranker import baseline, features, model, policy
 from tests.toy.ranker.config import DEFAULT
@@ -33,9 +33,7 @@ ROUTE = "/toy_ranker/page"
 
 
 def start(artifact: Artifact, platform: Platform) -> Service:
-    lacking = [view.name for view in features.VIEWS if not platform.store.holds(view)]
-    if lacking:
-        raise NotReady(f"The live store lacks the views {', '.join(lacking)}. Backfill them from the log first.")
+    require(platform, features.VIEWS)
     return Service(artifact, platform)
 
 
@@ -68,7 +66,7 @@ class Service:
             why=[],
             books=[ShownBook(book_id=int(book), slot=slot, score=float(score)) for slot, book, score in shown],
         )
-        self.platform.log.append([_impression(answer, asked, book) for book in answer.books])
+        record(self.platform, [_impression(answer, asked, book) for book in answer.books])
         return answer
 
     def router(self) -> APIRouter:

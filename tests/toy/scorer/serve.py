@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.contract import Event, Platform
-from common.errors import NotReady
 from common.serving.app import route
 from common.serving.deadline import Deadline, Stages
 from common.serving.fallback import ladder
+from common.serving.platform import record, require
 from common.serving.snapshot import snapshot
 from tests.toy.scorer import baseline, features, model, policy
 from tests.toy.scorer.config import DEFAULT
@@ -33,9 +33,7 @@ ROUTE = "/toy_scorer/open"
 
 
 def start(artifact: Artifact, platform: Platform) -> Service:
-    lacking = [view.name for view in features.VIEWS if not platform.store.holds(view)]
-    if lacking:
-        raise NotReady(f"The live store lacks the views {', '.join(lacking)}. Backfill them from the log first.")
+    require(platform, features.VIEWS)
     return Service(artifact, platform)
 
 
@@ -66,7 +64,7 @@ class Service:
             probability=float(scores[0]),
             send=bool(self.policy.decide(request, scores)[0]),
         )
-        self.platform.log.append([_impression(answer, row)])
+        record(self.platform, [_impression(answer, row)])
         return answer
 
     def router(self) -> APIRouter:
