@@ -37,10 +37,11 @@ def fit(dataset: Dataset, features: Features, config: Config) -> CoWatch:
     return count(features, [dataset.train, dataset.valid], config)
 
 
-def load(folder: Path) -> CoWatch:
+def load(folder: Path, features: Features | None = None) -> CoWatch:
+    """The features stand beside it in the artifact, once; who has read them passes them on."""
     found = columns.read(folder / "neighbours.parquet")
     return CoWatch(
-        features=features_stage.load(folder),
+        features=features or features_stage.load(folder.parent / "features"),
         neighbours=found["neighbours"].astype(np.int64),
         weights=found["weights"].astype(np.float32),
         popularity=found["popularity"].astype(float),
@@ -82,11 +83,13 @@ class CoWatch:
 
     def weigh(self, recent: Ints, index: Ints) -> Floats:
         """recent [n, h], index [n, k] -> [n, k]."""
-        scores, every = np.empty(index.shape), self.popularity.copy()
+        scores = np.empty(index.shape)
         for row, (near, value) in enumerate(self._summed(recent)):
-            every[near] = value
-            scores[row] = np.where(index[row] >= 0, every[index[row]], 0.0)
-            every[near] = self.popularity[near]
+            asked, back = np.unique(index[row], return_inverse=True)
+            score, at = self.popularity[asked], np.minimum(np.searchsorted(asked, near), len(asked) - 1)
+            is_asked = asked[at] == near
+            score[at[is_asked]] = value[is_asked]
+            scores[row] = np.where(index[row] >= 0, score[back], 0.0)
         return scores
 
     def total(self, recent: Ints) -> Floats:
@@ -115,6 +118,11 @@ class CoWatch:
                 yield sums.indices[span], sums.data[span] + self.popularity[sums.indices[span]]
 
     @cached_property
+    def usual(self) -> float:
+        """The mean weight of a neighbour, above zero."""
+        return max(float(self.weights.mean()), 1e-12)
+
+    @cached_property
     def _most_popular(self) -> Ints:
         return np.argsort(-self.popularity, kind="stable")
 
@@ -125,7 +133,6 @@ class CoWatch:
         return _table(rows, self.neighbours[rows, places], values, (len(self.popularity),) * 2)
 
     def save(self, folder: Path) -> None:
-        self.features.save(folder)
         columns.write(
             folder / "neighbours.parquet",
             {

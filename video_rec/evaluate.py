@@ -57,7 +57,13 @@ PUBLISHED: Mapping[str, Sequence[Published]] = {
             source=_RUN,
             comparable="yes",
         ),
-        Published(name="popularity", metric=f"ndcg@{K}", value=0.0028, source=_RUN, comparable="yes"),
+        Published(
+            name="popularity",
+            metric=f"ndcg@{K}",
+            value=0.0028,
+            source=_RUN,
+            comparable="no, because it asks for the second last video",
+        ),
     ]
 }
 """By data set; the first figure is the third column of its reports."""

@@ -2,7 +2,7 @@
 
 In:     config and a registry.
 Out:    Result: reports of baseline, model and ceiling (or published) on the same requests, and the published artifact.
-Choice: straight down, no branches but one: a truth exists in the world alone.
+Choice: straight down, no branches but two: a truth exists in the world alone, a published figure on some data sets.
 Else:   a scheduler, when the steps run on different days.
 Breaks: judging before the rules: every ranking goes through the same policy first.
 """
@@ -10,6 +10,8 @@ Breaks: judging before the rules: every ranking goes through the same policy fir
 from __future__ import annotations
 
 import time
+
+import numpy as np
 
 from common.config import split_data
 from common.contract import Ranking, Result, Saves
@@ -19,6 +21,7 @@ from common.training.progress import step
 from common.training.seeding import seed_everything
 from video_rec import baseline, data, evaluate, features, model, monitor, policy
 from video_rec.config import Config
+from video_rec.schema import Requests
 
 
 def run(config: Config, registry: Registry) -> Result:
@@ -42,7 +45,13 @@ def run(config: Config, registry: Registry) -> Result:
         from video_rec import world
 
         rankings["ceiling"] = world.ceiling(config).rank(test, k)
-    rules = policy.fit(rankings["model"], dataset.valid, config)
+    valid = dataset.valid
+    asked = Requests(user_id=valid.user_id, event_time=valid.event_time, moment=valid.moment)
+    ids = valid.video_id[:, None]
+    predictions = better.rerank(
+        asked, Ranking(ids=ids, scores=np.zeros(ids.shape)), store
+    )  # one candidate each: the row's
+    rules = policy.fit(predictions, valid, config)
     watched = fitted.watched(test, store)
 
     def feed(ranking: Ranking) -> Ranking:
@@ -54,7 +63,7 @@ def run(config: Config, registry: Registry) -> Result:
     differences = {f"model-{other}": paired(reports["model"], reports[other]) for other in reports if other != "model"}
     if published := evaluate.PUBLISHED.get(split_data(config.data)[0]):
         reports["published"] = published[0].report()
-    expected = monitor.reference(rankings["model"], dataset.valid, config)
+    expected = monitor.reference(predictions, valid, config)
     parts: dict[str, Saves] = {
         "catalog": dataset.catalog,
         "features": fitted,

@@ -24,7 +24,7 @@ from common.serving.app import route
 from common.serving.deadline import Deadline, Stages
 from common.serving.snapshot import snapshot
 from common.training import seeding
-from video_rec import baseline, features, model, policy
+from video_rec import features, model, policy
 from video_rec.config import Config
 from video_rec.policy import Context, Decision
 from video_rec.schema import SHOWN, Answer, Request, Requests, ShownVideo, load_catalog
@@ -74,12 +74,13 @@ class Service:
     def __init__(self, artifact: Artifact, platform: Platform) -> None:
         self.version, self.platform, folder = artifact.version, platform, artifact.folder
         self.config = Config(**artifact.manifest["config"])
-        self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
+        self.model = model.load(folder / "model")
+        self.features = self.model.sources.features
         self.policy = policy.load(folder / "policy")
         self.catalog = load_catalog(folder / "catalog")
         self.stages = Stages({name: share * self.config.deadline_ms for name, share in SHARES.items()})
         nobody = np.full((1, features.HISTORY), -1)
-        self._spare = baseline.load(folder / "baseline").nearest(nobody, SPARE).ids[0]
+        self._spare = self.model.sources.co_watch.nearest(nobody, SPARE).ids[0]
         seeding.limit(seeding.serving_threads())
         self._warm()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +16,14 @@ from video_rec.world import nature
 from video_rec.world.titles import titles
 
 TINY = replace(SMOKE, num_users=200, num_videos=400, num_impressions=4_000, num_judged=100)
+
+
+def test_the_strengths_are_those_the_log_names() -> None:
+    """Changing one changes every number of the case: then the log gets a new hash, a date and a reason."""
+    block = {name: value for name, value in vars(nature).items() if name.isupper() and name != "TYPE_CHECKING"}
+    found = hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()[:16]
+    log = (Path(__file__).parents[2] / "docs" / "LOG.md").read_text()
+    assert f"video_rec `{found}`" in log, f"the strengths hash to {found}; docs/LOG.md does not say so"
 
 
 def requests(user_ids: list[int], time: int = world.START) -> Requests:

@@ -16,19 +16,20 @@ from video_rec.schema import Dataset, Judgments, Requests, Rows
 if TYPE_CHECKING:
     from video_rec.world import World
 
-TRAIN, VALID = 0.65, 0.85  # of the days; the judged requests come after
+TRAIN = 0.65  # of the days; then validation, up to the judged requests
 
 
 def read(config: Config) -> tuple[Dataset, Judgments]:
     from video_rec import world  # the truth is opened here and nowhere upstream of training
+    from video_rec.world.nature import TEST_FROM
 
     truth = world.make(config)
     shown = truth.shown
     day = (shown.event_time - world.START) / (config.days * 86_400)
-    requests, relevant = _requests(truth, np.flatnonzero(day >= VALID), config)
+    requests, relevant = _requests(truth, np.flatnonzero(day >= TEST_FROM), config)
     dataset = Dataset(
         train=_rows(truth, day < TRAIN),
-        valid=_rows(truth, (day >= TRAIN) & (day < VALID)),
+        valid=_rows(truth, (day >= TRAIN) & (day < TEST_FROM)),
         test=requests,
         catalog=truth.catalog,
         history=AsOfStore(truth.events),

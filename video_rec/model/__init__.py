@@ -42,8 +42,9 @@ def fit(dataset: Dataset, features: Features, config: Config) -> TwoStage:
 
 
 def load(folder: Path) -> TwoStage:
-    features = features_stage.load(folder)
-    return TwoStage(Sources(features, retrieval.load(folder, features), baseline.load(folder)), ranking.load(folder))
+    features = features_stage.load(folder.parent / "features")
+    sources = Sources(features, retrieval.load(folder, features), baseline.load(folder, features))
+    return TwoStage(sources, ranking.load(folder))
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,9 @@ class Sources:
         inputs = self.features.inputs(_rows(requests, ids), store)
         together = self.co_watch.weigh(recent, index)
         share = together / np.maximum(self.co_watch.total(recent), 1e-12)[:, None]
-        usual = max(float(self.co_watch.weights.mean()), 1e-12)
         thought = (
             self.towers.score(recent, index),
-            np.log(together / usual + 0.01),
+            np.log(together / self.co_watch.usual + 0.01),
             np.log(np.minimum(share, 1.0) + 1e-4),
         )
         return np.column_stack([inputs.dense, *(column.reshape(-1) for column in thought)])
@@ -101,7 +101,7 @@ class TwoStage:
         return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
 
     def save(self, folder: Path) -> None:
-        self.sources.co_watch.save(folder)  # and with it the features
+        self.sources.co_watch.save(folder)
         self.sources.towers.save(folder)
         self.ranker.save(folder)
 

@@ -12,6 +12,18 @@ from common.population import Population, choice, normal, uniform
 START = 20_250 * 86_400  # the first second of the log, UTC
 TEST_FROM = 0.85  # share of the days after which requests are judged
 VIDEOS_PER_CREATOR = 20
+
+# The frozen strengths. Changing one changes every number of the case: docs/LOG.md holds the hash of this block and the reasons.
+INTERCEPT, TASTE, QUALITY, MOOD, LENGTH = -2.9, 6.0, 0.5, 0.35, -0.3
+SPOKEN, ENGLISH, FOREIGN = 0.8, 0.1, -0.9  # a video in one's own language, in English, in another
+WEARY, MOST_WEARY = -0.25, 6.0
+OF_CREATOR, OF_VIDEO = 0.6, 0.8  # how good a video is comes from both
+OFF_TOPIC, EXPLICIT = 0.15, 0.02  # shares of the videos
+LOOK = 0.12  # less and less, slot by slot
+CLICK, CLICK_GAIN, CLICK_CATCHY = -2.6, 5.5, 0.6
+WATCH, WATCH_GAIN, WATCH_CHANCE, COMPLETED = 0.1, 1.1, 0.35, 0.6  # shares of the length
+LIKE, HIDE = 0.5, 0.06
+
 LANGUAGES = ("en", "es", "de", "fr", "pt", "hi")
 
 
@@ -36,7 +48,7 @@ def videos(seed: int, ids: Ints, days: int) -> Videos:
     people = Population(seed)
     draws, latent = uniform(seed, "video", ids, 4), normal(seed, "video.latent", ids, 5)
     other = choice(draws[:, 0], people.topic_shares)
-    share = np.where(draws[:, 1] < 0.15, 0.15, 0.6 + 0.35 * draws[:, 2])  # one in seven is off its creator's topic
+    share = np.where(draws[:, 1] < OFF_TOPIC, 0.15, 0.6 + 0.35 * draws[:, 2])  # one in seven is off its creator's topic
     mix = np.full((len(ids), people.num_topics), 0.01)
     mix[np.arange(len(ids)), people.creator_topic(creator)] += share
     mix[np.arange(len(ids)), other] += 1 - share
@@ -44,12 +56,12 @@ def videos(seed: int, ids: Ints, days: int) -> Videos:
         creator_id=creator,
         mix=mix / np.linalg.norm(mix, axis=1, keepdims=True),
         style=latent[:, :2],
-        quality=0.6 * normal(seed, "creator.quality", creator)[:, 0] + 0.8 * latent[:, 2],
+        quality=OF_CREATOR * normal(seed, "creator.quality", creator)[:, 0] + OF_VIDEO * latent[:, 2],
         catchy=latent[:, 3],
         length=np.exp(np.clip(4.2 + 0.9 * latent[:, 4], 2.0, 7.0)),
         language=choice(uniform(seed, "creator.language", creator)[:, 0], np.array([6.0, 2, 1.5, 1, 1, 1])),
         uploaded=(START + (draws[:, 3] * (40 + TEST_FROM * days) - 40) * 86_400).astype(np.int64),
-        explicit=(uniform(seed, "video.explicit", ids)[:, 0] < 0.02).astype(np.int64),
+        explicit=(uniform(seed, "video.explicit", ids)[:, 0] < EXPLICIT).astype(np.int64),
     )
 
 
@@ -86,11 +98,11 @@ def gains(viewer: Viewers, video: Videos, tired: Floats) -> Floats:
     """The truth [n] in [0, 1], row by row (one viewer broadcasts over many videos): taste meets topic, quality, language and length; a mood
     by the hour that no model sees; tiredness [n, num_topics] of what was just watched."""
     match = (viewer.taste * video.mix).sum(axis=1)
-    length = -0.3 * (np.log(video.length) - viewer.length) ** 2
-    spoken = np.where(video.language == viewer.language, 0.8, np.where(video.language == 0, 0.1, -0.9))
-    mood = 0.35 * (viewer.mood * video.style).sum(axis=1)
-    weary = -0.25 * np.minimum((tired * video.mix).sum(axis=1), 6.0)
-    merit = -2.9 + 6.0 * match + 0.5 * video.quality + spoken + length + mood + weary
+    length = LENGTH * (np.log(video.length) - viewer.length) ** 2
+    spoken = np.where(video.language == viewer.language, SPOKEN, np.where(video.language == 0, ENGLISH, FOREIGN))
+    mood = MOOD * (viewer.mood * video.style).sum(axis=1)
+    weary = WEARY * np.minimum((tired * video.mix).sum(axis=1), MOST_WEARY)
+    merit = INTERCEPT + TASTE * match + QUALITY * video.quality + spoken + length + mood + weary
     worth: Floats = 1 / (1 + np.exp(-merit))
     return worth
 
@@ -108,13 +120,13 @@ class Outcomes:
 
 def react(gain: Floats, video: Videos, slot: Ints, draws: Floats) -> Outcomes:
     """Looks (less further down), clicks on what is catchy or pleasing, then watches, likes or hides by how it pleases. `draws` [n, 5] in (0, 1)."""
-    looked = draws[:, 0] < 1 / (1 + 0.12 * slot)
-    appeal = 1 / (1 + np.exp(-(-2.6 + 5.5 * gain + 0.6 * video.catchy)))
+    looked = draws[:, 0] < 1 / (1 + LOOK * slot)
+    appeal = 1 / (1 + np.exp(-(CLICK + CLICK_GAIN * gain + CLICK_CATCHY * video.catchy)))
     clicked = looked & (draws[:, 1] < appeal)
-    share = np.clip(0.1 + 1.1 * gain + 0.35 * (draws[:, 2] - 0.5), 0.02, 1.0)
-    completed = clicked & (share > 0.6)
-    liked = clicked & (draws[:, 3] < 0.5 * gain**2)
-    hidden = looked & (draws[:, 4] < 0.06 * (1 - gain) ** 4)
+    share = np.clip(WATCH + WATCH_GAIN * gain + WATCH_CHANCE * (draws[:, 2] - 0.5), 0.02, 1.0)
+    completed = clicked & (share > COMPLETED)
+    liked = clicked & (draws[:, 3] < LIKE * gain**2)
+    hidden = looked & (draws[:, 4] < HIDE * (1 - gain) ** 4)
     seconds = np.where(clicked, np.maximum(1.0, np.round(share * video.length)), 0.0)
     found = (clicked, completed, liked, hidden, seconds)
     return Outcomes(**dict(zip(Outcomes.__dataclass_fields__, (x.astype(float) for x in found), strict=True)))
