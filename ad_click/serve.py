@@ -21,12 +21,11 @@ from ad_click.features import SPEND, USER, USER_AD, Inputs
 from ad_click.policy import Candidates, Context, Decision
 from ad_click.schema import SHOWN, Answer, Catalog, Request, Rows, ShownAd
 from common.contract import Bools, Event, FeatureStore, Floats, Ints, Platform
-from common.errors import NotReady
 from common.features.views import pair
-from common.lifecycle.follow import catch_up
 from common.serving.app import route
 from common.serving.deadline import Deadline, Stages
 from common.serving.fallback import ladder
+from common.serving.platform import record, require
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -40,9 +39,7 @@ SHARES = {"candidates": 0.16, "features": 0.28, "model": 0.20, "baseline": 0.10,
 
 def start(artifact: Artifact, platform: Platform) -> Service:
     """Opens the artifact's parts. NotReady if the live store lacks a view."""
-    lacking = [view.name for view in features.VIEWS if not platform.store.holds(view)]
-    if lacking:
-        raise NotReady(f"The live store lacks the views {', '.join(lacking)}. Backfill them from the log first.")
+    require(platform, features.VIEWS)
     return Service(artifact, platform)
 
 
@@ -85,7 +82,7 @@ class Service:
         decision = self._auction(request, found, probability)
         ads = self._shown(found, decision)
         events = self._impressions(request, request_id, ads, rows, (missing, unknown), deadline)
-        self.stages.run("log", deadline, lambda: self._log(events), lambda: None)
+        self.stages.run("log", deadline, lambda: record(self.platform, events), lambda: None)
         return Answer(
             request_id=request_id,
             model_version=self.version,
@@ -222,12 +219,6 @@ class Service:
             )
             for ad in ads
         ]
-
-    def _log(self, events: list[Event]) -> None:
-        """Durable, then visible to the next request."""
-        if events:
-            self.platform.log.append(events)
-            catch_up(self.platform.store, self.platform.log)
 
 
 def _column(columns: tuple[str, ...], name: str) -> int:

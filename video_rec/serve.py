@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.contract import Event, FeatureStore, Floats, Ints, Platform, Ranking, Why
-from common.errors import NotReady
-from common.lifecycle.follow import catch_up
 from common.serving.app import route
 from common.serving.deadline import Deadline, Stages
+from common.serving.platform import record, require
 from common.serving.snapshot import snapshot
 from common.training import seeding
 from video_rec import features, model, policy
@@ -53,9 +52,7 @@ SPARE = 500  # popular videos behind every feed, so that the rules never leave i
 
 def start(artifact: Artifact, platform: Platform) -> Service:
     """Opens the artifact's parts. NotReady if the live store lacks a view."""
-    lacking = [view.name for view in features.VIEWS if not platform.store.holds(view)]
-    if lacking:
-        raise NotReady(f"The live store lacks the views {', '.join(lacking)}. Backfill them from the log first.")
+    require(platform, features.VIEWS)
     return Service(artifact, platform)
 
 
@@ -97,7 +94,7 @@ class Service:
         decision = self._rules(request, ordered, watched)
         videos = self._shown(ordered, decision)
         events = self._impressions(request_id, asked, videos, bool((recent < 0).all()), deadline)
-        self.stages.run("log", deadline, lambda: self._log(events), lambda: None)
+        self.stages.run("log", deadline, lambda: record(self.platform, events), lambda: None)
         return Answer(
             request_id=request_id,
             model_version=self.version,
@@ -207,12 +204,6 @@ class Service:
             )
             for video in videos
         ]
-
-    def _log(self, events: list[Event]) -> None:
-        """Durable, then visible to the next request."""
-        if events:
-            self.platform.log.append(events)
-            catch_up(self.platform.store, self.platform.log)
 
 
 def _sources(found: Mapping[str, Ranking], ids: Ints) -> list[str]:
