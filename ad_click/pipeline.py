@@ -54,7 +54,7 @@ def run(config: Config, registry: Registry) -> Result:
         "policy": rules,
         "reference": expected,
     }
-    artifact = registry.publish("ad_click", parts=parts, config=config, reports=reports)
+    artifact = registry.publish("ad_click", parts=parts, config=config, reports=reports, paired=differences)
     return Result(
         case="ad_click",
         preset=config.preset,

@@ -72,7 +72,7 @@ def run(config: Config, registry: Registry) -> Result:
         "policy": rules,
         "reference": expected,
     }
-    artifact = registry.publish("video_rec", parts=parts, config=config, reports=reports)
+    artifact = registry.publish("video_rec", parts=parts, config=config, reports=reports, paired=differences)
     return Result(
         case="video_rec",
         preset=config.preset,
