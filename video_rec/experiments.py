@@ -23,33 +23,22 @@ def creator_cap(config: Config) -> Table:
     """What the cap costs in gain, and what it buys in creators shown."""
     dataset, fitted, better = _trained(config)
     ranking = _answers(dataset, better, config)
-    caps = (1, 2, 4, config.feed_size)
+    caps = sorted({1, 2, 4, config.feed_size})
     feeds = {cap: _feed(dataset, fitted, ranking, replace(config, creator_cap=cap)) for cap in caps}
     reports = {cap: _judge(feed, config) for cap, feed in feeds.items()}
-    free = reports[config.feed_size]
-    return [
-        {
-            "creator_cap": cap,
-            free.primary: report.metrics[free.primary].value,
-            "against_no_cap": paired(report, free).value,
-            "low": paired(report, free).low,
-            "high": paired(report, free).high,
-            "coverage": report.metrics["coverage"].value,
-        }
-        for cap, report in reports.items()
-    ]
+    return _against("creator_cap", {str(cap): report for cap, report in reports.items()}, str(config.feed_size))
 
 
 def num_candidates(config: Config) -> Table:
     """How many candidates the ranker needs; the last row is the ranker left out."""
     dataset, fitted, better = _trained(config)
     reports: dict[str, Report] = {}
-    for k in (50, 100, 200, config.num_candidates):
+    for k in sorted({50, 100, 200, config.num_candidates}):
         sized = replace(config, num_candidates=k)
         reports[str(k)] = _judge(_feed(dataset, fitted, _answers(dataset, better, sized), sized), sized)
     retrieved = better.retrieve(dataset.test, config.num_candidates, dataset.history)
     reports["no ranker"] = _judge(_feed(dataset, fitted, retrieved, config), config)
-    return _rows("candidates", reports)
+    return _against("candidates", reports, "no ranker")
 
 
 def sources(config: Config) -> Table:
@@ -62,7 +51,7 @@ def sources(config: Config) -> Table:
         name: _judge(_feed(dataset, fitted, better.rerank(dataset.test, ranking, dataset.history), config), config)
         for name, ranking in found.items()
     }
-    return _rows("source", reports)
+    return _against("source", reports, "all by quota")
 
 
 def log_q(config: Config) -> Table:
@@ -74,7 +63,7 @@ def log_q(config: Config) -> Table:
         towers = model.retrieval.fit(dataset, fitted, replace(config, log_q=strength))
         found = towers.nearest(fitted.recent(dataset.test, dataset.history), config.num_candidates)
         reports[f"{strength:g}"] = _judge(_feed(dataset, fitted, found, config), config)
-    return _rows("log_q", reports)
+    return _against("log_q", reports, "0")
 
 
 def objective(config: Config) -> Table:
@@ -88,7 +77,7 @@ def objective(config: Config) -> Table:
         reports[task] = _judge(
             _feed(dataset, fitted, asked.rerank(dataset.test, candidates, dataset.history), config), config
         )
-    return _rows("objective", reports)
+    return _against("objective", reports, "as configured")
 
 
 EXPERIMENTS: Mapping[str, Experiment] = {
@@ -121,11 +110,16 @@ def _judge(feed: Ranking, config: Config) -> Report:
     return evaluate.evaluate(feed, data.judgments(config), config)
 
 
-def _rows(column: str, reports: Mapping[str, Report]) -> Table:
-    """One row a report: the primary with its interval, and the logged metrics beside it."""
+def _against(column: str, reports: Mapping[str, Report], base: str) -> Table:
+    """One row a report: the primary, its difference from `base` with the interval of that difference, and the other metrics beside it."""
     table: Table = []
     for name, report in reports.items():
-        primary = report.metrics[report.primary]
-        logged = {key: report.metrics[key].value for key in evaluate.LOGGED}
-        table.append({column: name, report.primary: primary.value, "low": primary.low, "high": primary.high} | logged)
+        difference = paired(report, reports[base])
+        found = {
+            column: name,
+            report.primary: report.metrics[report.primary].value,
+            f"against {base}": difference.value,
+        }
+        found |= {"low": difference.low, "high": difference.high}
+        table.append(found | {key: report.metrics[key].value for key in (*evaluate.LOGGED, "coverage")})
     return table

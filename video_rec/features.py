@@ -5,7 +5,8 @@ Out:    VIEWS; Features.inputs(rows, store) -> Inputs for the ranker; Features.r
 Choice: the store counts, the catalogue describes (a title becomes a short vector by TF-IDF and SVD), and crosses compare a video with the
         viewer's last twenty. The same code reads the log offline and the live store online.
 Else:   a pretrained sentence encoder for titles: where titles are whole sentences in many languages.
-Breaks: a value read after the moment (the contract's parity check), a video the catalogue lacks (index -1: its content is zero).
+Breaks: a value read after the moment (the contract's parity check), a video the catalogue lacks (index -1: its content is zero, and the rules bar it); a time of
+        upload nobody knows reads as "just now" (age_days 0). The rule "never twice" looks back on the last WATCHED watches, no further.
 """
 
 from __future__ import annotations
@@ -65,6 +66,27 @@ VIEWS: tuple[View, ...] = (
     ),
 )
 USER, SEEN, VIDEO, CREATOR, USER_CREATOR = VIEWS
+
+
+def fit(dataset: Dataset, config: Config) -> Features:
+    catalog = dataset.catalog
+    n = len(catalog)
+    length = catalog.numbers.get("length_seconds", np.zeros(n))
+    language = catalog.categories.get("language", np.full(n, ""))
+    codes = np.unique(language, return_inverse=True)[1].astype(np.int64)
+    return Features(
+        video_id=catalog.video_id,
+        creator_id=catalog.creator_id,
+        explicit=catalog.explicit,
+        title=_title_vectors(catalog, config.seed),
+        length=np.log1p(np.nan_to_num(length)),
+        uploaded=catalog.numbers.get("uploaded", np.full(n, np.nan)),
+        language=np.where(language == "", -1, codes),
+    )
+
+
+def load(folder: Path) -> Features:
+    return columns.load_dataclass(folder / "videos.parquet", Features)
 
 
 @dataclass(frozen=True)
@@ -160,27 +182,6 @@ class Features:
 
     def save(self, folder: Path) -> None:
         columns.save_dataclass(folder / "videos.parquet", self)
-
-
-def fit(dataset: Dataset, config: Config) -> Features:
-    catalog = dataset.catalog
-    n = len(catalog)
-    length = catalog.numbers.get("length_seconds", np.zeros(n))
-    language = catalog.categories.get("language", np.full(n, ""))
-    codes = np.unique(language, return_inverse=True)[1].astype(np.int64)
-    return Features(
-        video_id=catalog.video_id,
-        creator_id=catalog.creator_id,
-        explicit=catalog.explicit,
-        title=_title_vectors(catalog, config.seed),
-        length=np.log1p(np.nan_to_num(length)),
-        uploaded=catalog.numbers.get("uploaded", np.full(n, np.nan)),
-        language=np.where(language == "", -1, codes),
-    )
-
-
-def load(folder: Path) -> Features:
-    return columns.load_dataclass(folder / "videos.parquet", Features)
 
 
 def _title_vectors(catalog: Catalog, seed: int) -> NDArray[np.float32]:

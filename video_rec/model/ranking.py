@@ -26,6 +26,39 @@ from video_rec.schema import TASKS
 WIDTH = 64
 
 
+def fit(dense: Floats, labels: Mapping[str, Floats], user_id: Ints, config: Config) -> Ranker:
+    """dense [n, num_features], labels task -> [n] with NaN where unknown. One user in eight is held out to stop on."""
+    mean, scale = dense.mean(axis=0).astype(np.float32), np.maximum(dense.std(axis=0), 1e-3).astype(np.float32)
+    asked = {"clicked": config.weight_clicked, "completed": config.weight_completed, "liked": config.weight_liked,
+             "hidden": config.weight_hidden, "watch_seconds": config.weight_watch}  # fmt: skip
+    weights = {task: asked[task] for task in TASKS if np.isfinite(labels.get(task, np.array([np.nan]))).any()}
+    torch.manual_seed(config.seed)
+    ranker = Ranker(Heads(dense.shape[1]), weights, mean, scale)
+    known = {task: labels.get(task, np.full(len(dense), np.nan)) for task in TASKS}
+    known["watch_seconds"] = np.log1p(known["watch_seconds"])
+    target = np.stack([known[task] for task in TASKS], axis=1).astype(np.float32)
+    columns = {"dense": torch.from_numpy(ranker._standard(dense)), "target": torch.from_numpy(target)}
+    held_out = torch.from_numpy(user_id % 8 == 7)
+    if not 0 < int(held_out.sum()) < len(held_out):
+        held_out = torch.arange(len(held_out)) % 8 == 7
+    aside = {name: column[held_out] for name, column in columns.items()}
+    train(
+        ranker.heads, {name: column[~held_out] for name, column in columns.items()}, multi_task_loss,
+        epochs=config.ranker_epochs, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed,
+        validate=lambda heads: float(multi_task_loss(heads, aside)), name="ranker",
+    )  # fmt: skip
+    return ranker
+
+
+def load(folder: Path) -> Ranker:
+    tensors = load_file(folder / "ranker.safetensors")
+    mean, scale = tensors.pop("mean").numpy(), tensors.pop("scale").numpy()
+    heads = Heads(len(mean))
+    heads.load_state_dict(tensors)
+    heads.eval()
+    return Ranker(heads, json.loads((folder / "ranker.json").read_text())["weights"], mean, scale)
+
+
 @dataclass(frozen=True)
 class Ranker:
     """`weights` of the tasks that had labels; `mean` and `scale` [num_features] standardise what comes in."""
@@ -75,30 +108,6 @@ class Heads(nn.Module):
         return out
 
 
-def fit(dense: Floats, labels: Mapping[str, Floats], user_id: Ints, config: Config) -> Ranker:
-    """dense [n, num_features], labels task -> [n] with NaN where unknown. One user in eight is held out to stop on."""
-    mean, scale = dense.mean(axis=0).astype(np.float32), np.maximum(dense.std(axis=0), 1e-3).astype(np.float32)
-    asked = {"clicked": config.weight_clicked, "completed": config.weight_completed, "liked": config.weight_liked,
-             "hidden": config.weight_hidden, "watch_seconds": config.weight_watch}  # fmt: skip
-    weights = {task: asked[task] for task in TASKS if np.isfinite(labels.get(task, np.array([np.nan]))).any()}
-    torch.manual_seed(config.seed)
-    ranker = Ranker(Heads(dense.shape[1]), weights, mean, scale)
-    known = {task: labels.get(task, np.full(len(dense), np.nan)) for task in TASKS}
-    known["watch_seconds"] = np.log1p(known["watch_seconds"])
-    target = np.stack([known[task] for task in TASKS], axis=1).astype(np.float32)
-    columns = {"dense": torch.from_numpy(ranker._standard(dense)), "target": torch.from_numpy(target)}
-    held_out = torch.from_numpy(user_id % 8 == 7)
-    if not 0 < int(held_out.sum()) < len(held_out):
-        held_out = torch.arange(len(held_out)) % 8 == 7
-    aside = {name: column[held_out] for name, column in columns.items()}
-    train(
-        ranker.heads, {name: column[~held_out] for name, column in columns.items()}, multi_task_loss,
-        epochs=config.ranker_epochs, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed,
-        validate=lambda heads: float(multi_task_loss(heads, aside)), name="ranker",
-    )  # fmt: skip
-    return ranker
-
-
 def multi_task_loss(heads: nn.Module, rows: Any) -> Tensor:
     """Sum over tasks of the mean loss over the rows where the task's label is known."""
     out, target = heads(rows["dense"]), rows["target"]
@@ -112,12 +121,3 @@ def multi_task_loss(heads: nn.Module, rows: Any) -> Tensor:
     )
     total: Tensor = ((losses * known).sum(dim=0) / known.sum(dim=0).clamp(min=1)).sum()
     return total
-
-
-def load(folder: Path) -> Ranker:
-    tensors = load_file(folder / "ranker.safetensors")
-    mean, scale = tensors.pop("mean").numpy(), tensors.pop("scale").numpy()
-    heads = Heads(len(mean))
-    heads.load_state_dict(tensors)
-    heads.eval()
-    return Ranker(heads, json.loads((folder / "ranker.json").read_text())["weights"], mean, scale)

@@ -29,7 +29,7 @@ from video_rec.features import HISTORY, TITLE_DIM, Features
 from video_rec.schema import Dataset
 
 BUCKETS = 2**17  # ids beyond that share an embedding
-EXACT_BELOW = 200_000  # videos: an exact scan of that many takes a few ms, and needs no training
+EXACT_BELOW = 200_000  # videos: up to here an exact scan is cheap, and needs no training
 INDEX_BYTES = 4 * 2**30  # a larger index file is refused before it is read
 
 
@@ -78,12 +78,8 @@ def load(folder: Path, features: Features) -> Retrieval:
 class Towers(nn.Module):
     def __init__(self, creator: Tensor, language: Tensor, title: Tensor, length: Tensor, dim: int) -> None:
         super().__init__()
-        self.creator, self.language, self.title, self.length = (
-            creator,
-            language,
-            title,
-            length,
-        )  # of every video, not trained
+        # of every video, not trained
+        self.creator, self.language, self.title, self.length = creator, language, title, length
         num_videos = min(len(creator), BUCKETS)
         self.of_id = nn.Embedding(num_videos, dim)
         self.of_watched = nn.Embedding(num_videos + 1, dim, padding_idx=num_videos)
