@@ -11,6 +11,7 @@ from ad_click.config import Config
 from ad_click.schema import EVENTS, SHOWN, Catalog, Dataset, Rows
 from common.contract import Events, Ints
 from common.data.door import Roles, Table, read_tables, write_tables
+from common.data.logged import events_of, integers
 from common.data.splits import by_time
 from common.errors import InputError
 from common.features.asof import AsOfStore
@@ -45,7 +46,9 @@ def read(path: Path, config: Config) -> Dataset:
     if clocked and "moment" not in given.roles:
         rows = rows.take(np.argsort(rows.event_time, kind="stable"))
     catalog = _catalog(tables.get("catalog"), rows)
-    events = _events(tables["events"]) if "events" in tables else made_up(rows, catalog, clocked, config)
+    events = (
+        events_of(tables["events"], SHOWN, VALUES) if "events" in tables else made_up(rows, catalog, clocked, config)
+    )
     if "moment" not in given.roles:
         shown = events.kind == "impression"
         rows = Rows(**{**vars(rows), "moment": events.moment[shown]})
@@ -121,7 +124,7 @@ def _rows(table: Table) -> Rows:
         user_id=roles["user_id"],
         ad_id=roles["ad_id"],
         event_time=roles.get("event_time", np.zeros(len(table), dtype=np.int64)),
-        moment=_whole(roles.get("moment", nothing)),
+        moment=integers(roles.get("moment", nothing)),
         label=roles["label"].astype(np.float64),
         numbers=table.numbers,
         categories=table.categories,
@@ -137,23 +140,10 @@ def _catalog(table: Table | None, rows: Rows) -> Catalog:
         ad_id=roles["ad_id"][order],
         advertiser_id=roles.get("advertiser_id", nobody)[order],
         topic_id=roles.get("topic_id", nobody)[order],
-        bid_micros=_whole(roles.get("bid_micros", unit)[order]),
-        budget_micros=_whole(roles.get("budget_micros", 1e6 * unit)[order]),
+        bid_micros=integers(roles.get("bid_micros", unit)[order]),
+        budget_micros=integers(roles.get("budget_micros", 1e6 * unit)[order]),
         numbers={} if table is None else {name: column[order] for name, column in table.numbers.items()},
         categories={} if table is None else {name: column[order] for name, column in table.categories.items()},
-    )
-
-
-def _events(table: Table) -> Events:
-    """In the order of the file, which is the order they arrived in."""
-    roles, nobody, nothing = table.roles, np.full(len(table), -1), np.zeros(len(table))
-    return Events(
-        position=np.arange(len(table)),
-        kind=roles["kind"],
-        event_time=roles["event_time"],
-        moment=_whole(roles.get("moment", nobody)),
-        keys={name: roles.get(name, nobody) for name in SHOWN},
-        values={name: _whole(roles.get(name, nothing)) for name in VALUES},
     )
 
 
@@ -167,7 +157,3 @@ def _split(table: Table, rows: Rows, clocked: bool, config: Config) -> tuple[Int
         return by_time(rows.event_time)
     drawn = np.random.default_rng([config.seed, 3]).random(len(rows))
     return tuple(np.flatnonzero((low <= drawn) & (drawn < high)) for low, high in ((0, 0.7), (0.7, 0.8), (0.8, 1)))
-
-
-def _whole(column: Any) -> Ints:
-    return np.where(np.isnan(column), 0, np.rint(column)).astype(np.int64)

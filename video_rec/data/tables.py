@@ -10,6 +10,7 @@ import numpy as np
 
 from common.contract import Events, Ints
 from common.data.door import Roles, Table, read_tables, write_tables
+from common.data.logged import events_of, integers
 from common.data.splits import by_time
 from common.errors import InputError
 from common.features.asof import AsOfStore
@@ -96,11 +97,11 @@ def _written(tables: dict[str, Table], rows: Rows, catalog: Catalog, clocked: bo
     split, asked, relevant = tables["rows"].roles.get("split"), tables["requests"].roles, tables["relevant"].roles
     if split is None:
         raise InputError(f"rows: with events.csv each row says its split, {' or '.join(SPLITS)}. Add the column.")
-    events = _events(tables["events"])
-    requests = Requests(user_id=asked["user_id"], event_time=asked["event_time"], moment=_whole(asked["moment"]))
+    events = events_of(tables["events"], SHOWN, VALUES)
+    requests = Requests(user_id=asked["user_id"], event_time=asked["event_time"], moment=integers(asked["moment"]))
     if len(np.unique(requests.user_id)) < len(requests):
         raise InputError(f"requests: {len(requests)} for fewer users. Expected one a user: keep each user's first.")
-    positives = lists(np.arange(len(requests)), _whole(relevant["request"]), relevant["video_id"])
+    positives = lists(np.arange(len(requests)), integers(relevant["request"]), relevant["video_id"])
     train, valid = (rows.take(split == name) for name in SPLITS)
     history = AsOfStore(events) if clocked else LeaveOneOutStore(events, ordered=("user_id",))
     dataset = Dataset(train=train, valid=valid, test=requests, catalog=catalog, history=history)
@@ -157,7 +158,7 @@ def _made_up(rows: Rows, catalog: Catalog) -> Events:
     values = dict.fromkeys(VALUES, nothing)
     for name in ("watch_seconds", "completed"):
         if name in rows.labels:
-            values[name] = np.where(watched, _whole(rows.labels[name][source]), 0)
+            values[name] = np.where(watched, integers(rows.labels[name][source]), 0)
     return Events(
         position=np.arange(len(order)),
         kind=kind_of,
@@ -174,7 +175,7 @@ def _rows(table: Table) -> Rows:
         user_id=roles["user_id"],
         video_id=roles["video_id"],
         event_time=roles.get("event_time", np.zeros(n, np.int64)),
-        moment=_whole(roles.get("moment", np.full(n, -1.0))),
+        moment=integers(roles.get("moment", np.full(n, -1.0))),
         labels={"clicked": np.ones(n)} | {task: roles[task].astype(float) for task in TASKS if task in roles},
         numbers=table.numbers,
         categories=table.categories,
@@ -190,24 +191,7 @@ def _catalog(table: Table | None, rows: Rows) -> Catalog:
         video_id=roles["video_id"][order],
         creator_id=roles.get("creator_id", np.full(n, -1))[order],
         title=roles.get("title", np.full(n, ""))[order],
-        explicit=_whole(roles.get("explicit", np.zeros(n))[order]),
+        explicit=integers(roles.get("explicit", np.zeros(n))[order]),
         numbers={} if table is None else {name: column[order] for name, column in table.numbers.items()},
         categories={} if table is None else {name: column[order] for name, column in table.categories.items()},
     )
-
-
-def _events(table: Table) -> Events:
-    """In the order of the file, which is the order they arrived in."""
-    roles, nobody, nothing = table.roles, np.full(len(table), -1), np.zeros(len(table))
-    return Events(
-        position=np.arange(len(table)),
-        kind=roles["kind"],
-        event_time=roles["event_time"],
-        moment=_whole(roles.get("moment", nobody)),
-        keys={name: roles.get(name, nobody) for name in SHOWN},
-        values={name: _whole(roles.get(name, nothing)) for name in VALUES},
-    )
-
-
-def _whole(column: Any) -> Ints:
-    return np.where(np.isnan(column), 0, np.rint(column)).astype(np.int64)
