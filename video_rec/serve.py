@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 ROUTE = "/video_rec/feed"
 SHARES = {
-    "store": 0.06,
+    "store": 0.1,
     "watched": 0.14,
     "history": 0.14,
     "towers": 0.2,
     "co_watch": 0.2,
     "popular": 0.2,
     "features": 0.3,
-    "ranker": 0.13,
+    "ranker": 0.12,
     "log": 0.12,
 }
 """The most of the deadline each stage may take. Watched and history run side by side, and so do the three sources: together less than all.

@@ -92,6 +92,17 @@ def test_a_head_learns_from_the_rows_its_task_is_known_of() -> None:
 
 
 @pytest.mark.slow
+def test_a_log_of_watches_alone_gets_candidates_as_negatives(trial: Trial) -> None:
+    """Without a row that was not clicked every order looks equally good to the ranker, and it would answer with noise."""
+    dataset, sources = trial.dataset, trial.part("model").sources
+    watches = dataset.valid.take(dataset.valid.labels["clicked"] > 0)
+    for rows, expected in ((watches, True), (dataset.valid, False)):
+        _, ids, labels = model._lessons(rows, sources, dataset.history, trial.config)
+        assert (ids.shape[1] > 1) is expected
+        assert (labels["clicked"] == 0).any() and (labels["clicked"] == 1).any()
+
+
+@pytest.mark.slow
 def test_a_reloaded_model_gives_the_same_feed(trial: Trial) -> None:
     dataset = trial.dataset
     some = dataset.test.take(slice(0, 20))
