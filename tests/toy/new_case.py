@@ -12,8 +12,8 @@ from common.errors import InputError, did_you_mean
 TOYS = ("scorer", "ranker")
 NEXT = """{name}/ is a copy of tests/toy/{toy}, and pyproject.toml names it. Next:
   make install                                  the entry point is seen from now on
-  mlsd run {name} --preset smoke                baseline, model, ceiling
-  .venv/bin/pytest tests/contract -k {name}     the checks every case must pass
+  .venv/bin/mlsd run {name} --preset smoke      baseline, model, ceiling
+  .venv/bin/pytest tests/contract/test_checks.py -k {name}     the checks every case must pass
 """
 
 
