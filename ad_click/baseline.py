@@ -31,7 +31,11 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Baseline:
     sizes = np.array([len(cut) + 2 for cut in edges] + list(inputs.sizes))
     weights, intercept = _minimise(columns + _starts(sizes), int(sizes.sum()), dataset.train.label, config)
     return Baseline(
-        edges=tuple(tuple(cut.tolist()) for cut in edges), sizes=sizes, weights=weights, intercept=intercept
+        edges=tuple(tuple(cut.tolist()) for cut in edges),
+        sizes=sizes,
+        weights=weights,
+        intercept=intercept,
+        rate=float(dataset.train.label.mean()),
     )
 
 
@@ -42,17 +46,20 @@ def load(folder: Path) -> Baseline:
         sizes=np.array(saved["sizes"]),
         weights=np.array(saved["weights"]),
         intercept=saved["intercept"],
+        rate=saved["rate"],
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """edges: the cuts of each number; weights [sum(sizes)]: one a bin and one a code, column after column."""
+    """edges: the cuts of each number; weights [sum(sizes)]: one a bin and one a code, column after column; rate: the share of
+    training rows that were clicked, the last rung of the ladder."""
 
     edges: tuple[tuple[float, ...], ...]
     sizes: Ints
     weights: Floats
     intercept: float
+    rate: float
 
     def score(self, inputs: Inputs) -> Floats:
         """[n] probabilities of a click."""
@@ -66,6 +73,7 @@ class Baseline:
             "sizes": self.sizes.tolist(),
             "weights": self.weights.tolist(),
             "intercept": self.intercept,
+            "rate": self.rate,
         }
         (folder / "baseline.json").write_text(json.dumps(saved))
 

@@ -19,6 +19,7 @@ from ad_click.config import Config
 from ad_click.features import Features
 from ad_click.schema import Dataset, Judgments
 from common.contract import Experiment, Floats, Table
+from common.errors import InputError
 from common.eval.report import Report, paired
 
 
@@ -39,8 +40,10 @@ def thinned_negatives(config: Config) -> Table:
 def click_window(config: Config) -> Table:
     """How long to wait for a click: labels of a shorter window are there sooner and wrong more often. All rows are judged by the labels of
     the config's own window, so the short ones pay for the clicks they never saw."""
-    key, reports = data.judgments(config), {}
-    for hours in (config.click_window_hours, 6, 1):
+    if config.data != "world":
+        raise InputError(f"{config.data} states labels, not clicks, so no other window can be tried. Leave --data out.")
+    key, reports, window = data.judgments(config), {}, config.click_window_hours
+    for hours in sorted({hours for hours in (window, 6, 1) if hours <= window}, reverse=True):
         short = replace(config, click_window_hours=hours)
         dataset = _relabelled(data.load(config), data.load(short))
         fitted = features.fit(dataset, config)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ad_click.config import Config
-from ad_click.schema import Catalog, Dataset, Rows
+from ad_click.schema import Catalog, Dataset, Rows, load_catalog
 from common.contract import FeatureStore, Floats, Ints
 from common.features.encoders import Vocabulary
 from common.features.views import Count, Decayed, Last, Rate, View, entity_keys
@@ -103,7 +103,7 @@ def fit(dataset: Dataset, config: Config) -> Features:
 def load(folder: Path) -> Features:
     saved = json.loads((folder / "features.json").read_text())
     return Features(
-        catalog=Catalog.load(folder / "catalog.parquet"),
+        catalog=load_catalog(folder),
         row_numbers=tuple(saved["row_numbers"]),
         row_categories=tuple(saved["row_categories"]),
         ad_numbers=tuple(saved["ad_numbers"]),
@@ -151,7 +151,7 @@ class Features:
         saved = {name: getattr(self, name) for name in ("row_numbers", "row_categories", "ad_numbers")}
         words = {name: vocabulary.as_json() for name, vocabulary in self.vocabularies.items()}
         (folder / "features.json").write_text(json.dumps({**saved, "vocabularies": words}))
-        self.catalog.save(folder / "catalog.parquet")
+        self.catalog.save(folder)
 
     def _keys(self, rows: Rows, place: Ints) -> dict[str, Ints]:
         keys = {"user_id": rows.user_id, "ad_id": rows.ad_id}

@@ -48,6 +48,7 @@ def run(config: Config, registry: Registry) -> Result:
     if published := evaluate.PUBLISHED.get(split_data(config.data)[0]):
         reports["published"] = published[0].report()
     parts: dict[str, Saves] = {
+        "catalog": dataset.catalog,
         "features": fitted,
         "baseline": simple,
         "model": better,

@@ -1,10 +1,11 @@
 """Probabilities to ads shown and prices: a second-price auction with budgets.
 
 In:     the probabilities of the candidates, their bids, what each has spent, whom the user has hidden.
-Out:    Policy.decide -> Decision: who is shown where, at what price a click, and why the others are not.
+Out:    Policy.decide -> Decision: who is shown where, at what price a click, and why a hidden or spent ad is not.
 Choice: rank by probability x bid; each pays the least that would have kept its place (generalised second price): no gain from shading.
 Else:   first price with bid shading, where buyers come from exchanges; VCG, where truth-telling over all slots has to be exact.
-Breaks: a probability that is 10 % too high charges nobody less and shows the wrong ad: calibration_ratio, INVARIANTS.
+Breaks: a probability that is 10 % too high shows the wrong ad: calibration_ratio, INVARIANTS. An ad on many pages at once may be clicked
+        past its budget: nothing is reserved.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from common.contract import Bools, Floats, Ints, Invariant, Why
 
 
 def fit(predictions: Floats, rows: Rows, config: Config) -> Policy:
-    """Calibrates nothing. How much less a lower slot is clicked comes from the labelled rows: clicks over predictions, slot against slot 0.
+    """How much less a lower slot is clicked, from the labelled rows: clicks over predictions, slot against slot 0.
 
     predictions [n] are of the same ads as if shown in slot 0 (`Inputs.at("slot", 0)`): a plain ratio of click rates would take the better ads
     of the upper slots for a better place.
@@ -203,7 +204,7 @@ def _price_ignores_own_bid(policy: Policy, rng: np.random.Generator) -> str:
 INVARIANTS: Mapping[str, Invariant] = {
     "nobody pays more than the bid or less than the reserve": _price_within,
     "a higher slot has no lower value": _ordered,
-    "no click takes an ad over its budget": _within_budget,
+    "an ad shown can pay its next click": _within_budget,
     "an advertiser is shown once": _one_each,
     "a hidden ad is not shown": _never_hidden,
     "the winner's own bid is not in its price": _price_ignores_own_bid,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, FiniteFloat
 
 from common.contract import Bools, EventKind, Floats, Ints, Timings, Why
+from common.data import columns
 from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 
@@ -29,10 +30,11 @@ EVENTS: Mapping[str, EventKind] = {
     "impression": EventKind(
         keys=SHOWN,
         values=("slot", "probability_ppm", "price_micros", "num_missing", "num_unknown", "degraded"),
+        posted=False,
     ),
     # A production system would join the click to its impression for the price; here the client echoes it, which is a hole.
-    "click": EventKind(keys=SHOWN, values=("price_micros",)),
-    "hide": EventKind(keys=SHOWN),
+    "click": EventKind(keys=SHOWN, values=("price_micros",), optional=SHOWN[3:]),
+    "hide": EventKind(keys=SHOWN, optional=SHOWN[3:]),
     "forget": EventKind(keys=("user_id",)),
 }
 
@@ -43,7 +45,6 @@ EXAMPLE: Mapping[str, Any] = {
     "categories": {"country": "c0", "device": "mobile"},
 }
 
-_AD = ("ad_id", "advertiser_id", "topic_id", "bid_micros", "budget_micros")
 Categories = Mapping[str, NDArray[np.str_]]
 
 
@@ -61,7 +62,7 @@ class Rows:
     categories: Categories = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _equal_lengths(self, "user_id", "ad_id", "event_time", "moment", "label")
+        columns.equal_lengths("Rows", vars(self))
 
     def __len__(self) -> int:
         return len(self.user_id)
@@ -95,7 +96,7 @@ class Catalog:
     categories: Categories = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _equal_lengths(self, *_AD)
+        columns.equal_lengths("Catalog", vars(self))
         assert (np.diff(self.ad_id) > 0).all(), "a catalogue is sorted by ad_id, without repeats"
 
     def __len__(self) -> int:
@@ -108,23 +109,12 @@ class Catalog:
         index = np.minimum(np.searchsorted(self.ad_id, ad_id), len(self) - 1)
         return np.where(self.ad_id[index] == ad_id, index, -1)
 
-    def save(self, path: Path) -> None:
-        from common.data import columns
+    def save(self, folder: Path) -> None:
+        columns.save_dataclass(folder / "catalog.parquet", self)
 
-        extra: dict[str, Any] = {f"number.{name}": column for name, column in self.numbers.items()}
-        extra |= {f"category.{name}": column for name, column in self.categories.items()}
-        columns.write(path, {**{name: getattr(self, name) for name in _AD}, **extra})
 
-    @classmethod
-    def load(cls, path: Path) -> Catalog:
-        from common.data import columns
-
-        saved: dict[str, Any] = columns.read(path)
-        return cls(
-            **{name: saved[name] for name in _AD},
-            numbers={name[7:]: column for name, column in saved.items() if name.startswith("number.")},
-            categories={name[9:]: column for name, column in saved.items() if name.startswith("category.")},
-        )
+def load_catalog(folder: Path) -> Catalog:
+    return columns.load_dataclass(folder / "catalog.parquet", Catalog)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,10 +181,3 @@ class Answer:
     timings_ms: Timings
     why: list[Why]
     ads: list[ShownAd]
-
-
-def _equal_lengths(columns: Rows | Catalog, *names: str) -> None:
-    lengths = {name: len(getattr(columns, name)) for name in names}
-    lengths |= {name: len(column) for name, column in columns.numbers.items()}
-    lengths |= {name: len(values) for name, values in columns.categories.items()}
-    assert len(set(lengths.values())) == 1, f"{type(columns).__name__} columns of unequal length: {lengths}"

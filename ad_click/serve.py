@@ -19,21 +19,23 @@ from ad_click import baseline, features, model, policy
 from ad_click.config import Config
 from ad_click.features import SPEND, USER, USER_AD, Inputs
 from ad_click.policy import Candidates, Context, Decision
-from ad_click.schema import SHOWN, Answer, Catalog, Request, Rows, ShownAd
-from common.contract import Bools, Event, FeatureStore, Floats, Ints, Platform
+from ad_click.schema import SHOWN, Answer, Request, Rows, ShownAd, load_catalog
+from common.contract import Bools, Event, Floats, Ints, Platform
 from common.features.views import pair
 from common.serving.app import route
 from common.serving.deadline import Deadline, Stages
 from common.serving.fallback import ladder
 from common.serving.platform import record, require
+from common.serving.snapshot import Unopened, snapshot
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
+    from common.features.snapshot import Snapshot
     from common.lifecycle.registry import Artifact
 
 ROUTE = "/ad_click/auction"
-SHARES = {"candidates": 0.16, "features": 0.28, "model": 0.20, "baseline": 0.10, "log": 0.20}
+SHARES = {"store": 0.06, "candidates": 0.14, "features": 0.26, "model": 0.20, "baseline": 0.10, "log": 0.20}
 """The most of the deadline each stage may take; together less than all of it, so the last rung has time left."""
 
 
@@ -63,7 +65,7 @@ class Service:
         self.config = Config(**artifact.manifest["config"])
         self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
         self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
-        self.catalog: Catalog = self.features.catalog
+        self.catalog = load_catalog(folder / "catalog")
         self.stages = Stages({name: share * self.config.deadline_ms for name, share in SHARES.items()})
         self._by_bid = np.argsort(-self.catalog.bid_micros, kind="stable")
         self._warm()
@@ -71,7 +73,7 @@ class Service:
     def respond(self, request: Request, deadline: Deadline) -> Answer:
         """Never raises for a stage's failure: each has a worse answer ready, and the worst is an answer without ads."""
         now, request_id = self.platform.clock.now(), secrets.randbits(52)
-        with self.platform.store.snapshot() as store:
+        with snapshot(self.stages, deadline, self.platform.store) as store:
             wanted = self._wanted(request, now)
             found = self.stages.run("candidates", deadline, lambda: self._look_up(request, wanted, store), lambda: None)
             found = found or NOTHING  # a spent budget and a hidden ad are promises: unread, they cannot be kept
@@ -96,7 +98,7 @@ class Service:
         return route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms)
 
     def _warm(self) -> None:
-        """The first call of the trees costs twenty times the next; no user should be the one to pay."""
+        """The first call of the trees costs many times the next; no user should be the one to pay."""
         with self.platform.store.snapshot() as store:
             rows = self._rows(Request(user_id=0), self._by_bid[: self.config.num_candidates], 0, store.position)
             inputs = self.features.inputs(rows, store)
@@ -119,11 +121,11 @@ class Service:
             fits &= numbers["start_time"] <= now
         return self._by_bid[fits[self._by_bid]][: self.config.num_candidates]
 
-    def _look_up(self, request: Request, place: Ints, store: FeatureStore) -> Found:
+    def _look_up(self, request: Request, place: Ints, store: Snapshot | Unopened) -> Found:
         """Spend and hides come from the events alone, so a restart or a second server knows them too."""
-        ad_id, moment = self.catalog.ad_id[place], np.zeros(len(place), dtype=np.int64)
+        ad_id, moment = self.catalog.ad_id[place], np.full(len(place), store.position)
         user_id = np.full(len(place), request.user_id)
-        spent = store.read(SPEND, ad_id, moment)[:, 0].astype(np.int64)
+        spent = np.maximum(store.read(SPEND, ad_id, moment)[:, 0], 0).astype(np.int64)
         hides = store.read(USER_AD, pair(user_id, ad_id), moment)[:, _column(USER_AD.columns, "hide")]
         return Found(place, spent, hides > 0)
 
@@ -154,8 +156,8 @@ class Service:
         return len(missing), len(unknown)
 
     def _score(self, inputs: Inputs | None, n: int, deadline: Deadline) -> Floats:
-        """P(click in slot 0) by the best rung that answers in time: model, baseline, the one rate everybody is believed to have."""
-        rate = np.full(n, features.PRIOR)
+        """P(click in slot 0) by the best rung that answers in time: model, baseline, the share of training rows that were clicked."""
+        rate = np.full(n, self.baseline.rate)
         if inputs is None or not n:
             return rate
         rungs = {"model": lambda: self.model.score(inputs), "baseline": lambda: self.baseline.score(inputs)}

@@ -20,6 +20,7 @@ import numpy as np
 from ad_click.config import Config
 from ad_click.schema import SHOWN, Answer, Request, ShownAd
 from common.contract import Event, Floats
+from common.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from ad_click.world import Truth
@@ -32,6 +33,7 @@ DRIFTS: Mapping[str, str] = {
     "new_country": "people come from countries the log never showed",
 }
 TIRES = 0.97  # P(click) is multiplied by this for each time this person saw this ad before
+HIDE_DELAY = 5  # seconds until an annoyed person hides an ad
 COLD = 0.03  # share of visits by people who never came before
 DAY = 86_400
 
@@ -40,12 +42,14 @@ def visits(config: Config, since: int, until: int) -> Iterator[Visit]:
     """About as many a day as the log had, day by day, from `since` up to but without `until` (seconds UTC)."""
     from ad_click import world
 
+    if config.drift not in DRIFTS:
+        raise InputError(f"drift={config.drift!r}. {did_you_mean(config.drift, DRIFTS)}")
     truth, seen = world.plant(config), Counter[tuple[int, int]]()
     activity = truth.population.activity(np.arange(config.num_users))
     for start in range(since, until, DAY):
         stretch = min(DAY, until - start)
         rng = np.random.default_rng([config.seed, 4, start])
-        num_visits = rng.poisson(config.num_impressions / 3 / config.days * stretch / DAY)
+        num_visits = rng.poisson(config.num_impressions / len(world.EXAMINED) / config.days * stretch / DAY)
         cold = rng.random(num_visits) < COLD
         usual = rng.choice(config.num_users, num_visits, p=activity / activity.sum())
         users = np.where(cold, config.num_users + rng.integers(0, 10**6, num_visits), usual)
@@ -98,7 +102,7 @@ class Visit:
                 price = {"price_micros": ad.price_micros}
                 events.append(self._event("click", answer.request_id, ad, int(delay[place]), price))
             if hidden[place]:
-                events.append(self._event("hide", answer.request_id, ad, 5, {}))
+                events.append(self._event("hide", answer.request_id, ad, HIDE_DELAY, {}))
         return events
 
     @cached_property

@@ -28,7 +28,7 @@ DEVICES = np.array(["desktop", "mobile", "tablet"])
 FORMATS = np.array(["image", "text", "video"])
 EXAMINED = np.array([1.0, 0.62, 0.41])  # share of people who look at slot 0, 1, 2
 
-# The frozen strengths. Changing one changes every number of the case: docs/LOG.md holds the hash of this block and the reasons.
+# The frozen strengths. Changing one changes every number of the case: docs/LOG.md holds their hash and the reasons (test_world.py).
 INTERCEPT = -5.0
 TASTE, PROPENSITY, QUALITY, MOOD, TREND = 0.75, 0.35, 0.45, 0.3, 1.0
 DEVICE_TOPIC, HOUR_TOPIC, AGE_TOPIC, FORMAT_DEVICE = 1.4, 0.6, 0.8, 0.4

@@ -48,7 +48,7 @@ SPOILT: dict[str, Any] = {
         d, price_micros=d.price_micros * 3
     ),
     "a higher slot has no lower value": _everyone,
-    "no click takes an ad over its budget": _everyone,
+    "an ad shown can pay its next click": _everyone,
     "an advertiser is shown once": _everyone,
     "a hidden ad is not shown": _everyone,
     "the winner's own bid is not in its price": lambda d, c, x: replace(d, price_micros=c.bid_micros[d.index]),

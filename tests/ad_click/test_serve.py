@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ad_click import data, features, schema, simulate
-from ad_click.config import Config
+from ad_click import data, schema
 from ad_click.drills import DRILLS
-from ad_click.monitor import check, load, reference
-from common import cases
-from common.contract import Result
 from common.events import concat
 from common.features.asof import AsOfStore
-from common.lifecycle.traffic import play
 from common.serving.deadline import Fault
 from tests.ad_click.conftest import Running
 
@@ -112,55 +104,3 @@ def test_a_broken_stage_is_labelled_and_answered(running: Running, name: str) ->
 def test_bad_requests_are_refused(running: Running) -> None:
     for body in ({}, {"user_id": -1}, {"user_id": "42"}, {"user_id": 42, "page": 1}, {"user_id": 42, "num_slots": 0}):
         assert running.client.post("/ad_click/auction", json=body).status_code == 422
-
-
-def test_the_monitor_is_quiet_in_health_and_fires_on_each_drift(
-    running: Running, run_once: tuple[Path, Result], tiny: Config
-) -> None:
-    """Weeks of served traffic, thinned to a few hundred visits: the first is the reference, the second is healthy, then every drift in
-    turn has to be seen. What the auction does not change is seen against the artifact's own reference as well."""
-    case, at_training = cases.get("ad_click"), load(run_once[1].artifact.folder / "reference")
-    fired: dict[str, list[str]] = {}
-    expected = None
-    for week, drift in enumerate(("reference", *simulate.DRIFTS)):
-        config = replace(tiny, drift="none" if drift == "reference" else drift)
-        live = served_week(running, case, config, running.now + week * 8 * 86_400)
-        if expected is None:
-            closed = np.flatnonzero(~np.isnan(live.rows.label))
-            expected = reference(live.predictions[closed], live.rows.take(closed), config, served=True)
-            continue
-        fired[drift] = [alert.name for alert in check(expected, live, config)]
-        assert drift not in ("device_missing", "new_country") or check(at_training, live, config)
-    assert fired.pop("none") == []
-    assert all(fired.values()), fired
-
-
-def served_week(running: Running, case: cases.Case, config: Config, begins: int) -> schema.Live:
-    since = running.platform.log.end
-    visits = list(islice(simulate.visits(config, begins, begins + 7 * 86_400), 0, None, 25))
-    played = play(case, visits, running.client, running.clock)
-    assert not played.errors
-    return data.live(concat(list(running.platform.log.scan(since))), config)
-
-
-def test_healthy_weeks_are_quiet(tiny: Config, run_once: tuple[Path, Result]) -> None:
-    """Twenty draws of a week's people from held-out rows; and a control: the same weeks with two clicks in three lost."""
-    from ad_click import model
-
-    dataset, folder = data.load(tiny), run_once[1].artifact.folder
-    rows = replace(dataset.test, label=data.judgments(tiny).label)
-    inputs = features.load(folder / "features").inputs(rows, dataset.history)
-    predictions = model.load(folder / "model").score(inputs)
-    expected = reference(predictions, rows, tiny, served=True)
-    people, quiet, seen = np.unique(rows.user_id), 0, 0
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        at = np.flatnonzero(np.isin(rows.user_id, rng.choice(people, len(people) // 2, replace=False)))
-        week, none = rows.take(at), np.zeros(len(at), dtype=np.int64)
-        live = schema.Live(
-            rows=week, predictions=predictions[at], num_missing=none, num_unknown=none, degraded=none > 0
-        )
-        quiet += not check(expected, live, tiny)
-        lost = replace(week, label=week.label * (rng.random(len(at)) < 1 / 3))
-        seen += bool(check(expected, replace(live, rows=lost), tiny))
-    assert quiet >= 19 and seen == 20

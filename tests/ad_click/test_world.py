@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from ad_click import world
 from ad_click.config import DEMO, SMOKE, Config
 from ad_click.data import planted
+
+
+def test_the_strengths_are_those_the_log_names() -> None:
+    """Changing one changes every number of the case: then the log gets a new hash, a date and a reason."""
+    block = {name: value for name, value in vars(world).items() if name.isupper() and isinstance(value, int | float)}
+    found = hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()[:16]
+    log = (Path(__file__).parents[2] / "docs" / "LOG.md").read_text()
+    assert f"ad_click `{found}`" in log, f"the strengths hash to {found}; docs/LOG.md does not say so"
 
 
 def test_the_same_config_gives_the_same_bytes(tiny: Config) -> None:
