@@ -11,7 +11,7 @@ Breaks: a stage that is late, fails or hangs: `mlsd drill video_rec`; features r
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -120,13 +120,12 @@ class Service:
 
     def _viewer(self, asked: Requests, store: FeatureStore, deadline: Deadline) -> tuple[Ints, Ints]:
         """-> ids that may not be shown again, the last watches [1, h]."""
-        came = self.stages.side_by_side(
-            deadline,
-            {
-                "watched": lambda: self.features.watched(asked, store),
-                "history": lambda: self.features.recent(asked, store),
-            },
-        )
+        reads: dict[str, Callable[[], Ints]] = {
+            "watched": lambda: self.features.watched(asked, store),
+            "history": lambda: self.features.recent(asked, store),
+        }
+        # a store that did not open is one stage's failure: were the readers asked too, their breakers would open and outlast it
+        came = self.stages.side_by_side(deadline, reads) if asked.moment[0] >= 0 else {}
         recent = came.get("history", np.full((1, features.HISTORY), -1))
         if "history" in came and (recent < 0).all():
             deadline.degrade(
@@ -152,9 +151,11 @@ class Service:
             return Ordered(self._spare, np.zeros(len(self._spare)), ["spare"] * len(self._spare))
         ids = model.merge(found, self.config.num_candidates).ids
         ids, scores = ids[ids >= 0], np.zeros((ids >= 0).sum())
-        dense = self.stages.run(
-            "features", deadline, lambda: self.model.sources.dense(asked, ids[None], store), lambda: None
-        )
+        dense = None
+        if asked.moment[0] >= 0:
+            dense = self.stages.run(
+                "features", deadline, lambda: self.model.sources.dense(asked, ids[None], store), lambda: None
+            )
         if dense is not None:
             scores = self.stages.run("ranker", deadline, lambda: self.model.ranker.score(dense), lambda: scores)
         best = np.argsort(-scores, kind="stable")
