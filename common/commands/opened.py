@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.cases import Case
+from common.errors import InputError
 
 if TYPE_CHECKING:
     from common.contract import Clock, Events, Platform, Service, Visit
@@ -116,7 +117,17 @@ def serve(case: Case, artifact: Artifact, platform: Platform) -> Served:
     from common.serving.app import Served
     from common.training.seeding import limit, serving_threads
 
-    service: Service[Any, Any] = case.stage("serve").start(artifact, platform)
+    try:
+        service: Service[Any, Any] = case.stage("serve").start(artifact, platform)
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+    ) as error:  # the files are whole (the registry looked), the code moved on
+        raise InputError(
+            f"{case.name} {artifact.version} was written by other code than this: {type(error).__name__} {error}. Train a new "
+            f"version and make it live: mlsd run {case.name}, then mlsd registry {case.name} --point live=VERSION --reason ..."
+        ) from error
     limit(serving_threads())
     schema = case.stage("schema")
     return Served(

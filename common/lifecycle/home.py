@@ -10,7 +10,7 @@ import numpy as np
 
 from common.contract import Clock, Events, Platform
 from common.errors import NotReady
-from common.events import key_column
+from common.events import key_column, value_column
 from common.features.live import LiveStore
 from common.features.views import View
 from common.lifecycle.follow import catch_up
@@ -86,7 +86,7 @@ def _follow(log: EventLog, live: Path, views: Sequence[View]) -> LiveStore:
 
 
 def _begins_with(folder: Path, history: Events) -> bool:
-    """Times, kinds and keys of the log's first events; the rest follows from them."""
+    """Times, kinds, keys and values of the log's first events."""
     log = EventLog.open(folder, read_only=True)  # a server may hold it
     try:
         if log.end < len(history):
@@ -96,6 +96,7 @@ def _begins_with(folder: Path, history: Events) -> bool:
             part = slice(start, start + len(events))
             pairs = [(events.event_time, history.event_time[part]), (events.kind, history.kind[part])]
             pairs += [(key_column(events, name), column[part]) for name, column in history.keys.items()]
+            pairs += [(value_column(events, name), column[part]) for name, column in history.values.items()]
             if not all(np.array_equal(theirs, ours) for theirs, ours in pairs):
                 return False
             start += len(events)

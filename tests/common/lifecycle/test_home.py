@@ -119,7 +119,12 @@ def one_key_changed() -> Events:
     return same
 
 
-@pytest.mark.parametrize("other", [history(seed=1), history(n=202), one_key_changed()])
+def one_value_changed() -> Events:
+    same = history()
+    return replace(same, values={"amount": (same.position == 150).astype(np.int64)})
+
+
+@pytest.mark.parametrize("other", [history(seed=1), history(n=202), one_key_changed(), one_value_changed()])
 def test_a_log_with_another_history_is_set_aside_with_its_events(
     home: Home, artifact: Artifact, opened: Platform, other: Events
 ) -> None:
