@@ -98,6 +98,13 @@ def features_do_not_change_when_the_future_is_cut_off(trial: Trial) -> None:
     if isinstance(history, LeaveOneOutStore):
         return
     features, train = trial.part("features"), trial.dataset.train
+    read = np.flatnonzero(train.moment > 0)
+    latest = np.maximum.accumulate(history.events.event_time)[train.moment[read] - 1]
+    ahead = read[latest > train.event_time[read]]
+    want(
+        not len(ahead),
+        f"{len(ahead)} training rows stand at a moment with events later than the row, row {ahead[:1]} first",
+    )
     cut = int(np.quantile(train.moment, 0.7))
     some = _sample(train, np.flatnonzero(train.moment <= cut)[-200:])
     past = AsOfStore(columns.take(history.events, np.flatnonzero(history.events.position < cut)))

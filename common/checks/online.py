@@ -108,6 +108,8 @@ def an_answer_is_logged_with_the_moment_it_read(trial: Trial) -> None:
     reads, logged, answer = watched(served)
     want(len(logged) > 0, "the answer left no impression in the log")
     want(set(logged.keys["request_id"].tolist()) == {answer["request_id"]}, "impressions carry another request_id")
+    asked = trial.stage("schema").EXAMPLE["user_id"]
+    want(set(logged.keys["user_id"].tolist()) == {asked}, f"user {asked} asked, impressions name another")
     want(
         {read.position for read in reads} == set(logged.moment.tolist()),
         f"read at {sorted({read.position for read in reads})}, logged {sorted(set(logged.moment.tolist()))}",
