@@ -10,8 +10,11 @@ from common.eval.report import column
 
 
 def results(found: Mapping[str, Mapping[str, Any]]) -> Table:
-    """One row a result of `mlsd run --json`: its primary metric for each column, the paired difference, the times it carries."""
-    return [_result(name, run) for name, run in found.items()]
+    """One row a result of `mlsd run --json`: its primary metric for each column, the paired difference, the times it carries. A column
+    that no result fills is left out."""
+    rows = [_result(name, run) for name, run in found.items()]
+    filled = [key for key in rows[0] if any(row[key] != "-" for row in rows)]
+    return [{key: row[key] for key in filled} for row in rows]
 
 
 def _result(file: str, run: Mapping[str, Any]) -> dict[str, Any]:
