@@ -48,6 +48,7 @@ def command(
     """Serve the live artifact of each case until Ctrl-C."""
     from common.lifecycle.home import Home
     from common.serving.app import Server
+    from common.serving.pages import curl
     from common.serving.run import listen, run_server
 
     found = {name: installed.get(name) for name in cases or installed.find()}
@@ -62,6 +63,9 @@ def command(
         for case in found.values():
             mounting.add(case)
     output.say(f"serving {', '.join(found)} on http://{host}:{port}  (Ctrl-C ends)")
+    for one in server.cases():
+        if "route" in one:
+            output.say(curl(f"http://{host}:{port}{one['route']}", one["example"]))
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how a server is meant to end
         run_server(server, host, port)
     mounting.close()

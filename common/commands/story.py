@@ -20,7 +20,12 @@ def steps(asked: Asked, run: Mapping[str, Any]) -> list[dict[str, Any]]:
     third = next((key for key in reports if key not in ("baseline", "model")), "baseline")
     origin = reports["model"]["primary"]["origin"]
     shows: list[tuple[str, tuple[str, str], tuple[str, str], str]] = [
-        ("1 clarify", _clarify(case), ("config", ""), f"mlsd capacity {name}"),
+        (
+            "1 clarify",
+            _clarify(case),
+            ("config", ""),
+            f"mlsd capacity {name}" if hasattr(case.stage("config"), "CAPACITY") else "mlsd list",
+        ),
         (
             "2 frame",
             (_primary(reports["baseline"], "baseline"), origin),

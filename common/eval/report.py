@@ -94,7 +94,9 @@ def metric(key: str) -> Metric:
     """The metric behind a key; `ndcg@10` is of the family `ndcg@k`. Raises InputError on a key the project does not define."""
     family = re.sub(r"@[1-9]\d*$", "@k", key)
     if family not in METRICS:
-        raise InputError(f"There is no metric {key!r}. {did_you_mean(key, METRICS)}")
+        raise InputError(
+            f"There is no metric {key!r}. {did_you_mean(key, METRICS)} A new one is a row of METRICS (common/eval/report.py)."
+        )
     return METRICS[family]
 
 

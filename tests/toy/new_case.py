@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +13,9 @@ from common.errors import InputError, did_you_mean
 
 TOYS = ("scorer", "ranker")
 NEXT = """{name}/ is a copy of tests/toy/{toy}, and pyproject.toml names it. Next:
-  make install                                  the entry point is seen from now on
-  .venv/bin/mlsd run {name} --preset smoke      baseline, model, ceiling
-  .venv/bin/pytest tests/contract/test_checks.py -k {name}     the checks every case must pass
+  make install                                               the entry point is seen from now on
+  .venv/bin/mlsd run {name} --preset smoke                   baseline, model, ceiling
+  .venv/bin/pytest tests/contract/test_checks.py -k {name}   the checks every case must pass
 """
 
 
@@ -21,11 +23,17 @@ def start(toy: str, name: str, root: Path) -> None:
     """Copies the toy to root/NAME, gives it a folder of tests, and gives every line of pyproject.toml that names a case a sister."""
     if toy not in TOYS:
         raise InputError(f"There is no toy {toy!r}. {did_you_mean(toy, TOYS)}")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or (root / name).exists():
+    if not (root / "pyproject.toml").is_file():
+        raise InputError(f"{root} holds no pyproject.toml. Run this in the root of the project.")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or (root / name).exists() or importlib.util.find_spec(name):
         raise InputError(
-            f"{name!r} cannot be the new case: expected lower-case letters, digits and _, and no such folder yet."
+            f"{name!r} cannot be the new case: expected lower-case letters, digits and _, no such folder yet, and no "
+            f"installed package of that name, which the folder would hide."
         )
     copy(toy, root / name, name, name)
+    (root / name / "__init__.py").write_text(f'"""{name}: say here what it asks. Copied from tests/toy/{toy}."""\n')
+    if importlib.util.find_spec("ruff"):  # another name sorts elsewhere among the imports
+        subprocess.run([sys.executable, "-m", "ruff", "check", "--select", "I", "--fix", "-q", root / name], check=True)
     (root / "tests" / name).mkdir()
     (root / "tests" / name / "__init__.py").write_text("")
     pyproject = root / "pyproject.toml"
