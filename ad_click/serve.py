@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from common.lifecycle.registry import Artifact
 
 ROUTE = "/ad_click/auction"
-SHARES = {"store": 0.06, "candidates": 0.14, "features": 0.26, "model": 0.20, "baseline": 0.10, "log": 0.20}
+SHARES = {"store": 0.12, "candidates": 0.14, "features": 0.24, "model": 0.18, "baseline": 0.08, "log": 0.20}
 """The most of the deadline each stage may take; together less than all of it, so the last rung has time left."""
 
 
@@ -74,11 +74,11 @@ class Service:
         """Never raises for a stage's failure: each has a worse answer ready, and the worst is an answer without ads."""
         now, request_id = self.platform.clock.now(), secrets.randbits(52)
         with snapshot(self.stages, deadline, self.platform.store) as store:
-            wanted = self._wanted(request, now)
-            found = self.stages.run("candidates", deadline, lambda: self._look_up(request, wanted, store), lambda: None)
-            found = found or NOTHING  # a spent budget and a hidden ad are promises: unread, they cannot be kept
+            found = self._candidates(request, now, store, deadline)
             rows = self._rows(request, found.place, now, store.position)
-            inputs = self.stages.run("features", deadline, lambda: self.features.inputs(rows, store), lambda: None)
+            inputs = None
+            if len(rows):
+                inputs = self.stages.run("features", deadline, lambda: self.features.inputs(rows, store), lambda: None)
         missing, unknown = self._gaps(rows, inputs, deadline)
         probability = self._score(inputs, len(rows), deadline)
         decision = self._auction(request, found, probability)
@@ -104,6 +104,14 @@ class Service:
             inputs = self.features.inputs(rows, store)
         for scorer in (self.model, self.baseline):
             scorer.score(inputs)
+
+    def _candidates(self, request: Request, now: int, store: Snapshot | Unopened, deadline: Deadline) -> Found:
+        """A spent budget and a hidden ad are promises: unread, they cannot be kept, and nobody is shown. A store that did not open is its
+        own stage's miss; it must not open the breakers of those that would have read from it."""
+        if isinstance(store, Unopened):
+            return NOTHING
+        wanted = self._wanted(request, now)
+        return self.stages.run("candidates", deadline, lambda: self._look_up(request, wanted, store), lambda: NOTHING)
 
     def _wanted(self, request: Request, now: int) -> Ints:
         """Places of the ads whose targeting fits, the `num_candidates` of highest bid. Unknown age or country: only ads that do not ask."""
