@@ -86,7 +86,7 @@ def _compare(written: str, render: Callable[[], str]) -> str:
         wanted = render()
     except InputError as error:
         return str(error)
-    return "" if written == wanted else f"reads {written[:60]!r}, the result says {wanted[:60]!r}; run `mlsd report`"
+    return "" if written == wanted else f"reads {written[:60]!r}, the result says {wanted[:60]!r}; run `make report`"
 
 
 def claim(reference: str, form: str | None = None, root: Path = ROOT) -> str:

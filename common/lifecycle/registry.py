@@ -85,7 +85,9 @@ class Registry:
         """By version or alias. Every file is checked against the manifest before anything is loaded; a torn artifact is an InputError."""
         known = self.versions(case)
         if not known:
-            raise NotReady(f"Nothing is published for {case!r} in {self.root}. Train it first: mlsd run {case}.")
+            raise NotReady(
+                f"Nothing is published for {case!r} in {self.root}. Train it into that folder first: mlsd run {case} --out {self.root}"
+            )
         pointed = self.aliases(case)
         name = pointed.get(version, version)
         if name not in known and version in pointed:
