@@ -5,7 +5,7 @@ Out:    Policy.decide -> Decision: who is shown where, at what price a click, an
 Choice: rank by probability x bid; each pays the least that would have kept its place (generalised second price): no gain from shading.
 Else:   first price with bid shading, where buyers come from exchanges; VCG, where truth-telling over all slots has to be exact.
 Breaks: a probability that is 10 % too high shows the wrong ad: calibration_ratio, INVARIANTS. An ad on many pages at once may be clicked
-        past its budget: nothing is reserved.
+        past its budget: nothing is reserved. The highest bids are cut before budgets and hides are read, so spent ads can crowd others out.
 """
 
 from __future__ import annotations
