@@ -20,7 +20,7 @@ from common.capacity import Load, Plan
 class Config:
     preset: str = "default"
     seed: int = 0
-    data: str = "world"  # or NAME:PATH, see data.py
+    data: str = "world"  # or NAME:PATH, see data/
     # the world
     num_users: int = 20_000
     num_ads: int = 2_000

@@ -2,7 +2,7 @@
 
 In:     training and validation rows and their features.
 Out:    a Scorer of calibrated click probabilities.
-Choice: LightGBM: crosses found by splits, missing values and counts as they are, 20 us a row; two numbers (Platt) correct the logit.
+Choice: LightGBM: crosses found by splits, missing values and counts as they are; two numbers (Platt) correct the logit.
 Else:   DeepFM or DCN-V2, where ids carry what no statistic does and a GPU is there anyway; isotonic, with ten times the clicks.
 Breaks: early stopping on too few clicks, negatives thinned out without correction: calibration_ratio in evaluate and monitor.
 """

@@ -3,7 +3,7 @@
 In:     nothing.
 Out:    Rows, Catalog, Dataset, Judgments, Live, Request, Answer; EVENTS, EXAMPLE.
 Choice: frozen dataclasses of equally long arrays; HTTP validates the same dataclasses, so there is one description of a request.
-Else:   data frames, where columns are explored rather than known; pandas stops at data.py.
+Else:   data frames, where columns are explored rather than known; pandas stops at data/.
 Breaks: arrays of unequal length, a NaN in a number, an unknown field: refused here, before any code of the case runs.
 """
 
