@@ -57,12 +57,8 @@ USER_AD = View(
 SPEND = View("spend", ("ad_id",), (Count("click", "price_micros", buckets=24),))  # for the auction, not for the model
 MODELLED = (USER, AD, ADVERTISER, USER_TOPIC, USER_AD)
 VIEWS = (*MODELLED, SPEND)
-TARGETING = (
-    "start_time",
-    "min_age",
-    "max_age",
-    "target_country",
-)  # who may see an ad says nothing the context does not
+# Who may see an ad says nothing the context does not.
+TARGETING = ("start_time", "min_age", "max_age", "target_country")
 
 
 @dataclass(frozen=True)
@@ -148,6 +144,7 @@ class Features:
         return missing, unknown
 
     def save(self, folder: Path) -> None:
+        """The ads too, though the artifact's catalog/ holds them: `load` is given this folder alone, and inputs join the ads."""
         saved = {name: getattr(self, name) for name in ("row_numbers", "row_categories", "ad_numbers")}
         words = {name: vocabulary.as_json() for name, vocabulary in self.vocabularies.items()}
         (folder / "features.json").write_text(json.dumps({**saved, "vocabularies": words}))

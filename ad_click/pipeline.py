@@ -13,7 +13,6 @@ import time
 
 from ad_click import baseline, data, evaluate, features, model, monitor, policy
 from ad_click.config import Config
-from common.config import split_data
 from common.contract import Result, Saves
 from common.eval.report import paired
 from common.lifecycle.registry import Registry
@@ -31,21 +30,24 @@ def run(config: Config, registry: Registry) -> Result:
         simple = baseline.fit(dataset, fitted, config)
     with step("ad_click: model"):
         better = model.fit(dataset, fitted, config)
-    valid = fitted.inputs(dataset.valid, dataset.history)
-    rules = policy.fit(better.score(valid.at("slot", 0.0)), dataset.valid, config)
-    expected = monitor.reference(better.score(valid), dataset.valid, config)
+    with step("ad_click: policy and reference"):
+        valid = fitted.inputs(dataset.valid, dataset.history)
+        rules = policy.fit(better.score(valid.at("slot", 0.0)), dataset.valid, config)
+        expected = monitor.reference(better.score(valid), dataset.valid, config)
 
-    inputs = fitted.inputs(dataset.test, dataset.history)
-    predictions = {"baseline": simple.score(inputs), "model": better.score(inputs)}
+    with step("ad_click: score the test rows"):
+        inputs = fitted.inputs(dataset.test, dataset.history)
+        predictions = {"baseline": simple.score(inputs), "model": better.score(inputs)}
     if config.data == "world":
         from ad_click import world
 
-        predictions["ceiling"] = world.ceiling(config).score(dataset.test)
+        with step("ad_click: ceiling"):
+            predictions["ceiling"] = world.ceiling(config).score(dataset.test)
     with step("ad_click: evaluate"):
         judgments = data.judgments(config)
         reports = {name: evaluate.evaluate(scores, judgments, config) for name, scores in predictions.items()}
     differences = {f"model-{other}": paired(reports["model"], reports[other]) for other in reports if other != "model"}
-    if published := evaluate.PUBLISHED.get(split_data(config.data)[0]):
+    if published := evaluate.PUBLISHED.get(dataset.published):
         reports["published"] = published[0].report()
     parts: dict[str, Saves] = {
         "catalog": dataset.catalog,
@@ -55,7 +57,8 @@ def run(config: Config, registry: Registry) -> Result:
         "policy": rules,
         "reference": expected,
     }
-    artifact = registry.publish("ad_click", parts=parts, config=config, reports=reports, paired=differences)
+    with step("ad_click: publish"):
+        artifact = registry.publish("ad_click", parts=parts, config=config, reports=reports, paired=differences)
     return Result(
         case="ad_click",
         preset=config.preset,

@@ -84,14 +84,11 @@ class Policy:
         price = self._prices(candidates, value, order)[: len(shown)]
         slots = np.arange(len(shown))
         multiplier = np.array(self.slot_multipliers)[np.minimum(slots, len(self.slot_multipliers) - 1)]
-        why = [
-            self._why(candidates, value, place, int(cost)) for place, cost in zip(shown.tolist(), price, strict=True)
-        ]
+        probability = candidates.probability[shown] * multiplier
+        why = [_won(candidates, value, *won) for won in zip(shown.tolist(), probability, price, strict=True)]
         why += _left_out(candidates, value, context.hidden, "hidden", "the user hid this ad")
         why += _left_out(candidates, value, ~affordable, "budget", "its 24 hours' budget is spent")
-        return Decision(
-            index=shown, probability=candidates.probability[shown] * multiplier, price_micros=price, why=why
-        )
+        return Decision(index=shown, probability=probability, price_micros=price, why=why)
 
     def save(self, folder: Path) -> None:
         saved = {"reserve_micros": self.reserve_micros, "slot_multipliers": self.slot_multipliers}
@@ -104,15 +101,17 @@ class Policy:
         bids = candidates.bid_micros[order]
         return np.minimum(np.maximum(np.minimum(needed, bids), self.reserve_micros), bids).astype(np.int64)
 
-    def _why(self, candidates: Candidates, value: Floats, place: int, price: int) -> Why:
-        probability, bid = candidates.probability[place], candidates.bid_micros[place]
-        return Why(
-            item=int(candidates.ad_id[place]),
-            stage="auction",
-            reason="won on probability x bid",
-            effect=round(float(value[place]), 3),
-            evidence=f"{probability:.5f} x {bid / 1e6:.4f}, pays {price / 1e6:.4f} a click",
-        )
+
+def _won(candidates: Candidates, value: Floats, place: int, probability: float, price: int) -> Why:
+    """Ads are ranked by what they are worth in slot 0; `probability` is of the slot the ad got, as in the answer."""
+    first, bid = candidates.probability[place], candidates.bid_micros[place]
+    return Why(
+        item=int(candidates.ad_id[place]),
+        stage="auction",
+        reason="won on probability x bid",
+        effect=round(float(value[place]), 3),
+        evidence=f"{first:.5f} in slot 0 x {bid / 1e6:.4f}; {probability:.5f} in its own, pays {price / 1e6:.4f} a click",
+    )
 
 
 def _first_of_each(advertiser_id: Ints) -> Ints:

@@ -124,6 +124,7 @@ class Dataset:
     test: Rows  # labels are NaN: `data.judgments` is the key
     catalog: Catalog
     history: AsOfStore | LeaveOneOutStore
+    published: str = ""  # whose figures of evaluate.PUBLISHED stand beside ours
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 ROUTE = "/ad_click/auction"
 SHARES = {"store": 0.12, "candidates": 0.14, "features": 0.24, "model": 0.18, "baseline": 0.08, "log": 0.20}
-"""The most of the deadline each stage may take; together less than all of it, so the last rung has time left."""
+"""The most of the deadline each stage may take; together less than all of it, so the last rung has time left.
+Reads of the store queue on its one connection: one that hangs takes those behind it along."""
 
 
 def start(artifact: Artifact, platform: Platform) -> Service:
@@ -159,7 +160,7 @@ class Service:
             deadline.degrade("context", f"unknown value: {', '.join(unknown)}")
         if inputs is not None and len(inputs) and inputs.numbers[0, _column(inputs.number_names, USER.columns[0])] == 0:
             deadline.degrade("user", "cold: this person has no impressions yet")
-        if not len(rows):
+        if not len(rows) and not deadline.degraded:
             deadline.degrade("candidates", "no ad fits this request")
         return len(missing), len(unknown)
 

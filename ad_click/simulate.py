@@ -58,7 +58,7 @@ def visits(config: Config, since: int, until: int) -> Iterator[Visit]:
         for user_id, time, device, seed in zip(
             users.tolist(), times.tolist(), devices.tolist(), rng.integers(0, 2**62, num_visits).tolist(), strict=True
         ):
-            yield Visit(time, user_id, device, seed, truth, seen)
+            yield Visit(time, user_id, device, seed, config, truth, seen)
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,18 @@ class Visit:
     user_id: int
     device: str
     seed: int
+    config: Config
     truth: Truth
     seen: Counter[tuple[int, int]]
 
     def request(self) -> Request:
-        country, drift = f"c{self._person[1]}", self.truth.config.drift
+        country, drift = f"c{self._person[1]}", self.config.drift
         categories = {"country": country if drift != "new_country" else f"x{country}", "device": self.device}
         if drift == "device_missing":
             del categories["device"]
         return Request(
             user_id=self.user_id,
-            num_slots=self.truth.config.num_slots,
+            num_slots=self.config.num_slots,
             numbers={"age": float(self._person[0])},
             categories=categories,
         )
@@ -112,7 +113,7 @@ class Visit:
         return int(people.age(one)[0]), int(people.country(one)[0])
 
     def _click_probability(self, answer: Answer) -> Floats:
-        drift, n = self.truth.config.drift, len(answer.ads)
+        drift, n = self.config.drift, len(answer.ads)
         other = {"desktop": "mobile", "mobile": "desktop"} if drift == "taste_shift" else {}
         ad_id, slot = np.array([ad.ad_id for ad in answer.ads]), np.array([ad.slot for ad in answer.ads])
         tired = TIRES ** np.array([self.seen[self.user_id, ad] for ad in ad_id.tolist()])

@@ -54,7 +54,7 @@ class Impressions:
     hide_time: Ints
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class World:
     truth: Truth
     impressions: Impressions
@@ -65,15 +65,21 @@ class World:
 
     @property
     def end(self) -> int:
-        return START + self.truth.config.days * DAY
+        return START + self.truth.days * DAY
 
 
-@lru_cache(maxsize=4)
 def make(config: Config) -> World:
-    """The truth and `num_impressions` (about) logged by the incumbent over `days`. Same config, same bytes."""
-    rng = np.random.default_rng([config.seed, 1])
-    truth = plant(config)
-    user_id, event_time = _requests(truth, rng)
+    """The truth and `num_impressions` (about) logged by the incumbent over `days`; kept, because data, judgments and experiments over the
+    model's knobs all look at the same one. Same config, same bytes."""
+    ads = (config.num_ads, config.num_advertisers)
+    return _make(config.seed, config.num_users, *ads, config.num_impressions, config.days)
+
+
+@lru_cache(maxsize=2)
+def _make(seed: int, num_users: int, num_ads: int, num_advertisers: int, num_impressions: int, days: int) -> World:
+    rng = np.random.default_rng([seed, 1])
+    truth = _plant(seed, num_ads, num_advertisers, days)
+    user_id, event_time = _requests(truth, num_users, num_impressions, rng)
     device = truth.devices_of(user_id, rng)
     ad_id, estimate = _incumbent(truth, user_id, event_time, rng)
     num_slots = ad_id.shape[1]
@@ -100,18 +106,19 @@ def make(config: Config) -> World:
 
 def ceiling(config: Config) -> Ceiling:
     """The truth as a scorer: P(click within the window) of any Rows. It knows tastes and moods no model can observe."""
-    return Ceiling(plant(config))
+    return Ceiling(plant(config), config.click_window_hours * 3600)
 
 
 @dataclass(frozen=True)
 class Ceiling:
     truth: Truth
+    window: int  # seconds
 
     def score(self, rows: Rows) -> Floats:
         slot = rows.numbers["slot"].astype(np.int64)
         truth = self.truth
         clicks = truth.click_probability(rows.user_id, rows.ad_id, rows.event_time, slot, rows.categories["device"])
-        clicks *= truth.arrives_within(rows.ad_id, truth.config.click_window_hours * 3600)
+        clicks *= truth.arrives_within(rows.ad_id, self.window)
         return clicks
 
 
@@ -119,7 +126,8 @@ class Ceiling:
 class Truth:
     """Users and ads with what nobody can see of them. Users are functions of (seed, id), so any id has an answer."""
 
-    config: Config
+    seed: int
+    days: int  # of the log
     population: Population
     catalog: Catalog
     quality: Floats  # [num_ads], latent
@@ -128,7 +136,7 @@ class Truth:
         self, user_id: Ints, ad_id: Ints, event_time: Ints, slot: Ints, device: NDArray[np.str_]
     ) -> Floats:
         """[n] P(the ad is ever clicked | shown to this user at that time in that slot on that device)."""
-        seed, topic = self.config.seed, self.catalog.topic_id[ad_id]
+        seed, topic = self.seed, self.catalog.topic_id[ad_id]
         users, of_user = np.unique(user_id, return_inverse=True)
         device_id = np.searchsorted(DEVICES, device)
         format_id = np.searchsorted(FORMATS, self.catalog.categories["format"][ad_id])
@@ -159,7 +167,7 @@ class Truth:
         return delay
 
     def slow_share(self, ad_id: Ints) -> Floats:
-        draw: Floats = uniform(self.config.seed, "ad_click.slow", self.catalog.topic_id[ad_id])[:, 0]
+        draw: Floats = uniform(self.seed, "ad_click.slow", self.catalog.topic_id[ad_id])[:, 0]
         return 0.1 + 0.4 * draw
 
     def arrives_within(self, ad_id: Ints, seconds: int) -> Floats:
@@ -170,7 +178,7 @@ class Truth:
 
     def devices_of(self, user_id: Ints, rng: np.random.Generator) -> NDArray[np.str_]:
         """[n] each person's usual device, and now and then another."""
-        usual = uniform(self.config.seed, "ad_click.device", user_id)[:, 0]
+        usual = uniform(self.seed, "ad_click.device", user_id)[:, 0]
         device = np.searchsorted([0.4, 0.9], usual)
         other = rng.integers(0, len(DEVICES), len(user_id))
         devices: NDArray[np.str_] = DEVICES[np.where(rng.random(len(user_id)) < 0.2, other, device)]
@@ -178,8 +186,8 @@ class Truth:
 
     def joined(self, user_id: Ints) -> Ints:
         """[n] when a person first comes by; four in five were there before the log began."""
-        late = uniform(self.config.seed, "ad_click.joined", user_id)[:, 0] * 5 - 4
-        since: Ints = np.floor(np.maximum(late, 0) * self.config.days * DAY).astype(np.int64)
+        late = uniform(self.seed, "ad_click.joined", user_id)[:, 0] * 5 - 4
+        since: Ints = np.floor(np.maximum(late, 0) * self.days * DAY).astype(np.int64)
         return START + since
 
     def eligible(self, ad_id: Ints, age: Ints, country: Ints, event_time: Ints) -> Bools:
@@ -195,19 +203,23 @@ class Truth:
 DEVICE_SIGN = np.array([1.0, -1.0, 0.2])
 
 
-@lru_cache(maxsize=4)
 def plant(config: Config) -> Truth:
     """The truth alone, without a log: what `ceiling` and the simulated users need. An ad is a function of (seed, id) and of how many
     advertisers there are."""
-    seed, ids = config.seed, np.arange(config.num_ads)
+    return _plant(config.seed, config.num_ads, config.num_advertisers, config.days)
+
+
+@lru_cache(maxsize=2)
+def _plant(seed: int, num_ads: int, num_advertisers: int, days: int) -> Truth:
+    ids = np.arange(num_ads)
     draw = uniform(seed, "ad_click.ad", ids, 10)
     bids = np.exp(np.log(4e5) + 0.6 * normal(seed, "ad_click.bid", ids)[:, 0])
     narrow = draw[:, 4] < 0.15
     min_age = np.where(draw[:, 5] < 0.3, 18 + 10 * np.floor(3 * draw[:, 6]), 13)
-    started = START + np.floor(np.maximum(draw[:, 3] * 1.5 - 0.5, 0) * config.days * DAY)
+    started = START + np.floor(np.maximum(draw[:, 3] * 1.5 - 0.5, 0) * days * DAY)
     catalog = Catalog(
         ad_id=ids,
-        advertiser_id=np.floor(config.num_advertisers * draw[:, 0] ** 1.5).astype(np.int64),
+        advertiser_id=np.floor(num_advertisers * draw[:, 0] ** 1.5).astype(np.int64),
         topic_id=np.floor(NUM_TOPICS * draw[:, 1]).astype(np.int64),
         bid_micros=np.rint(bids).astype(np.int64),
         budget_micros=np.rint(bids * (5 + 20 / (draw[:, 7] + 0.05))).astype(np.int64),
@@ -221,7 +233,7 @@ def plant(config: Config) -> Truth:
             "target_country": np.where(narrow, country_names(np.floor(3 * draw[:, 9]).astype(np.int64)), ""),
         },
     )
-    return Truth(config, Population(seed, NUM_TOPICS), catalog, normal(seed, "ad_click.quality", ids)[:, 0])
+    return Truth(seed, days, Population(seed, NUM_TOPICS), catalog, normal(seed, "ad_click.quality", ids)[:, 0])
 
 
 def country_names(country: Ints) -> NDArray[np.str_]:
@@ -235,14 +247,13 @@ def _loading(seed: int, name: str, topic: Ints) -> Floats:
     return (1.0 - 2.0 * opposite) * (0.7 + 0.6 * uniform(seed, f"ad_click.{name}_topic", topic)[:, 0])
 
 
-def _requests(truth: Truth, rng: np.random.Generator) -> tuple[Ints, Ints]:
+def _requests(truth: Truth, num_users: int, num_impressions: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """user_id and event_time of every request, in order of time: people come in sessions of one to four requests."""
-    config = truth.config
-    num_requests = -(-config.num_impressions // len(EXAMINED))
-    users = np.arange(config.num_users)
+    num_requests = -(-num_impressions // len(EXAMINED))
+    users = np.arange(num_users)
     activity = truth.population.activity(users)
     user_id = rng.choice(users, size=round(num_requests / SESSION), p=activity / activity.sum())
-    hours = START + 3600 * np.arange(config.days * 24)
+    hours = START + 3600 * np.arange(truth.days * 24)
     daily = truth.population.daily(hours)
     event_time = rng.choice(hours, size=len(user_id), p=daily / daily.sum()) + rng.integers(0, 3600, len(user_id))
     length = rng.integers(1, 5, len(user_id))
@@ -251,7 +262,7 @@ def _requests(truth: Truth, rng: np.random.Generator) -> tuple[Ints, Ints]:
     session = np.repeat(np.arange(len(user_id)), length)
     within = np.arange(len(session)) - np.repeat(np.cumsum(length) - length, length)
     when = event_time[session] + 70 * step[start[session] + within]
-    there = (when >= truth.joined(user_id)[session]) & (when < START + config.days * DAY)
+    there = (when >= truth.joined(user_id)[session]) & (when < START + truth.days * DAY)
     order = np.argsort(when[there], kind="stable")
     return user_id[session][there][order], when[there][order]
 
@@ -259,7 +270,7 @@ def _requests(truth: Truth, rng: np.random.Generator) -> tuple[Ints, Ints]:
 def _incumbent(truth: Truth, user_id: Ints, event_time: Ints, rng: np.random.Generator) -> tuple[Ints, Floats]:
     """[num_requests, num_slots] ads and click estimates of the policy that wrote the log: bid, a noisy idea of each ad's quality and
     a coarse idea of taste, among the POOL ads that came up."""
-    ads, seed, num_slots = truth.catalog, truth.config.seed, len(EXAMINED)
+    ads, seed, num_slots = truth.catalog, truth.seed, len(EXAMINED)
     noisy = 0.6 * truth.quality + 0.6 * normal(seed, "ad_click.incumbent", ads.ad_id)[:, 0]
     chosen, estimates = [], []
     for block in np.array_split(np.arange(len(user_id)), max(1, len(user_id) // 50_000)):

@@ -10,7 +10,6 @@ Breaks: a click from the future in a training feature (the check that cuts the l
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from ad_click.data import frappe, labels, planted, tables
 from ad_click.schema import EVENTS, Categories, Dataset, Judgments, Live, Rows
 from common.config import split_data
 from common.contract import Bools, Events, Ints
+from common.errors import InputError, did_you_mean
 from common.events import value_column
 
 ROLES = tables.TABLES  # what `mlsd data FILE` asks of your tables
@@ -66,12 +66,17 @@ def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
     tables.write(labelled, folder)
 
 
-@lru_cache(maxsize=2)
 def _labelled(config: Config) -> Dataset:
     name, path = split_data(config.data)
     if name == "world":
         return planted.read(config)
-    return frappe.read(Path(path)) if name == "frappe" else tables.read(Path(path), config)
+    if name == "frappe":
+        return frappe.read(Path(path))
+    if name in ("csv", "parquet"):
+        return tables.read(Path(path), config)
+    raise InputError(
+        f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world', 'frappe', 'csv', 'parquet'])}"
+    )
 
 
 def _slices(test: Rows, train: Rows) -> Categories:

@@ -13,12 +13,18 @@ from common.features.leave_one_out import LeaveOneOutStore
 
 FIELDS = ("user", "item", "daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city")
 
+LAYOUT = (
+    "frappe:DIR wants in DIR frappe.train.libfm (or derived/train_reconstructed.csv.gz), frappe.validation.libfm and "
+    "frappe.test.libfm; docs/data.md says where to get them."
+)
+
 
 def read(folder: Path) -> Dataset:
-    """Train, validation and test as published. The table has no clock, so statistics leave the row itself out."""
-    rebuilt = folder / "derived" / "train_reconstructed.csv.gz"
+    """Validation and test as published, and the published training table where it is there, else the rebuilt one, which published figures
+    may not be compared with. The table has no clock, so statistics leave the row itself out."""
     published = folder / "frappe.train.libfm"
-    table = _libfm(published) if published.exists() else _csv(rebuilt)
+    rebuilt = not published.exists()
+    table = _csv(folder / "derived" / "train_reconstructed.csv.gz") if rebuilt else _libfm(published)
     train = _rows(table, np.arange(len(table)))
     valid, test = (_libfm(folder / f"frappe.{split}.libfm") for split in ("validation", "test"))
     return Dataset(
@@ -27,14 +33,14 @@ def read(folder: Path) -> Dataset:
         test=_rows(test, np.full(len(test), -1)),
         catalog=_catalog(train),
         history=LeaveOneOutStore(_events(train)),
+        published="frappe_rebuilt" if rebuilt else "frappe",
     )
 
 
 def _libfm(path: Path) -> Ints:
     """[n, 11]: label 0 or 1, then the ids of the ten fields."""
     if not path.exists():
-        raise InputError(f"There is no {path}. frappe:DIR wants frappe.train.libfm (or derived/train_reconstructed.csv.gz), "
-                         f"frappe.validation.libfm and frappe.test.libfm.")  # fmt: skip
+        raise InputError(f"There is no {path}. {LAYOUT}")
     rows = []
     for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), 1):
         label, *pairs = line.split()
@@ -54,7 +60,7 @@ def _csv(path: Path) -> Ints:
 
     if not path.exists():
         raise InputError(
-            f"There is neither {path.parent.parent / 'frappe.train.libfm'} nor {path}: one of them is the training table."
+            f"There is neither {path.parent.parent / 'frappe.train.libfm'} nor {path}: one of them is the training table. {LAYOUT}"
         )
     table: Ints = pd.read_csv(path)[["label", *FIELDS]].to_numpy(np.int64)
     return table

@@ -16,9 +16,7 @@ def join(events: Events, window: int) -> Rows:
     clicks = np.flatnonzero(events.kind == "click")
     shown_key, click_key = _keys(events, shown, clicks)
     order = np.lexsort((events.event_time[clicks], click_key))
-    keys, first = np.unique(
-        click_key[order], return_index=True
-    )  # the first click of an impression decides; repeats change nothing
+    keys, first = np.unique(click_key[order], return_index=True)  # the first click decides; repeats change nothing
     found = np.minimum(np.searchsorted(keys, shown_key), max(len(keys) - 1, 0))
     label = np.zeros(len(shown))
     if len(keys):

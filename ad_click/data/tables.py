@@ -93,7 +93,8 @@ def write(dataset: Dataset, folder: Path) -> None:
 
 
 def made_up(rows: Rows, catalog: Catalog, clocked: bool, config: Config) -> Events:
-    """The log behind labelled rows: an impression each, a click `click_window_hours` later where there was one, as nothing earlier is known."""
+    """The log behind labelled rows: an impression each, a click `click_window_hours` later where there was one, as nothing earlier is known.
+    Rows of one second may be slots of one page: all read at the first position of that second, so none counts another."""
     clicked = np.flatnonzero(rows.label == 1)
     source = np.concatenate([np.arange(len(rows)), clicked])
     delay = np.repeat([0, config.click_window_hours * 3600 if clocked else 0], [len(rows), len(clicked)])
@@ -104,12 +105,12 @@ def made_up(rows: Rows, catalog: Catalog, clocked: bool, config: Config) -> Even
     advertiser, topic = (
         np.where(place >= 0, column[place], -1) for column in (catalog.advertiser_id, catalog.topic_id)
     )
-    position = np.arange(len(order))
+    time = time[order]
     return Events(
-        position=position,
+        position=np.arange(len(order)),
         kind=kind,
-        event_time=time[order],
-        moment=np.where(kind == "impression", position, -1) if clocked else source,
+        event_time=time,
+        moment=np.where(kind == "impression", np.searchsorted(time, time), -1) if clocked else source,
         keys=dict(zip(SHOWN, (source, rows.user_id[source], rows.ad_id[source], advertiser, topic), strict=True)),
         values={name: np.zeros(len(order), dtype=np.int64) for name in VALUES},
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ad_click import data, features, world
+from ad_click import data, evaluate, features, world
 from ad_click.config import OVERRIDES, SMOKE, Config
 from ad_click.data import frappe, labels
 from common.config import with_data
@@ -98,10 +100,43 @@ def test_a_torn_frappe_line_is_named(tmp_path: Path) -> None:
         frappe.read(folder)
 
 
-def test_a_missing_frappe_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_frappe_file_is_named_with_the_next_step(tmp_path: Path) -> None:
     config = with_data(SMOKE, f"frappe:{tmp_path}", OVERRIDES)
-    with pytest.raises(InputError, match="training table"):
+    with pytest.raises(InputError, match=r"training table.*docs/data\.md"):
         data.load(config)
+    (_frappe(tmp_path) / "frappe.test.libfm").unlink()
+    with pytest.raises(InputError, match=r"no .*frappe\.test\.libfm.*docs/data\.md"):
+        data.load(config)
+
+
+def test_published_figures_are_compared_only_beside_the_published_training_table(tmp_path: Path) -> None:
+    as_published = frappe.read(_frappe(tmp_path)).published
+    assert {figure.comparable for figure in evaluate.PUBLISHED[as_published]} == {"yes"}
+    lines = ["label," + ",".join(frappe.FIELDS), "1,0,10" + ",1" * 8, "0,1,11" + ",2" * 8]
+    (tmp_path / "derived").mkdir()
+    (tmp_path / "frappe.train.libfm").unlink()
+    (tmp_path / "derived" / "train_reconstructed.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    rebuilt = frappe.read(tmp_path).published
+    assert all("train negatives were rebuilt" in figure.comparable for figure in evaluate.PUBLISHED[rebuilt])
+
+
+def test_an_unknown_data_set_is_refused() -> None:
+    with pytest.raises(InputError, match=r"no such data set\. Did you mean 'frappe'"):
+        data.load(replace(SMOKE, data="frape:somewhere"))
+
+
+def test_rows_of_one_second_do_not_count_each_other(tmp_path: Path) -> None:
+    lines = ["who,ad,when,clicked"] + [f"7,{ad},{1_700_000_000 + second},0" for second in range(20) for ad in (1, 2, 3)]
+    (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "schema.toml").write_text(
+        '[roles]\nuser_id = "who"\nad_id = "ad"\nevent_time = "when"\nlabel = "clicked"\n'
+    )
+    dataset = data.load(with_data(SMOKE, f"csv:{tmp_path / 'rows.csv'}", OVERRIDES))
+    train = dataset.train
+    before = dataset.history.read(features.USER, train.user_id, train.moment)[:, 0]
+    assert before.tolist() == (3 * (train.event_time - train.event_time.min())).tolist()
+    one_by_one = dataset.history.read(features.USER, train.user_id, np.arange(len(train)))[:, 0]  # as if in turn
+    assert one_by_one.tolist() == list(range(len(train)))
 
 
 def test_rows_alone_are_enough(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_second_price_by_hand() -> None:
     assert shown.index.tolist() == [0, 1]
     assert shown.price_micros.tolist() == [400_000, 500_000]  # 8000 / .02 and 5000 / .01
     assert shown.probability.tolist() == [0.02, 0.006]
+    assert "0.01000 in slot 0 x 0.8000; 0.00600 in its own, pays 0.5000" in shown.why[1].evidence
 
 
 def test_slot_multipliers_are_clicks_over_predictions() -> None:

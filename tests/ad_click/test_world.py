@@ -13,6 +13,8 @@ from ad_click import world
 from ad_click.config import DEMO, SMOKE, Config
 from ad_click.data import planted
 
+OUTPUTS = "2e220ff202d8dfea"  # of a small world, by `outputs`
+
 
 def test_the_strengths_are_those_the_log_names() -> None:
     """Changing one changes every number of the case: then the log gets a new hash, a date and a reason."""
@@ -22,11 +24,41 @@ def test_the_strengths_are_those_the_log_names() -> None:
     assert f"ad_click `{found}`" in log, f"the strengths hash to {found}; docs/LOG.md does not say so"
 
 
+def test_the_world_gives_what_it_gave_when_it_was_frozen(tiny: Config) -> None:
+    """The strengths are not all: a changed formula, array or draw is another world too, and another entry in docs/LOG.md."""
+    small = replace(tiny, num_users=200, num_ads=50, num_advertisers=10, num_impressions=3_000, days=5)
+    assert outputs(world.make(small)) == OUTPUTS
+
+
+def outputs(made: world.World) -> str:
+    """A hash of everything the world gives. Floats at nine digits: the last bits are the machine's."""
+    found = hashlib.sha256()
+    catalog, shown = made.catalog, made.impressions
+    columns = {**vars(catalog), **catalog.numbers, **catalog.categories, **vars(shown), "quality": made.truth.quality}
+    context = (shown.user_id, shown.ad_id, shown.event_time, shown.slot, shown.device)
+    columns["click_probability"] = made.truth.click_probability(*context)
+    columns["hide_probability"] = made.truth.hide_probability(shown.user_id, shown.ad_id)
+    for name in sorted(set(columns) - {"numbers", "categories"}):
+        column = columns[name]
+        text = [f"{value:.9g}" if isinstance(value, float) else str(value) for value in column.tolist()]
+        found.update(f"{name} {' '.join(text)}\n".encode())
+    return found.hexdigest()[:16]
+
+
 def test_the_same_config_gives_the_same_bytes(tiny: Config) -> None:
     first = world.make(tiny).impressions
-    world.make.cache_clear()
+    world._make.cache_clear()
     again = world.make(tiny).impressions
     assert all(np.array_equal(getattr(first, name), getattr(again, name)) for name in vars(first))
+
+
+def test_the_world_is_made_once_for_every_knob_it_does_not_depend_on(tiny: Config) -> None:
+    other = replace(tiny, num_trees=7, click_window_hours=6, drift="clicks_lost", preset="other")
+    assert world.make(other) is world.make(tiny) and world.plant(other) is world.plant(tiny)
+    for name in ("seed", "num_users", "num_ads", "num_advertisers", "num_impressions", "days"):
+        small = replace(tiny, num_users=50, num_ads=20, num_advertisers=5, num_impressions=300, days=2)
+        changed = replace(small, **{name: getattr(small, name) + 1})
+        assert outputs(world.make(changed)) != outputs(world.make(small)), name
 
 
 def test_user_42_is_the_same_in_every_preset() -> None:
