@@ -15,6 +15,7 @@ from common.errors import InputError, did_you_mean
 C = TypeVar("C")
 
 _FLAGS = {"preset": "--preset smoke|demo|default|large", "data": "--data NAME:PATH"}
+PAGE = "docs/data.md"  # where each data set comes from, and its layout
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -45,12 +46,28 @@ def with_data(config: C, data: str, overrides: Mapping[str, Mapping[str, Any]]) 
             raise InputError(f"--data {data!r}: the world is made, not read; it takes no path. Write --data world.")
         return replace(config, data="world")  # type: ignore[type-var]
     if name not in overrides:
-        raise InputError(f"--data {data!r}: there is no data set {name!r}. {did_you_mean(name, ['world', *overrides])}")
-    if not path:
-        raise InputError(f"--data {data!r}: expected {name}:PATH, where PATH is the file or folder to read.")
-    if not Path(path).exists():
-        raise InputError(f"--data {data!r}: there is no {path!r} (looked from {Path.cwd()}).")
+        if not path and ("." in name or "/" in name):
+            kind = "parquet" if name.endswith(".parquet") else "csv"
+            raise InputError(
+                f"--data {data!r}: a path alone does not say how to read it. Expected NAME:PATH, for a table of yours --data {kind}:{name}. "
+                f"Known names: {', '.join(sorted(['world', *overrides]))}; {PAGE} says what each one reads."
+            )
+        known = did_you_mean(name, ["world", *overrides])
+        raise InputError(f"--data {data!r}: there is no data set {name!r}. {known} {PAGE} says what each one reads.")
+    if not path or not Path(path).exists():
+        lacking = f"there is no {path!r} (looked from {Path.cwd()})" if path else "the path is missing"
+        raise InputError(f"--data {data!r}: {lacking}. Expected {name}:PATH. {_layout(name)}")
     return replace(config, data=data, **overrides[name])  # type: ignore[type-var]
+
+
+def _layout(name: str) -> str:
+    """Which file or folder a data set wants; those of a case are its own business, so the page says it."""
+    if name in ("csv", "parquet"):
+        return (
+            "PATH is a .csv, .csv.gz or .parquet file, or a folder of them, with a schema.toml beside (in a folder: inside) that "
+            f"says what each column is. To draft it: mlsd data FILE --case CASE. {PAGE} shows the whole way."
+        )
+    return f"{PAGE} says where {name} comes from and which files its folder holds."
 
 
 def split_data(data: str) -> tuple[str, str]:

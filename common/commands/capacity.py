@@ -20,7 +20,7 @@ def command(
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Requests, storage, index memory, cores and money: sums a reader can follow on paper."""
+    """Work out requests, storage, cores and money. Sums a reader can follow on paper, index memory too."""
     from common.capacity import table
 
     found = cases.get(case).stage("config")

@@ -27,10 +27,10 @@ def command(
     out: options.Out = options.HOME,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train, evaluate and serve every case at DEMO; one URL and one curl line that works. `demo CASE` tells one story."""
+    """Train, evaluate and serve every case at DEMO. Prints one URL and a curl line that works; `demo CASE` tells one story."""
     found = [cases.get(case)] if case else list(cases.find().values())
     if not found:
-        raise InputError('No case is installed. See "Add a sixth case" in CONTRIBUTING.md.')
+        raise InputError('No case is installed. See "Add a case" in CONTRIBUTING.md.')
     with serving(found, port, out) if serve else contextlib.nullcontext() as child:
         runs = [train(one, preset, out) for one in found]
         if child:
@@ -67,7 +67,7 @@ def beside_readme(run: dict[str, Any]) -> list[dict[str, Any]]:
     primary = run["reports"]["model"]["primary"]["name"]
     places = {
         primary: ("reports", "model", "primary", "value"),
-        "trained in, s": ("seconds",),
+        "run, s": ("seconds",),
         "p50 of an answer, ms": ("latency", "p50_ms"),
         "p99 of an answer, ms": ("latency", "p99_ms"),
     }

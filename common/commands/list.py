@@ -11,7 +11,7 @@ from common.commands import options, output
 
 
 def command(out: options.Out = options.HOME, as_json: options.AsJson = False) -> None:
-    """The cases, the question each one answers, and the version that is live."""
+    """Show each case, its question, and the version that is live."""
     rows = [
         {
             "case": case.name,
@@ -21,9 +21,7 @@ def command(out: options.Out = options.HOME, as_json: options.AsJson = False) ->
         }
         for case in cases.find().values()
     ]
-    output.show(
-        "cases", rows, as_json=as_json, empty='No case is installed. See "Add a sixth case" in CONTRIBUTING.md.'
-    )
+    output.show("cases", rows, as_json=as_json, empty='No case is installed. See "Add a case" in CONTRIBUTING.md.')
 
 
 def question(case: Case) -> str:

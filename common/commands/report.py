@@ -28,7 +28,7 @@ def command(
     preset: options.Preset = "demo",
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the results on file and whether the pages agree with them; exit 1 if a page does not."""
+    """Show the results on file, and which page says otherwise. Exit 1 if one does."""
     from common.eval import ledger
 
     if measure:
@@ -44,7 +44,7 @@ def command(
     problems = ledger.check_all()
     found = [(path.stem, read(path)) for path in sorted(folder().glob("*.json"))]
     rows = [
-        {"file": name, **row, "seconds": one["seconds"]}
+        {"file": name, **row, "run, s": one["seconds"]}
         for name, one in found
         if "reports" in one
         for row in results.rows(one)

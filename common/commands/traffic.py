@@ -30,7 +30,7 @@ def command(
     out: options.Out = options.HOME,
     as_json: options.AsJson = False,
 ) -> None:
-    """Play simulated visits; count what happened, how fast it was, and what the monitor says."""
+    """Play simulated visits and count what happens. Also how fast it was, and what the monitor says."""
     with asking(cases.get(case), out, url, token_file) as asked:
         row = played(asked, num_visits)
     if as_json:

@@ -22,7 +22,10 @@ _WORDS = ("roles", "columns", "time_unit")
 
 def read_schema(path: Path, wanted: Mapping[str, Roles]) -> dict[str, Any]:
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder (looked from {Path.cwd()}).")
+        raise InputError(
+            f"{path}: no such file or folder (looked from {Path.cwd()}). Expected a {', '.join(SUFFIXES)} file or a folder of them, "
+            "with schema.toml beside (in a folder: inside): see docs/data.md."
+        )
     place = (path if path.is_dir() else path.parent) / "schema.toml"
     if not place.is_file():
         raise InputError(

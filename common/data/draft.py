@@ -30,7 +30,7 @@ _ALSO = {  # what people call things, by role or by the kind of a role
         "viewer",
         "viewerid",
     },
-    "time": {"time", "timestamp", "ts", "date", "datetime", "createdat", "occurredat", "unixtime", "hour"},
+    "time": {"time", "timestamp", "ts", "date", "datetime", "createdat", "occurredat", "unixtime", "when", "hour"},
     "label": {"label", "target", "y", "click", "clicked", "isclick", "response"},
 }
 

@@ -46,8 +46,8 @@ def check_all(root: Path = ROOT) -> list[str]:
 
 
 def pages(root: Path = ROOT) -> list[Path]:
-    """Every Markdown page of the project: at the top, in a case, under docs/ and benchmarks/."""
-    found = {*root.glob("*.md"), *root.glob("[!.]*/*.md"), *root.glob("docs/**/*.md")}
+    """Every Markdown page of the project: at the top, in a case, under docs/, benchmarks/ and tests/."""
+    found = {*root.glob("*.md"), *root.glob("[!.]*/*.md"), *root.glob("docs/**/*.md"), *root.glob("tests/**/*.md")}
     outside = {path for pattern in ("runs/*", "build/*", *NOT_CHECKED) for path in root.glob(pattern)}
     return sorted(found - outside)
 

@@ -10,8 +10,8 @@ from common.eval.report import column
 
 
 def results(found: Mapping[str, Mapping[str, Any]]) -> Table:
-    """One row a result of `mlsd run --json`: its primary metric for each column, the paired difference, the times it carries. A column
-    that no result fills is left out."""
+    """One row a result of `mlsd run --json`: its primary metric for each column, the paired difference, the times it carries (`run`: the
+    whole pipeline, from reading the data to the published artifact). A column that no result fills is left out."""
     rows = [_result(name, run) for name, run in found.items()]
     filled = [key for key in rows[0] if any(row[key] != "-" for row in rows)]
     return [{key: row[key] for key in filled} for row in rows]
@@ -28,7 +28,7 @@ def _result(file: str, run: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("p50_ms", "p99_ms"):
         timing = reports["model"]["metrics"].get(key) or run.get("latency", {}).get(key)
         row[f"{key} `machine`"] = number(timing["value"] if isinstance(timing, Mapping) else timing) if timing else "-"
-    return row | {"seconds `machine`": number(run["seconds"])}
+    return row | {"run, s `machine`": number(run["seconds"])}
 
 
 def _primary(name: str, report: Mapping[str, Any]) -> str:

@@ -72,7 +72,7 @@ class Server:
     def __init__(
         self, *, expected: tuple[str, ...] = (), token: str | None = None, simulated_clock: bool = False
     ) -> None:
-        """`expected`: cases that will come; /ready is 503 and the page says "training" until they are there."""
+        """`expected`: cases that will come; /ready is 503 and the page says "waiting" until they are there."""
         if simulated_clock and not token:
             raise InputError(
                 "A simulated clock can be set over HTTP, so it needs a token. Pass token=..., any long random text."
@@ -121,7 +121,7 @@ class Server:
             }
             for name, served in list(self._cases.items())
         ]
-        return ready + [{"name": name, "state": "training"} for name in self.missing()]
+        return ready + [{"name": name, "state": "waiting"} for name in self.missing()]
 
     def _pages(self) -> APIRouter:
         router = APIRouter()

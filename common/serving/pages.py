@@ -23,14 +23,14 @@ section { border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.2
 table { border-collapse: collapse; margin: .8rem 0 } td, th { padding: .25rem 1.2rem .25rem 0; text-align: left }
 td { font-variant-numeric: tabular-nums } th { font-weight: 600; border-bottom: 1px solid var(--line) }
 pre { background: #8881; padding: .7rem .9rem; border-radius: .4rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem }
-.ready { color: var(--good) } .training { color: var(--wait) } a { color: inherit }
+.ready { color: var(--good) } .waiting { color: var(--wait) } a { color: inherit }
 nav a { margin-right: 1rem }
 </style>"""
 HEAD = '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
 
 
 def status(cases: Sequence[Mapping[str, Any]], url: str) -> str:
-    """The page at /: each case with its state, its results and a curl line. Reloads itself while a case is still training."""
+    """The page at /: each case with its state, its results and a curl line. Reloads itself while a case is waited for."""
     waiting = any(case["state"] != "ready" for case in cases)
     refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">' if waiting else ""
     sections = "".join(section(case, url) for case in cases) or "<p>No case is served.</p>"
@@ -46,7 +46,7 @@ def section(case: Mapping[str, Any], url: str) -> str:
     state = case["state"]
     head = f'<h2>{escape(case["name"])} <span class="{escape(state)}">&#9679; {escape(state)}</span></h2>'
     if state != "ready":
-        return f"<section>{head}<small>This page reloads by itself.</small></section>"
+        return f"<section>{head}<small>Nothing to serve yet: its first version is taken in as soon as it is trained. This page reloads by itself.</small></section>"
     call = f"<pre>{escape(curl(url + case['route'], case['example']))}</pre>" if case["example"] else ""
     version = f"<small>version {escape(str(case['version']))}, POST {escape(case['route'])}</small>"
     return f"<section>{head}{version}{results(case['summary'])}{call}</section>"
@@ -64,8 +64,9 @@ def results(summary: Mapping[str, Any]) -> str:
         f"<td>{escape(str(reports[name]['primary'].get('origin', '')))}</td></tr>"
         for name in shown
     )
+    origin = escape(str(primary.get("origin", "")))
     paired = "".join(
-        f"<tr><td>{escape(name.replace('-', ' − '))}</td><td>{interval(value)}</td><td>paired</td></tr>"
+        f"<tr><td>{escape(name.replace('-', ' − '))}, paired</td><td>{interval(value)}</td><td>{origin}</td></tr>"
         for name, value in summary.get("paired", {}).items()
     )
     title = f"{escape(str(primary['name']))} ({escape(str(primary.get('direction', '')))} is better)"

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from common import cases
 from common.cases import Case
 from common.cli import COMMANDS, main
 from common.commands import doctor, drill, output
+from common.commands.demo import beside_readme
 
 ROOT = Path(__file__).resolve().parents[2]
 TOYS = {"toy_ranker": "tests.toy.ranker", "toy_scorer": "tests.toy.scorer"}
@@ -65,13 +67,14 @@ MISTAKES = [
     (["run", "toy_scorer", "--set", "num_users=many"], "num_users is a whole number"),
     (["run", "toy_scorer", "--data", "cvs:x"], "Did you mean 'csv'?"),
     (["run", "toy_scorer", "--data", "csv:no/such/folder"], "there is no 'no/such/folder'"),
+    (["run", "toy_scorer", "--data", "mine.csv"], "Expected NAME:PATH, for a table of yours --data csv:mine.csv"),
     (["experiment", "toy_scorer", "more male"], "Did you mean 'more mail'?"),
     (["drill", "toy_scorer", "hang modle"], "Did you mean 'hang model'?"),
     (["demo", "toy_scorr"], "Did you mean 'toy_scorer'?"),
     (["serve", "toy_scorer", "--out", "{empty}"], "mlsd run toy_scorer"),
     (["traffic", "toy_scorer", "--out", "{empty}"], "mlsd run toy_scorer"),
     (["registry", "--point", "live=1"], "needs the case"),
-    (["data", "no/such.csv", "--case", "toy_scorer"], "There is no no/such.csv"),
+    (["data", "no/such.csv", "--case", "toy_scorer"], "Expected a .csv, .csv.gz or .parquet file, or a folder"),
     (["data", "no/such.csv"], "Say --case CASE"),
     (["capacity", "toy_scorer"], "states no CAPACITY"),
     (["coverage", "NONSENSE"], "No syllabus id begins with 'NONSENSE'"),
@@ -172,6 +175,7 @@ def test_a_table_is_never_wider_than_120() -> None:
 def test_help_and_list_load_nothing_heavy(outside: dict[str, str]) -> None:
     code = """
 import sys
+import tomllib
 from common.cli import main
 for words in (["--help"], ["run", "--help"], ["list"]):
     try:
@@ -191,6 +195,43 @@ def test_data_drafts_a_schema_for_every_installed_case(capfd: pytest.CaptureFixt
     for case in cases.find():
         code, out, _ = ends(capfd, "data", str(file), "--case", case)
         assert code == 0 and 'user_id = "user_id"' in out and 'colour = "category"' in out
+
+
+def test_the_draft_says_what_comes_next_and_keeps_it_out_of_the_file(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, toys: None
+) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("user_id,event_time\n1,1700000000\n2,1700000100\n")
+    _, out, err = ends(capfd, "data", str(file), "--case", "toy_scorer")
+    following = f"save it as {tmp_path / 'schema.toml'}, then: mlsd run toy_scorer --data csv:{file}"
+    assert following in err and following not in out
+    tomllib.loads(out)
+
+
+def test_data_md_names_every_data_set_and_every_role_of_the_rows() -> None:
+    """A data set or a role that a case gains is missing on the page until somebody says where it comes from."""
+    page = (ROOT / "docs" / "data.md").read_text()
+    for name, case in cases.find().items():
+        rows = next(iter(case.stage("data").ROLES.values()))
+        row = next(line for line in page.splitlines() if line.startswith(f"| {name} |") and "`user_id`" in line)
+        _, _, required, optional, _ = row.split("|")
+        assert re.findall(r"`(\w+)`", required) == list(rows.required)
+        assert re.findall(r"`(\w+)`", optional) == list(rows.optional)
+        for data in case.stage("config").OVERRIDES:
+            assert re.search(rf"^\| .*`{data}:\w+`.* \| ({name}|both) \|", page, re.MULTILINE), data
+
+
+def test_the_times_of_the_demo_are_called_what_they_are() -> None:
+    """`seconds` is the whole pipeline, so nothing may call it the training."""
+    run = {"case": "nobody", "preset": "demo", "seconds": 7.5, "latency": {"p50_ms": 1.0, "p99_ms": 2.0}}
+    primary = {"name": "auc", "value": 0.5}
+    rows = beside_readme(run | {"reports": {"model": {"primary": primary}}})
+    assert {row["what"]: row["this machine"] for row in rows} == {
+        "auc": 0.5,
+        "run, s": 7.5,
+        "p50 of an answer, ms": 1.0,
+        "p99 of an answer, ms": 2.0,
+    }
 
 
 # ------------------------------------------------------------------------------------------------------------------- drills

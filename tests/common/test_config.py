@@ -70,12 +70,17 @@ def test_data_fills_the_config_and_applies_its_overrides(tmp_path: Path) -> None
         ("csv", "csv:PATH"),
         ("csv:", "csv:PATH"),
         ("csv:no/such", "there is no 'no/such'"),
+        ("csv:no.csv", "mlsd data FILE --case CASE"),
+        ("movies:no/such", "docs/data.md says where movies comes from"),
+        ("some.csv", "--data csv:some.csv"),
+        ("some.parquet", "--data parquet:some.parquet"),
+        ("some/folder", "a path alone .* Known names: csv, movies, world; docs/data.md"),
         ("world:x", "takes no path"),
     ],
 )
 def test_unknown_data_is_refused(data: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        with_data(Config(), data, {"csv": {}})
+        with_data(Config(), data, {"csv": {}, "movies": {}})
 
 
 def test_the_fingerprint_sees_every_field_and_nothing_else() -> None:

@@ -81,6 +81,17 @@ def test_rows_of_a_benchmark_become_a_table(root: Path) -> None:
     assert ledger.claim("reads.rows.0.ms", ".1f", root) == "1.2 `machine`"
 
 
+@pytest.mark.parametrize("place", ["toy", "docs/decisions", "benchmarks", "tests/toy"])
+def test_a_page_of_any_folder_is_read(root: Path, place: str) -> None:
+    ledger.write_all(root)
+    page = root / place / "README.md"
+    page.parent.mkdir(parents=True)
+    page.write_text("About 800 lines.\n")
+    assert [problem.split(":")[:2] for problem in ledger.check_all(root)] == [[f"{place}/README.md", "1"]]
+    page.write_text("About eight hundred lines.\n")
+    assert ledger.check_all(root) == []
+
+
 def test_a_page_not_yet_written_fails(root: Path) -> None:
     assert len(ledger.check_all(root)) == 5
 

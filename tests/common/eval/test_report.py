@@ -140,4 +140,5 @@ def test_a_ceiling_that_is_no_bound_says_so() -> None:
     run = {"case": "toy", "preset": "demo", "seconds": 1.0, "reports": {}, "paired": {"model-baseline": {"value": 0.1}}}
     run["reports"] = {name: _report([1.0, 0.5], [1, 2]).as_json() for name in ("model", "ceiling")}
     row = results({"toy.demo": run})[0]
+    assert row["run, s `machine`"] == "1"
     assert row["ceiling"].endswith("`world` (oracle, not a bound)") and row["model"].endswith("`world`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from typing import Any
 
@@ -271,7 +272,8 @@ def test_ready_and_the_page_wait_for_the_expected_cases() -> None:
     assert client.get("/ready").status_code == 503
     assert client.post("/toy/count", json={"user_id": 3}).status_code == 404
     page = client.get("/").text
-    assert "training" in page
+    assert "waiting" in page and "training" not in page  # the server cannot know who trains
+    assert {case["state"] for case in client.get("/cases").json()["cases"]} == {"waiting"}
     assert 'http-equiv="refresh"' in page
     server.add(toy.served())
     assert client.get("/ready").json() == {"ready": ["toy"], "missing": ["late"]}
@@ -293,6 +295,13 @@ def test_a_new_version_is_swapped_in(client: TestClient, server: Server) -> None
 
 def test_the_page_does_not_reload_itself_once_all_is_ready(client: TestClient) -> None:
     assert "http-equiv" not in client.get("/").text
+
+
+def test_every_row_of_the_page_has_an_origin_of_the_project(client: TestClient) -> None:
+    """The paired difference is of the same origin as the model it is about."""
+    rows = re.findall(r"<tr><td>(.*?)</td><td>.*?</td><td>(.*?)</td></tr>", client.get("/").text)
+    assert "model − baseline, paired" in dict(rows)
+    assert {origin for _, origin in rows} <= {"world", "real", "published", "calc", "machine"}
 
 
 def test_pages_load_nothing_from_elsewhere(client: TestClient) -> None:

@@ -110,7 +110,11 @@ def served(log: MemoryLog | None = None, version: str = "v1", clock: Any = None)
         version=version,
         example={"user_id": 3},
         summary={
-            "reports": {"model": {"primary": {"name": "log_loss", "value": 0.5, "low": 0.4, "high": 0.6, "n": 9}}},
+            "reports": {
+                "model": {
+                    "primary": {"name": "log_loss", "value": 0.5, "low": 0.4, "high": 0.6, "n": 9, "origin": "world"}
+                }
+            },
             "paired": {"model-baseline": {"value": -0.1, "low": -0.2, "high": -0.05}},
         },
     )
