@@ -2,8 +2,8 @@
 
 In:     watched rows in each viewer's order.
 Out:    CoWatch: the `num_neighbours` nearest videos of every video; retrieve, rerank.
-Choice: pairs counted in the order they were watched (what comes after counts more than what came before), a gentle popularity exponent,
-        viewers of few videos counting more; a share of plain popularity on top.
+Choice: pairs counted in the order they were watched (`backward` says how much what came before counts beside what came after), a gentle
+        popularity exponent, viewers of few videos counting more; a share of plain popularity on top.
 Else:   matrix factorisation, where histories are long and the catalogue small; nothing at all for a video nobody has watched.
 Breaks: a popularity exponent of 0 (everything neighbours the hits: coverage falls), a new video (never retrieved: why the towers exist).
 """
@@ -24,7 +24,7 @@ from common.data import columns
 from video_rec import features as features_stage
 from video_rec.config import Config
 from video_rec.features import Features
-from video_rec.schema import Dataset, Requests, Rows
+from video_rec.schema import Dataset, Requests, Rows, find
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -63,7 +63,7 @@ class CoWatch:
         return self.nearest(self.features.recent(requests, store), k)
 
     def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore) -> Ranking:
-        scores = self.weigh(self.features.recent(requests, store), self.features.index(candidates.ids))
+        scores = self.weigh(self.features.recent(requests, store), find(self.features.video_id, candidates.ids))
         scores = np.where(candidates.ids >= 0, scores, -np.inf)
         order = np.argsort(-scores, axis=1, kind="stable")
         return Ranking(ids=np.take_along_axis(candidates.ids, order, 1), scores=np.take_along_axis(scores, order, 1))
@@ -192,7 +192,7 @@ def _watches(features: Features, parts: Sequence[Rows]) -> tuple[Ints, Ints]:
     user = np.concatenate([rows.user_id[rows.labels["clicked"] > 0] for rows in parts])
     video = np.concatenate([rows.video_id[rows.labels["clicked"] > 0] for rows in parts])
     moment = np.concatenate([rows.moment[rows.labels["clicked"] > 0] for rows in parts])
-    index = features.index(video)
+    index = find(features.video_id, video)
     order = np.lexsort((moment, user))
     order = order[index[order] >= 0]
     left = np.searchsorted(user[order], user[order], side="right") - np.arange(len(order))

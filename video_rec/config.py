@@ -45,8 +45,7 @@ class Config:
     log_q: float = 1.0  # the strength of the logQ correction; 0 switches it off
     # ranker
     ranker_epochs: int = 6
-    # unlabelled candidates taken as not clicked, per clicked row; 0: none, or as many as model.NEGATIVES if the log kept clicks alone
-    num_negatives: int = 0
+    num_negatives: int = 0  # candidates taken as not clicked per clicked row; 0: model.NEGATIVES if all rows are clicks
     weight_clicked: float = 0.1
     weight_completed: float = 0.5
     weight_liked: float = 0.4

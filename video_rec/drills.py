@@ -2,8 +2,8 @@
 
 In:     nothing.
 Out:    DRILLS: which stage breaks how, how it looks from outside, what notices.
-Choice: the stages whose loss looks different: the store, a source, the features, the ranker, the history, the rule's own reading; each in
-        three ways.
+Choice: the stages whose loss looks different: the store, a source, the features, the ranker, the history, the reading of the rule "never
+        twice"; each in three ways.
 Else:   a drill per store and per shard, once there are several.
 Breaks: a drill nobody notices: every one shows in `degraded` and in /metrics, and in the alert that its `notices` names (tests/contract).
 """

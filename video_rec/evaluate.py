@@ -2,7 +2,7 @@
 
 In:     a Ranking after the rules, whoever made it; Judgments.
 Out:    Report: primary expected_gain@20 on the world, ndcg@20 on real data; logged metrics beside it; slices by length of history.
-Choice: judge the answers themselves. A log knows only what its recommender showed: on it, popularity beats the truth.
+Choice: judge the answers themselves. A log knows only what its recommender showed: on it, the baseline may beat the truth.
 Else:   logged metrics alone, on real data: then compare like with like, and mistrust the winner that resembles the incumbent.
 Breaks: judging before the rules (pipeline applies the same ones to baseline, model and ceiling), rows instead of users in an interval.
 """
@@ -31,10 +31,8 @@ def evaluate(predictions: Ranking, judgments: Judgments, config: Config) -> Repo
         primary = f"expected_gain@{K}"
         units = {primary: ranking.expected_gain(judgments.gain(judgments.requests, ids), K), **units}
     metrics = {key: intervals.mean(unit, users) for key, unit in units.items()}
-    shown = ranking.coverage(ids, judgments.num_videos)
-    metrics["coverage"] = Interval(
-        value=shown, low=None, high=None, n=len(ids)
-    )  # of the whole: no request has one of its own
+    shown = ranking.coverage(ids, judgments.num_videos)  # of the whole: no request has one of its own
+    metrics["coverage"] = Interval(value=shown, low=None, high=None, n=len(ids))
     return Report(
         primary=primary,
         origin=judgments.origin,

@@ -5,8 +5,9 @@ Out:    VIEWS; Features.inputs(rows, store) -> Inputs for the ranker; Features.r
 Choice: the store counts, the catalogue describes (a title becomes a short vector by TF-IDF and SVD), and crosses compare a video with the
         viewer's last twenty. The same code reads the log offline and the live store online.
 Else:   a pretrained sentence encoder for titles: where titles are whole sentences in many languages.
-Breaks: a value read after the moment (the contract's parity check), a video the catalogue lacks (index -1: its content is zero, and the rules bar it); a time of
-        upload nobody knows reads as "just now" (age_days 0). The rule "never twice" looks back on the last WATCHED watches, no further.
+Breaks: a value read after the moment (the contract's parity check); a video the catalogue lacks (index -1: its title and length are zero, its
+        crosses of creator, language and length are the last video's; the rules bar it); a time of upload nobody knows reads as "just now"
+        (age_days 0). The rule "never twice" looks back on the last WATCHED watches, no further.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from common.contract import Bools, FeatureStore, Floats, Ints
 from common.data import columns
 from common.features.views import Count, Decayed, Recent, View, pair
 from video_rec.config import Config
-from video_rec.schema import Catalog, Dataset, Requests, Rows
+from video_rec.schema import Catalog, Dataset, Requests, Rows, find
 
 HISTORY = 20  # watches a viewer is described by
 WATCHED = 256  # watches the rule "never twice" looks back on
@@ -109,14 +110,9 @@ class Features:
     uploaded: Floats  # seconds, NaN where unknown
     language: Ints  # -1 where unknown
 
-    def index(self, video_ids: Ints) -> Ints:
-        """Where each video stands in the catalogue, -1 where it does not."""
-        at = np.minimum(np.searchsorted(self.video_id, video_ids), len(self.video_id) - 1)
-        return np.where(self.video_id[at] == video_ids, at, -1)
-
     def recent(self, requests: Requests | Rows, store: FeatureStore) -> Ints:
         """[n, HISTORY] catalogue indices of the last watches, newest first, -1 pads."""
-        return self.index(store.read(USER, requests.user_id, requests.moment)[:, :HISTORY].astype(np.int64))
+        return find(self.video_id, store.read(USER, requests.user_id, requests.moment)[:, :HISTORY].astype(np.int64))
 
     def watched(self, requests: Requests, store: FeatureStore) -> Ints:
         """[n, WATCHED] video ids that may not be shown again, -1 pads."""
@@ -124,16 +120,16 @@ class Features:
 
     def rulings(self, ids: Ints) -> tuple[Ints, Bools]:
         """What the rules ask of any videos: who made each (-1 unknown), and whether it is explicit. One the catalogue lacks may not be shown."""
-        index = self.index(ids)
+        index = find(self.video_id, ids)
         return np.where(index >= 0, self.creator_id[index], -1), np.where(index >= 0, self.explicit[index] > 0, True)
 
     def inputs(self, rows: Rows, store: FeatureStore) -> Inputs:
         """What the ranker sees of each row, as of its moment."""
-        index = self.index(rows.video_id)
+        index = find(self.video_id, rows.video_id)
         creator = np.where(index >= 0, self.creator_id[index], -1)
         first, of = _distinct(rows)
         user = store.read(USER, rows.user_id[first], rows.moment[first])
-        recent = self.index(user[:, :HISTORY].astype(np.int64))
+        recent = find(self.video_id, user[:, :HISTORY].astype(np.int64))
         found = {
             **_of_user(user[:, HISTORY:], of),
             **_rates("video", _read(store, VIDEO, rows.video_id, rows.moment)),

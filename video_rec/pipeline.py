@@ -1,6 +1,6 @@
 """The whole case on one screen.
 
-In:     config and a registry.
+In:     a Config and a registry.
 Out:    Result: reports of baseline, model and ceiling (or published) on the same requests, and the published artifact.
 Choice: straight down, no branches but two: a truth exists in the world alone, a published figure on some data sets.
 Else:   a scheduler, when the steps run on different days.
@@ -34,6 +34,13 @@ def run(config: Config, registry: Registry) -> Result:
         simple = baseline.fit(dataset, fitted, config)
     with step("video_rec: model"):
         better = model.fit(dataset, fitted, config)
+    with step("video_rec: policy and reference"):
+        valid = dataset.valid
+        asked = Requests(user_id=valid.user_id, event_time=valid.event_time, moment=valid.moment)
+        alone = valid.video_id[:, None]  # one candidate each: the row's
+        predictions = better.rerank(asked, Ranking(ids=alone, scores=np.zeros(alone.shape)), dataset.history)
+        rules = policy.fit(predictions, valid, config)
+        expected = monitor.reference(predictions, valid, config)
 
     test, store, k = dataset.test, dataset.history, config.num_candidates
     with step("video_rec: answer the test requests"):
@@ -44,14 +51,8 @@ def run(config: Config, registry: Registry) -> Result:
     if config.data == "world":
         from video_rec import world
 
-        rankings["ceiling"] = world.ceiling(config).rank(test, k)
-    valid = dataset.valid
-    asked = Requests(user_id=valid.user_id, event_time=valid.event_time, moment=valid.moment)
-    ids = valid.video_id[:, None]
-    predictions = better.rerank(
-        asked, Ranking(ids=ids, scores=np.zeros(ids.shape)), store
-    )  # one candidate each: the row's
-    rules = policy.fit(predictions, valid, config)
+        with step("video_rec: ceiling"):
+            rankings["ceiling"] = world.ceiling(config).rank(test, k)
     watched = fitted.watched(test, store)
 
     def feed(ranking: Ranking) -> Ranking:
@@ -63,7 +64,6 @@ def run(config: Config, registry: Registry) -> Result:
     differences = {f"model-{other}": paired(reports["model"], reports[other]) for other in reports if other != "model"}
     if published := evaluate.PUBLISHED.get(split_data(config.data)[0]):
         reports["published"] = published[0].report()
-    expected = monitor.reference(predictions, valid, config)
     parts: dict[str, Saves] = {
         "catalog": dataset.catalog,
         "features": fitted,
@@ -72,7 +72,8 @@ def run(config: Config, registry: Registry) -> Result:
         "policy": rules,
         "reference": expected,
     }
-    artifact = registry.publish("video_rec", parts=parts, config=config, reports=reports, paired=differences)
+    with step("video_rec: publish"):
+        artifact = registry.publish("video_rec", parts=parts, config=config, reports=reports, paired=differences)
     return Result(
         case="video_rec",
         preset=config.preset,

@@ -5,7 +5,8 @@ Out:    Policy.decide(request, candidates, context) -> Decision: the feed, and w
 Choice: greedy from the top. The rules are a cap a creator and exclusions (a partition matroid), for which greedy is also the best feed by sum
         of scores, and the longest.
 Else:   re-ranking for diversity by similarity (MMR, DPP): when near-duplicates come from different creators.
-Breaks: a watched video (of the last features.WATCHED that the context holds) or an explicit one, a third one by a creator, a feed shorter than it had to be: INVARIANTS, against brute force.
+Breaks: a watched video (of the last features.WATCHED that the context holds) or an explicit one, one by a creator above the cap, a feed
+        shorter than it had to be: INVARIANTS; a feed worth less than another lawful one: test_policy.py, against brute force.
 """
 
 from __future__ import annotations

@@ -102,15 +102,16 @@ class Catalog:
     def __len__(self) -> int:
         return len(self.video_id)
 
-    def find(self, video_id: Ints) -> Ints:
-        """Index of each video in the catalogue, -1 for a video that is not in it."""
-        if not len(self):
-            return np.full(np.shape(video_id), -1)
-        index = np.minimum(np.searchsorted(self.video_id, video_id), len(self) - 1)
-        return np.where(self.video_id[index] == video_id, index, -1)
-
     def save(self, folder: Path) -> None:
         columns.save_dataclass(folder / "catalog.parquet", self)
+
+
+def find(known: Ints, video_id: Ints) -> Ints:
+    """Index of each video among the `known` of a catalogue, -1 for a video that is not in it."""
+    if not len(known):
+        return np.full(np.shape(video_id), -1)
+    index = np.minimum(np.searchsorted(known, video_id), len(known) - 1)
+    return np.where(known[index] == video_id, index, -1)
 
 
 def load_catalog(folder: Path) -> Catalog:

@@ -26,7 +26,7 @@ from common.training import seeding
 from video_rec import features, model, policy
 from video_rec.config import Config
 from video_rec.policy import Context, Decision
-from video_rec.schema import SHOWN, Answer, Request, Requests, ShownVideo, load_catalog
+from video_rec.schema import SHOWN, Answer, Request, Requests, ShownVideo, find, load_catalog
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -46,7 +46,7 @@ SHARES = {
     "log": 0.12,
 }
 """The most of the deadline each stage may take. Watched and history run side by side, and so do the three sources: together less than all.
-Reads of the store queue on its one connection: one that hangs takes those behind it along."""
+Watched, history and features read one snapshot, so they queue on its one connection: one that hangs takes those behind it along."""
 SPARE = 500  # popular videos behind every feed, so that the rules never leave it short
 
 
@@ -109,7 +109,7 @@ class Service:
 
     def _warm(self) -> None:
         """The first call of a network and of an index costs many times the next; no viewer should be the one to pay."""
-        recent = self.features.index(self._spare[None, : features.HISTORY])
+        recent = find(self.catalog.video_id, self._spare[None, : features.HISTORY])
         recent = np.pad(recent, ((0, 0), (0, features.HISTORY - recent.shape[1])), constant_values=-1)
         ids = model.merge(self.model.sources.calls(recent, self.config.num_candidates), self.config.num_candidates).ids
         with self.platform.store.snapshot() as store:
@@ -172,7 +172,7 @@ class Service:
         return self.policy.decide(request, candidates, Context(creators=creators, explicit=explicit, watched=watched))
 
     def _shown(self, ordered: Ordered, decision: Decision) -> list[ShownVideo]:
-        index = self.features.index(ordered.ids[decision.kept])
+        index = find(self.catalog.video_id, ordered.ids[decision.kept])
         return [
             ShownVideo(
                 video_id=int(self.catalog.video_id[at]),

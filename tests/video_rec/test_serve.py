@@ -10,7 +10,7 @@ import pytest
 from common.checks import Trial
 from common.features.asof import AsOfStore
 from common.serving.deadline import Fault
-from video_rec.schema import Request, Requests, Rows
+from video_rec.schema import Request, Requests, Rows, find
 
 pytestmark = pytest.mark.slow
 STAGES = ("store", "watched", "history", "towers", "co_watch", "popular", "features", "ranker", "log")
@@ -75,7 +75,7 @@ def test_a_watched_video_is_gone_from_the_next_answer_and_features_are_the_offli
         )
         inputs, recent = features.inputs(rows, online).dense, features.recent(asked, online)
     offline = AsOfStore(served.logged())
-    assert recent[0, 0] == features.index(np.array([seen["video_id"]]))[0]
+    assert recent[0, 0] == find(features.video_id, np.array([seen["video_id"]]))[0]
     assert np.array_equal(recent, features.recent(asked, offline))
     assert np.array_equal(inputs, features.inputs(rows, offline).dense)
 

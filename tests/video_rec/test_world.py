@@ -4,26 +4,79 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass, replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
+from common import population
 from video_rec import config, world
 from video_rec.config import DEFAULT, LARGE, SMOKE
 from video_rec.schema import Requests
-from video_rec.world import nature
+from video_rec.world import history, nature
 from video_rec.world.titles import titles
 
 TINY = replace(SMOKE, num_users=200, num_videos=400, num_impressions=4_000, num_judged=100)
+LOG = (Path(__file__).parents[2] / "docs" / "LOG.md").read_text()
 
 
 def test_the_strengths_are_those_the_log_names() -> None:
     """Changing one changes every number of the case: then the log gets a new hash, a date and a reason."""
     block = {name: value for name, value in vars(nature).items() if name.isupper() and name != "TYPE_CHECKING"}
     found = hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()[:16]
-    log = (Path(__file__).parents[2] / "docs" / "LOG.md").read_text()
-    assert f"video_rec `{found}`" in log, f"the strengths hash to {found}; docs/LOG.md does not say so"
+    assert f"video_rec `{found}`" in LOG, f"the strengths hash to {found}; docs/LOG.md does not say so"
+
+
+def test_the_world_gives_what_it_gave_when_it_was_frozen() -> None:
+    """The strengths are not all: a changed formula, array or draw is another world too, and another entry in docs/LOG.md."""
+    found = outputs()
+    assert f"video_rec `{found}`" in LOG, f"what the world gives hashes to {found}; docs/LOG.md does not say so"
+
+
+def outputs() -> str:
+    """A hash of everything a small world gives, made anew. Floats to six decimals: the last bits are the machine's."""
+    made = world._make.__wrapped__(TINY.seed, TINY.num_users, TINY.num_videos, TINY.num_impressions, TINY.days)
+    asked = Requests(user_id=np.arange(100), event_time=made.shown.event_time[-100:], moment=np.zeros(100, np.int64))
+    found = hashlib.sha256()
+    for name, array in arrays("", {"world": made, "ceiling": world.Ceiling(made).rank(asked, 20)}):
+        plain = (
+            np.round(array.astype(np.float64), 6) + 0.0 if array.dtype.kind == "f" else array
+        )  # + 0.0: no minus zero
+        found.update(f"{name} {array.shape} {plain.tolist()}\n".encode())
+    return found.hexdigest()[:16]
+
+
+def arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Every array inside, by its name."""
+    if isinstance(value, np.ndarray):
+        yield name, value
+    elif is_dataclass(value) or isinstance(value, Mapping):
+        for key, part in (value if isinstance(value, Mapping) else vars(value)).items():
+            yield from arrays(f"{name}.{key}", part)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "other"),
+    [
+        (nature, "LOOK", nature.LOOK + 0.01),
+        (nature, "choice", lambda u, weights: population.choice(u, weights + 0.01)),  # an array
+        (history, "FADE", history.FADE - 0.01),
+        (history, "react", lambda gain, *others: nature.react(0.9 * gain, *others)),  # a number inside a function
+        (world, "gains", lambda *given: 0.999 * nature.gains(*given)),
+        (world, "titles", lambda *given: np.strings.replace(titles(*given), "tips", "hints")),
+    ],
+)
+def test_a_change_of_what_is_planted_moves_the_hash(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, other: Any
+) -> None:
+    before = outputs()
+    monkeypatch.setattr(module, name, other)
+    assert outputs() != before
 
 
 def requests(user_ids: list[int], time: int = world.START) -> Requests:

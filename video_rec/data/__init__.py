@@ -1,4 +1,4 @@
-"""Tables -> labels -> splits, from the world or from a real data set, into one Dataset.
+"""Tables to labels to splits, from the world or from a real data set.
 
 In:     config.data: world | microlens:DIR | csv:PATH | parquet:PATH.
 Out:    load -> Dataset (labelled impressions to learn from, requests to answer, the catalogue, the history); judgments -> the key to the
@@ -10,17 +10,18 @@ Breaks: labels in the test requests (there is no field for them), a feature that
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from common.config import split_data
-from common.contract import Events, Ints
+from common.contract import Events
 from common.errors import InputError, did_you_mean
-from common.features.views import pair
+from common.events import value_column
 from video_rec.config import Config
-from video_rec.data import microlens, planted, tables
-from video_rec.schema import Dataset, Judgments, Live, Rows
+from video_rec.data import labels, microlens, planted, tables
+from video_rec.schema import EVENTS, Dataset, Judgments, Live
 
 ROLES = tables.TABLES  # what `mlsd data FILE` asks of your tables
 
@@ -34,36 +35,18 @@ def judgments(config: Config) -> Judgments:
 
 
 def live(events: Events, config: Config) -> Live:
-    """Impressions of a stretch of the log as rows with the labels the same stretch holds, and the scores they were served with.
-
-    An impression without a moment makes no row: its features were never read. Labels are NaN while the watch window is open: a watch is
-    reported when it ends, so the last hours of a stretch would look as if nobody watched."""
-    shown = np.flatnonzero((events.kind == "impression") & (events.moment >= 0))
-    request = np.unique(events.keys["request_id"], return_inverse=True)[1]  # 53 bits leave no room for the video
-    pair_of = pair(request.astype(np.int64), events.keys["video_id"])
-    labels = {}
-    watched = _matches(events, "watch", pair_of, shown)
-    labels["clicked"] = (watched >= 0).astype(float)
-    for name in ("completed", "watch_seconds"):
-        labels[name] = np.where(watched >= 0, events.values[name][watched].astype(float), np.nan)
-    labels["liked"] = np.where(watched >= 0, _matches(events, "like", pair_of, shown) >= 0, np.nan)
-    labels["hidden"] = (_matches(events, "hide", pair_of, shown) >= 0).astype(float)
-    window = config.watch_window_hours * 3_600
-    is_open = events.event_time[shown] > events.event_time.max(initial=0) - window
-    labels = {task: np.where(is_open, np.nan, label) for task, label in labels.items()}
-    rows = Rows(
-        user_id=events.keys["user_id"][shown],
-        video_id=events.keys["video_id"][shown],
-        event_time=events.event_time[shown],
-        moment=events.moment[shown],
-        labels=labels,
-        numbers={"slot": events.values["slot"][shown].astype(float)},
-    )
+    """Served impressions with their labels; NaN while the watch window is open: a watch is reported when it ends, so the last hours of a
+    stretch would look as if nobody watched. An impression without a moment makes no row: its features were never read."""
+    window = config.watch_window_hours * 3600
+    shown = labels.impressions(events)
+    values = {name: value_column(events, name)[shown] for name in EVENTS["impression"].values}
+    rows = labels.join(events)
+    still_open = rows.event_time > events.event_time.max(initial=0) - window
     return Live(
-        rows=rows,
-        predictions=events.values["score_ppm"][shown] / 1e6,
-        cold=events.values["cold"][shown] > 0,
-        degraded=events.values["degraded"][shown] > 0,
+        rows=replace(rows, labels={task: np.where(still_open, np.nan, label) for task, label in rows.labels.items()}),
+        predictions=values["score_ppm"] / 1e6,
+        cold=values["cold"] > 0,
+        degraded=values["degraded"] > 0,
     )
 
 
@@ -82,16 +65,6 @@ def _read(config: Config) -> tuple[Dataset, Judgments]:
     raise InputError(
         f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world', 'microlens', 'csv', 'parquet'])}"
     )
-
-
-def _matches(events: Events, kind: str, pair_of: Ints, shown: Ints) -> Ints:
-    """For each impression the index of the event of that kind for the same request and video, -1 where there is none."""
-    at = np.flatnonzero(events.kind == kind)
-    order = at[np.argsort(pair_of[at], kind="stable")]
-    if not len(order):
-        return np.full(len(shown), -1)
-    place = np.minimum(np.searchsorted(pair_of[order], pair_of[shown]), len(order) - 1)
-    return np.where(pair_of[order[place]] == pair_of[shown], order[place], -1)
 
 
 __all__ = ["judgments", "live", "load", "write"]

@@ -13,7 +13,7 @@ from common.contract import Bools, Events, Ints
 from common.errors import InputError
 from common.features.leave_one_out import LeaveOneOutStore
 from video_rec.data.planted import group, hits
-from video_rec.schema import EVENTS, Catalog, Dataset, Judgments, Requests, Rows
+from video_rec.schema import EVENTS, Catalog, Dataset, Judgments, Requests, Rows, find
 
 
 def read(folder: Path) -> tuple[Dataset, Judgments]:
@@ -91,7 +91,7 @@ def _rows(user_ids: Ints, video_ids: Ints, position: Ints, keep: Bools) -> Rows:
 
 def _events(user_ids: Ints, video_ids: Ints, catalog: Catalog) -> Events:
     n = len(user_ids)
-    index = catalog.find(video_ids)
+    index = find(catalog.video_id, video_ids)
     creator = np.where(index >= 0, catalog.creator_id[index], -1)
     keys = {"request_id": np.full(n, -1), "user_id": user_ids, "video_id": video_ids, "creator_id": creator}
     nothing = np.zeros(n, np.int64)

@@ -13,11 +13,12 @@ from common.data.door import Roles, Table, read_tables, write_tables
 from common.data.logged import events_of, integers
 from common.data.splits import by_time
 from common.errors import InputError
+from common.events import key_column
 from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 from video_rec.data import microlens
 from video_rec.data.planted import group, hits, lists
-from video_rec.schema import EVENTS, SHOWN, TASKS, Catalog, Dataset, Judgments, Requests, Rows
+from video_rec.schema import EVENTS, SHOWN, TASKS, Catalog, Dataset, Judgments, Requests, Rows, find
 
 SPLITS = ("train", "valid")
 UNKNOWN_SECONDS = 60  # from an impression to its outcome, where the rows do not say
@@ -112,7 +113,7 @@ def _cut(rows: Rows, catalog: Catalog) -> tuple[Dataset, Judgments]:
     """By time; each user's first row of the last fifth is a request, what that user watched from there on is relevant."""
     events = _made_up(rows, catalog)
     shown = events.kind == "impression"
-    rows = replace(rows, moment=events.moment[shown][np.argsort(events.keys["request_id"][shown])])
+    rows = replace(rows, moment=events.moment[shown][np.argsort(key_column(events, "request_id")[shown])])
     train, valid, test = by_time(rows.event_time)
     users, first = np.unique(rows.user_id[test], return_index=True)
     at, watched = test[first], test[rows.labels["clicked"][test] > 0]
@@ -152,7 +153,7 @@ def _made_up(rows: Rows, catalog: Catalog) -> Events:
     time = np.where(kind_of == "impression", rows.event_time[source], over[source])
     order = np.lexsort((source, time))
     source, kind_of, time = source[order], kind_of[order], time[order]
-    index = catalog.find(rows.video_id[source])
+    index = find(catalog.video_id, rows.video_id[source])
     creator = np.where(index >= 0, catalog.creator_id[index], -1)
     nothing, watched = np.zeros(len(order), np.int64), kind_of == "watch"
     values = dict.fromkeys(VALUES, nothing)

@@ -24,7 +24,7 @@ from video_rec.features import Features
 from video_rec.model import ranking, retrieval
 from video_rec.model.ranking import Ranker
 from video_rec.model.retrieval import Retrieval
-from video_rec.schema import Dataset, Requests, Rows
+from video_rec.schema import Dataset, Requests, Rows, find
 
 NEGATIVES = 40  # per clicked row, where the log says nothing of what was not clicked: without any, every order looks equally good
 BLOCK = 500  # requests reranked at once
@@ -66,7 +66,7 @@ class Sources:
 
     def dense(self, requests: Requests, ids: Ints, store: FeatureStore) -> Floats:
         """requests [n], ids [n, k] -> [n * k, num_features]: the features, and what the sources think of each."""
-        index, recent = self.features.index(ids), self.features.recent(requests, store)
+        index, recent = find(self.features.video_id, ids), self.features.recent(requests, store)
         inputs = self.features.inputs(_rows(requests, ids), store)
         together = self.co_watch.weigh(recent, index)
         share = together / np.maximum(self.co_watch.total(recent), 1e-12)[:, None]

@@ -26,7 +26,7 @@ from common.errors import InputError
 from common.training.loop import train
 from video_rec.config import Config
 from video_rec.features import HISTORY, TITLE_DIM, Features
-from video_rec.schema import Dataset
+from video_rec.schema import Dataset, find
 
 BUCKETS = 2**17  # ids beyond that share an embedding
 EXACT_BELOW = 200_000  # videos: up to here an exact scan is cheap, and needs no training
@@ -36,7 +36,7 @@ INDEX_BYTES = 4 * 2**30  # a larger index file is refused before it is read
 def fit(dataset: Dataset, features: Features, config: Config) -> Retrieval:
     """Learns from what was clicked in training; watched to the end or liked counts more."""
     rows = dataset.train
-    index = features.index(rows.video_id)
+    index = find(features.video_id, rows.video_id)
     keep = (rows.labels["clicked"] > 0) & (index >= 0)
     recent = features.recent(rows.take(keep), dataset.history)
     worth = 1.0 + sum(

@@ -2,9 +2,10 @@
 
 In:     a Config.
 Out:    make(config) -> World: catalogue, event log, shown videos with their outcomes, the true gain of any (user, moment, video); ceiling(config).
-Choice: a video is a function of (seed, id) alone, as a person is; the log is drawn in blocks of six hours, so tiredness has a history.
+Choice: a video is a function of (seed, id) alone, as a person is, but for its time of upload, which the days of the log bound; the log is
+        drawn in blocks of six hours, so tiredness has a history.
 Else:   replaying a real log: it cannot say what a video would have gained that nobody was shown.
-Breaks: a feature that equals a latent (nothing leaves this package but titles, lengths, languages, times and outcomes; test_world.py).
+Breaks: a feature that equals a latent (data/ takes the catalogue and the log, and the gain for the key alone; test_world.py).
 
 Gain in [0, 1] is how satisfied the viewer would be. It is not what draws the click: a catchy thumbnail does, and says nothing about the rest.
 """

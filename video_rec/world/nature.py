@@ -13,7 +13,7 @@ START = 20_250 * 86_400  # the first second of the log, UTC
 TEST_FROM = 0.85  # share of the days after which requests are judged
 VIDEOS_PER_CREATOR = 20
 
-# The frozen strengths. Changing one changes every number of the case: docs/LOG.md holds the hash of this block and the reasons.
+# The frozen strengths: changing one changes every number of the case. docs/LOG.md holds their hash, that of a small world, and the reasons.
 INTERCEPT, TASTE, QUALITY, MOOD, LENGTH = -2.9, 6.0, 0.5, 0.35, -0.3
 SPOKEN, ENGLISH, FOREIGN = 0.8, 0.1, -0.9  # a video in one's own language, in English, in another
 WEARY, MOST_WEARY = -0.25, 6.0

@@ -48,7 +48,7 @@ FILLERS = [
 
 
 def titles(seed: int, ids: Ints, truth: Videos) -> NDArray[np.str_]:
-    """[n] titles of four to six words, a function of (seed, id)."""
+    """[n] titles of five words, a function of (seed, id)."""
     words = np.array([[pair.split("/") for pair in line.split()] for line in TOPICS])  # [topics, concepts, synonyms]
     habit = (uniform(seed, "creator.synonym", truth.creator_id)[:, 0] < 0.5).astype(int)
     draws = uniform(seed, "video.title", ids, 25).reshape(len(ids), 5, 5)
