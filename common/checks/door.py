@@ -44,7 +44,11 @@ def refused(served: Running, route: str, what: str, body: bytes) -> None:
 
 
 def requests(example: Mapping[str, Any]) -> Table:
-    number = next(name for name, value in example.items() if isinstance(value, int | float))
+    number = next((name for name, value in example.items() if isinstance(value, int | float)), "")
+    want(
+        bool(number),
+        f"schema.EXAMPLE holds no number to put bad input in the place of: {dict(example)}. Add a user_id.",
+    )
     table: dict[str, Any] = {
         "a word for a number": {**example, number: MARK},
         "a list for a number": {**example, number: [MARK]},
@@ -61,7 +65,11 @@ def requests(example: Mapping[str, Any]) -> Table:
 
 def events(trial: Trial) -> Table:
     kinds: Mapping[str, EventKind] = trial.stage("schema").EVENTS
-    posted = [name for name, kind in kinds.items() if kind.posted]
+    posted = [name for name, kind in kinds.items() if kind.posted and set(kind.keys) - set(kind.optional)]
+    want(
+        bool(posted),
+        f"schema.EVENTS ({', '.join(kinds)}) has no kind that a client may post and that must name a key. Add what people do.",
+    )
     good = event_of(kinds, max(posted, key=lambda name: len(kinds[name].keys)))
     valued = event_of(kinds, max(posted, key=lambda name: len(kinds[name].values)))
     kind, keys, values = kinds[good["kind"]], good["keys"], good["values"]

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 
 from common import events as columns
 from common.checks.trial import Trial, arrays, digests, same_bits, want
-from common.contract import STAGES
+from common.contract import FORGET, STAGES, Events
 from common.errors import InputError
 from common.eval.report import is_better, metric
 from common.features.asof import AsOfStore
@@ -55,6 +56,14 @@ def importing_it_loads_nothing_heavy(trial: Trial) -> None:
         f"import {package}, {package}.config, {package}.schema; print(*(m for m in {HEAVY!r} if m in sys.modules))"
     )
     want(not loaded, f"import {package} loads {loaded}: import it inside the function that needs it")
+
+
+def the_pipeline_runs(trial: Trial) -> None:
+    """At SMOKE, from data to a published artifact, with the reports every other check reads. If it fails, it is said here, once."""
+    for held, keys in (("reports", ("baseline", "model", "ceiling")), ("paired", ("model-baseline", "model-ceiling"))):
+        found = getattr(trial.result, held, {})
+        lacking = [key for key in keys if key not in found]
+        want(not lacking, f"the pipeline's Result.{held} lacks {', '.join(lacking)}; it holds {', '.join(found)}")
 
 
 def the_same_seed_gives_the_same_data(trial: Trial) -> None:
@@ -113,14 +122,41 @@ def features_do_not_change_when_the_future_is_cut_off(trial: Trial) -> None:
     same_bits(whole, seen, f"inputs of training rows with the log cut off at position {cut}")
 
 
+def an_event_of_the_rows_own_second_is_seen_if_it_came_before(trial: Trial) -> None:
+    """Within a second the log decides, not the clock: an event that stands at the row's moment or later is not seen, one before it is."""
+    history, train = trial.dataset.history, trial.dataset.train
+    if isinstance(history, LeaveOneOutStore):
+        return
+    features, seen = trial.part("features"), []
+    for index in np.linspace(len(train) // 2, len(train) - 1, 5).astype(np.int64).tolist():
+        row, moment = _sample(train, np.array([index])), int(train.moment[index])
+        past = columns.take(history.events, np.flatnonzero(history.events.position < moment))
+        without = arrays(features.inputs(row, AsOfStore(past)), "inputs")
+        seen.append(False)
+        for event in _at(history.events, int(row.user_id[0]), moment, int(row.event_time[0])):
+            store, later = AsOfStore(columns.concat([past, event])), replace(row, moment=row.moment + 1)
+            beside = arrays(features.inputs(row, store), "inputs")
+            same_bits(
+                without, beside, f"inputs of row {index} without and with {event.kind[0]!r} at its moment {moment}"
+            )
+            seen[-1] |= digests(arrays(features.inputs(later, store), "inputs")) != digests(without)
+    want(
+        2 * sum(seen) > len(seen),
+        f"an event of the row's own second that stands before it in the log changed the inputs of {sum(seen)} of "
+        f"{len(seen)} training rows, expected most: features are read as of another moment than the row's",
+    )
+
+
 def the_model_beats_the_baseline(trial: Trial) -> None:
     """The paired interval of model minus baseline lies wholly on the better side of zero; else the simple thing should be shipped."""
+    the_pipeline_runs(trial)
     difference, primary = trial.result.paired["model-baseline"], trial.result.reports["model"].primary
     want(is_better(difference, primary), f"model-baseline of {primary} is {difference}: not wholly on the better side")
 
 
 def the_model_stays_under_the_ceiling(trial: Trial) -> None:
     """Nobody beats the truth on its own rows. If the interval says so: look for a leak."""
+    the_pipeline_runs(trial)
     difference, primary = trial.result.paired["model-ceiling"], trial.result.reports["model"].primary
     want(
         not is_better(difference, primary),
@@ -153,8 +189,10 @@ def the_key_answers_for_any_requests(trial: Trial) -> None:
         judgments = trial.stage("data").judgments(config)
         if not hasattr(judgments, "gain"):
             return
+        relevant = np.unique(judgments.relevant[judgments.relevant >= 0])
+        want(len(relevant) > 0, f"judgments.relevant names no item ({judgments.origin}): nobody would ever be right")
         rng = np.random.default_rng(0)
-        ids = rng.choice(np.unique(judgments.relevant[judgments.relevant >= 0]), (len(judgments.requests), 20))
+        ids = rng.choice(relevant, (len(judgments.requests), 20))
         ids[:, 0] = judgments.relevant[:, 0]
         some = rng.permutation(len(ids))[: len(ids) // 2]
         whole = judgments.gain(judgments.requests, ids)
@@ -245,6 +283,10 @@ def _fresh(folder: Path, into: Path) -> None:
 def _table(folder: Path) -> Path:
     """The largest table that has a clock."""
     clocked = [path for path in folder.glob("*.csv") if "event_time" in path.read_text().split("\n", 1)[0]]
+    want(
+        bool(clocked),
+        f"data.write wrote no CSV table with an event_time; there are {sorted(path.name for path in folder.iterdir())}",
+    )
     return max(clocked, key=lambda path: path.stat().st_size)
 
 
@@ -280,6 +322,14 @@ BROKEN_FILES = (
     ("an undeclared column", "zebra", _add_column),
     ("no schema.toml", "schema.toml", _drop_schema),
 )
+
+
+def _at(events: Events, user_id: int, moment: int, event_time: int) -> Iterator[Events]:
+    """The person's last event of each kind, one at a time, as if it stood at `moment` and had happened in this second."""
+    theirs = np.flatnonzero((events.keys["user_id"] == user_id) & (events.kind != FORGET))
+    for kind in np.unique(events.kind[theirs]):
+        last = columns.take(events, theirs[events.kind[theirs] == kind][-1:])
+        yield replace(last, position=np.array([moment]), event_time=np.array([event_time]))
 
 
 def _known(key: str) -> None:

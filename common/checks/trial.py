@@ -8,23 +8,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from common import events as columns
 from common.cases import Case
-from common.contract import Events, Floats, Ints, Platform, Result
+from common.contract import Events, Floats, Ints, Platform, Result, Saves
+from common.errors import InputError
 from common.features.asof import AsOfStore
 from common.features.live import LiveStore
 from common.features.views import View
 from common.lifecycle.home import Home
-from common.lifecycle.registry import Artifact
+from common.lifecycle.registry import Artifact, Registry
 from common.serving.app import Served, Server
 from common.serving.clock import SimulatedClock
 
@@ -33,6 +35,13 @@ if TYPE_CHECKING:
 
 TOKEN = "trial"
 HANG_SECONDS = 2.0  # ten times the deadline of any case
+NUM_VISITS = 200  # a monitor whose labels are rare asks for more: monitor.NUM_VISITS
+
+M = TypeVar("M")
+
+
+class Needs(AssertionError):
+    """A check that could not be asked: what it needs failed before, and the check that needed it first has said why."""
 
 
 def want(holds: bool, problem: str) -> None:
@@ -45,6 +54,8 @@ class Trial:
     def __init__(self, case: Case, folder: Path) -> None:
         self.case, self.folder = case, folder
         self.home = Home(folder / "runs")
+        self._registry = _Keeping(self.home.root)
+        self._failed: dict[str, str] = {}
         self._closing: list[Callable[[], object]] = []
 
     def stage(self, name: str) -> Any:
@@ -56,13 +67,33 @@ class Trial:
 
     @cached_property
     def dataset(self) -> Any:
-        return self.stage("data").load(self.config)
+        return self._once("data.load", lambda: self.stage("data").load(self.config))
+
+    @cached_property
+    def num_visits(self) -> int:
+        """How many visits in a row are played to judge the case: monitor.NUM_VISITS where it says so, else 200."""
+        asked = getattr(self.stage("monitor"), "NUM_VISITS", NUM_VISITS)
+        want(
+            isinstance(asked, int) and asked > 0,
+            f"monitor.NUM_VISITS is {asked!r}, expected a whole number above 0: how many visits judge the labels",
+        )
+        return cast(int, asked)
 
     @cached_property
     def result(self) -> Result:
-        result: Result = self.stage("pipeline").run(self.config, self.home.registry)
+        _ = self.dataset  # data that cannot be read are told there
+        return self._once("the pipeline", self._run)
+
+    def _run(self) -> Result:
+        result: Result = self.stage("pipeline").run(self.config, self._registry)
         self.home.seed(result.artifact, result.history)
         return result
+
+    def fitted(self, name: str) -> Any:
+        """A part as the pipeline had it in memory when it was published."""
+        parts = self._registry.parts if self.result else {}
+        want(name in parts, f"pipeline.run gives registry.publish no part {name!r}; it gives {', '.join(parts)}")
+        return parts[name]
 
     @cached_property
     def artifact(self) -> Artifact:
@@ -71,8 +102,12 @@ class Trial:
 
     def part(self, name: str) -> Any:
         """features, baseline, model, policy or reference, reloaded from the published artifact."""
-        stage = self.stage("monitor" if name == "reference" else name)
-        return stage.load(self.artifact.folder / name)
+        stage, folder = self.stage("monitor" if name == "reference" else name), self.artifact.folder / name
+        want(
+            folder.is_dir(),
+            f"the artifact has no {name}/. Add it to the parts that pipeline.run gives to registry.publish.",
+        )
+        return stage.load(folder)
 
     @cached_property
     def is_ranker(self) -> bool:
@@ -87,11 +122,13 @@ class Trial:
 
     @cached_property
     def trained(self) -> Mapping[str, Floats]:
-        return self.fit(self.config)
+        _ = self.result  # a model that cannot be trained is told there
+        return self._once("training again", lambda: self.fit(self.config))
 
     @cached_property
     def served(self) -> Running:
-        return self.serve(self.artifact)
+        artifact = self.artifact
+        return self._once("serving", lambda: self.serve(artifact), "serve {}")
 
     def serve(self, artifact: Artifact) -> Running:
         server = Server(token=TOKEN, simulated_clock=True)
@@ -118,6 +155,47 @@ class Trial:
     def close(self) -> None:
         while self._closing:
             self._closing.pop(0)()
+
+    def _once(self, what: str, make: Callable[[], M], command: str = "run {} --preset smoke") -> M:
+        """A failure is told in full to the check that asks first; the others are told in a line that they need it."""
+        if what in self._failed:
+            raise Needs(f"needs {what}, which failed: {self._failed[what]}")
+        try:
+            return make()
+        except Needs:
+            raise
+        except Exception as error:
+            self._failed[what] = told(error, self.case.package)
+            more = f"`mlsd {command.format(self.case.name)}` shows the whole traceback."
+            raise AssertionError(f"{what} failed: {self._failed[what]} {more}") from error
+
+
+def told(error: Exception, package: str) -> str:
+    """An error as a sentence: its own where it was written for people, else what it is and where in the case it happened."""
+    if isinstance(error, AssertionError | InputError) and str(error):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [frame for frame in frames if f"/{package.replace('.', '/')}/" in frame.filename] or frames
+    where = f" at {Path(inside[-1].filename).name}:{inside[-1].lineno}, in {inside[-1].name}" if inside else ""
+    return f"{type(error).__name__}: {error}{where}."
+
+
+class _Keeping(Registry):
+    """Keeps the parts it is given: what was fitted can be held against what is loaded."""
+
+    parts: Mapping[str, Saves] = {}
+
+    def publish(
+        self,
+        case: str,
+        *,
+        parts: Mapping[str, Saves],
+        config: Any,
+        reports: Mapping[str, Any],
+        paired: Mapping[str, Any] | None = None,
+    ) -> Artifact:
+        self.parts = parts
+        return super().publish(case, parts=parts, config=config, reports=reports, paired=paired)
 
 
 @dataclass(frozen=True)
@@ -260,6 +338,23 @@ def arrays(thing: Any, path: str = "") -> dict[str, np.ndarray[Any, Any]]:
     else:
         parts = {}
     return {key: array for name, part in parts.items() for key, array in arrays(part, f"{path}.{name}").items()}
+
+
+def state(thing: Any, path: str = "") -> dict[str, np.ndarray[Any, Any]]:
+    """What an object holds, by path, down to numbers, words and arrays; a cached_property is made from the rest and left out."""
+    if isinstance(thing, Mapping):
+        parts = {str(key): part for key, part in thing.items()}
+    elif isinstance(thing, set | frozenset):
+        parts = {str(i): part for i, part in enumerate(sorted(thing, key=repr))}
+    elif isinstance(thing, list | tuple):
+        parts = {str(i): part for i, part in enumerate(thing)}
+    elif hasattr(thing, "__dict__") and not callable(thing):
+        made = {name for name in vars(thing) if isinstance(getattr(type(thing), name, None), cached_property)}
+        parts = {name: part for name, part in vars(thing).items() if name not in made}
+    else:
+        simple = thing is None or isinstance(thing, np.ndarray | np.generic | bool | int | float | str | bytes)
+        return {path: np.asarray(thing if simple and thing is not None else str(type(thing)))}
+    return {key: array for name, part in parts.items() for key, array in state(part, f"{path}.{name}").items()}
 
 
 def digests(named: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, str]:

@@ -156,8 +156,8 @@ def test_mypy_sees_a_module_that_breaks_its_protocol(tmp_path: Path) -> None:
         str(ROOT / ".mypy_cache"),
         str(tmp_path / "wrong.py"),
     ]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     wrong = sorted(
-        {int(line.split(":")[1]) for line in said.splitlines() if "wrong.py:" in line and ": error:" in line}
+        {int(line.split(":")[1]) for line in ran.stdout.splitlines() if "wrong.py:" in line and ": error:" in line}
     )
-    assert wrong == [5, 6, 7], said
+    assert wrong == [5, 6, 7], f"mypy ended with {ran.returncode}\n{ran.stdout}\n{ran.stderr}"

@@ -47,6 +47,13 @@ TWINS: dict[str, Twin] = {
     "importing_it_loads_nothing_heavy": Twin(
         "scorer", "schema imports pandas", "schema.py", "from pydantic import", "import pandas\nfrom pydantic import"
     ),
+    "the_pipeline_runs": Twin(
+        "scorer",
+        "the pipeline asks for a key there is not",
+        "pipeline.py",
+        "judgments = data.judgments(config)",
+        'judgments = {"test": data.judgments(config)}["tset"]',
+    ),
     "the_same_seed_gives_the_same_data": Twin(
         "scorer", "a generator without a seed", "world.py", "default_rng(config.seed)", "default_rng()"
     ),
@@ -70,6 +77,13 @@ TWINS: dict[str, Twin] = {
         "features.py",
         "store.read(USER, rows.user_id, rows.moment)",
         "store.read(USER, rows.user_id, rows.moment + 100)",
+    ),
+    "an_event_of_the_rows_own_second_is_seen_if_it_came_before": Twin(
+        "scorer",
+        "rates are read one event too early",
+        "features.py",
+        "store.read(USER, rows.user_id, rows.moment)",
+        "store.read(USER, rows.user_id, rows.moment - 1)",
     ),
     "own_files_give_the_same_scores": Twin(
         "scorer",
@@ -125,6 +139,13 @@ TWINS: dict[str, Twin] = {
         "policy.py",
         'return Policy(json.loads((folder / "policy.json").read_text())["threshold"])',
         'return Policy(round(json.loads((folder / "policy.json").read_text())["threshold"], 3))',
+    ),
+    "a_loaded_policy_and_reference_are_what_was_fitted": Twin(
+        "scorer",
+        "save rounds the threshold",
+        "policy.py",
+        'json.dumps({"threshold": self.threshold})',
+        'json.dumps({"threshold": round(self.threshold, 3)})',
     ),
     "an_artifact_is_whole_or_refused": Twin(
         "scorer", "a part is not published", "pipeline.py", '        "reference": expect,\n', ""
@@ -207,7 +228,7 @@ TWINS: dict[str, Twin] = {
         '"mlsd_degraded_total in /metrics"',
         '"the alert `degraded` of monitor.py"',
     ),
-    "the_monitor_is_quiet_on_a_healthy_week": Twin(
+    "the_monitor_is_quiet_on_healthy_traffic": Twin(
         "scorer", "a bound of nothing", "monitor.py", "< 4 * error", "< 0 * error"
     ),
     "the_monitor_fires_when_reactions_are_lost": Twin(

@@ -10,6 +10,7 @@ Breaks: a random split, which lets tomorrow's reading train today's model: the s
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,11 +91,8 @@ def _shown(config: Config) -> tuple[Rows, Events]:
         keys={"request_id": source[order], "user_id": user_id[source][order], "book_id": book_id[source][order]},
         values={name: np.zeros(len(order), dtype=np.int64) for name in ("slot", "score_ppm")},
     )
-    rows = _rows(events, events.kind == "impression")
-    moment = events.position[events.kind == "impression"]
-    return Rows(
-        user_id=rows.user_id, book_id=rows.book_id, event_time=rows.event_time, moment=moment, label=rows.label
-    ), events
+    shown = events.kind == "impression"
+    return replace(_rows(events, shown), moment=events.position[shown]), events
 
 
 def _rows(events: Events, which: Bools) -> Rows:

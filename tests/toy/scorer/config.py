@@ -24,7 +24,7 @@ class Config:
     num_mails: int = 20_000
     days: int = 7
     open_after_seconds: int = 600  # an opened letter is opened this long after it arrived
-    send_share: float = 0.5  # the policy sends the most promising half
+    announce_share: float = 0.5  # the policy announces the most promising half
     deadline_ms: float = 100.0
 
 

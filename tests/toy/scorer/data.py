@@ -9,12 +9,13 @@ Breaks: a random split, which lets tomorrow's openings train today's model: the 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from common.config import split_data
-from common.contract import Events, Floats, Ints
+from common.contract import Bools, Events, Floats, Ints
 from common.data.door import Roles, Table, read_tables, write_tables
 from common.data.splits import by_time
 from common.features.asof import AsOfStore
@@ -27,7 +28,7 @@ ROLES = {
 
 
 def load(config: Config) -> Dataset:
-    rows = _mails(config)
+    rows, history = _mails(config)
     train, valid, test = by_time(rows.event_time)
     hidden = np.full(len(test), np.nan)
     return Dataset(
@@ -35,12 +36,12 @@ def load(config: Config) -> Dataset:
         train=_take(rows, train, rows.label[train]),
         valid=_take(rows, valid, rows.label[valid]),
         test=_take(rows, test, hidden),
-        history=AsOfStore(_log(rows, config)),
+        history=AsOfStore(history),
     )
 
 
 def judgments(config: Config) -> Judgments:
-    rows = _mails(config)
+    rows, _ = _mails(config)
     test = by_time(rows.event_time)[2]
     origin = "world" if config.data == "world" else "real"
     return Judgments(label=rows.label[test], user_id=rows.user_id[test], origin=origin)
@@ -49,15 +50,7 @@ def judgments(config: Config) -> Judgments:
 def live(events: Events, config: Config) -> Live:
     """Impressions that carry a moment, with what is known by now of whether they were opened."""
     shown = (events.kind == "impression") & (events.moment >= 0)
-    request_id, opened = events.keys["request_id"], events.kind == "open"
-    rows = Rows(
-        user_id=events.keys["user_id"][shown],
-        letter_id=events.keys["letter_id"][shown],
-        event_time=events.event_time[shown],
-        moment=events.moment[shown],
-        label=np.isin(request_id[shown], request_id[opened]).astype(np.float64),
-    )
-    return Live(rows=rows, predictions=events.values["probability_ppm"][shown] / 1e6)
+    return Live(rows=_rows(events, shown), predictions=events.values["probability_ppm"][shown] / 1e6)
 
 
 def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
@@ -70,8 +63,8 @@ def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
     write_tables(folder, {"rows": Table(roles={**roles, "label": label})})
 
 
-def _mails(config: Config) -> Rows:
-    """Every mail in time order; its moment is where its impression stands in the log."""
+def _mails(config: Config) -> tuple[Rows, Events]:
+    """Every mail in time order, its moment where its impression stands in the log; and that log."""
     name, path = split_data(config.data)
     if name == "world":
         from tests.toy.scorer import world
@@ -84,43 +77,33 @@ def _mails(config: Config) -> Rows:
             roles[role].astype(np.int64) for role in ("user_id", "letter_id", "event_time")
         )
         label = roles["label"].astype(np.float64)
-    order = np.argsort(event_time, kind="stable")
-    rows = Rows(user_id=user_id, letter_id=letter_id, event_time=event_time, moment=order, label=label)
-    rows = _take(rows, order, label[order])
-    return _take(rows, np.arange(len(rows)), rows.label, _positions(rows, config)[: len(rows)])
-
-
-def _positions(rows: Rows, config: Config) -> Ints:
-    """Where each impression, then each opening, stands in the log: by time, impressions first."""
-    opened = rows.label == 1
-    times = np.concatenate([rows.event_time, rows.event_time[opened] + config.open_after_seconds])
-    position = np.empty(len(times), dtype=np.int64)
-    position[np.argsort(times, kind="stable")] = np.arange(len(times))
-    return position
-
-
-def _log(rows: Rows, config: Config) -> Events:
-    opened = np.flatnonzero(rows.label == 1)
-    order = np.argsort(_positions(rows, config))
-    source = np.concatenate([np.arange(len(rows)), opened])[order]
-    kind = np.repeat(["impression", "open"], [len(rows), len(opened)])[order]
-    delay = np.where(kind == "open", config.open_after_seconds, 0)
-    keys = {"request_id": source, "user_id": rows.user_id[source], "letter_id": rows.letter_id[source]}
-    return Events(
+    opened = np.flatnonzero(label == 1)
+    source = np.concatenate([np.arange(len(label)), opened])
+    times = event_time[source] + np.repeat([0, config.open_after_seconds], [len(label), len(opened)])
+    order = np.argsort(times, kind="stable")  # of one second, impressions first
+    events = Events(
         position=np.arange(len(order)),
-        kind=kind,
-        event_time=rows.event_time[source] + delay,
+        kind=np.repeat(["impression", "open"], [len(label), len(opened)])[order],
+        event_time=times[order],
         moment=np.full(len(order), -1),  # history: no answer was served, so no moment was logged
-        keys=keys,
+        keys={"request_id": source[order], "user_id": user_id[source][order], "letter_id": letter_id[source][order]},
         values={"probability_ppm": np.zeros(len(order), dtype=np.int64)},
     )
+    shown = events.kind == "impression"
+    return replace(_rows(events, shown), moment=events.position[shown], label=label[source[order][shown]]), events
 
 
-def _take(rows: Rows, index: Ints, label: Floats, moment: Ints | None = None) -> Rows:
+def _rows(events: Events, which: Bools) -> Rows:
+    request_id, opened = events.keys["request_id"], events.kind == "open"
     return Rows(
-        user_id=rows.user_id[index],
-        letter_id=rows.letter_id[index],
-        event_time=rows.event_time[index],
-        moment=rows.moment[index] if moment is None else moment,
-        label=label,
+        user_id=events.keys["user_id"][which],
+        letter_id=events.keys["letter_id"][which],
+        event_time=events.event_time[which],
+        moment=events.moment[which],
+        label=np.isin(request_id[which], request_id[opened]).astype(np.float64),
     )
+
+
+def _take(rows: Rows, index: Ints, label: Floats) -> Rows:
+    taken = {name: getattr(rows, name)[index] for name in ("user_id", "letter_id", "event_time", "moment")}
+    return Rows(**taken, label=label)

@@ -2,7 +2,8 @@
 
 In:     rows, and a store that answers as of their moments.
 Out:    inputs [n, 4]: letters seen and open rate (log-odds) of the person, then of the letter.
-Choice: smoothed rates since ever; they move with every event.
+Choice: smoothed rates since ever; they move with every event. Less their mean over the training rows, which is what `fit` learns: the
+        model's ridge then pulls towards the average letter, not towards one that nobody has seen.
 Else:   windows and decay, where tastes drift within the log.
 Breaks: a rate read after the row's own opening: the check that cuts the future off the log catches it.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.contract import FeatureStore, Floats
+from common.contract import Bools, FeatureStore, Floats
 from common.features.views import Count, Rate, View
 from tests.toy.scorer.config import Config
 from tests.toy.scorer.schema import Dataset, Rows
@@ -31,18 +32,22 @@ def fit(dataset: Dataset, config: Config) -> Features:
 
 
 def load(folder: Path) -> Features:
-    return Features(tuple(json.loads((folder / "features.json").read_text())["center"]))
+    return Features(tuple(json.loads((folder / "features.json").read_text())["mean"]))
 
 
 @dataclass(frozen=True)
 class Features:
-    center: tuple[float, ...]
+    mean: tuple[float, ...]
 
     def inputs(self, rows: Rows, store: FeatureStore) -> Floats:
-        return np.asarray(_raw(rows, store) - np.array(self.center), dtype=np.float64)
+        return np.asarray(_raw(rows, store) - np.array(self.mean), dtype=np.float64)
+
+    def is_unknown(self, inputs: Floats) -> Bools:
+        """[n] was the person or the letter never seen? log(1 + 0) is 0, and the mean taken off and put back leaves exactly 0."""
+        return np.asarray((inputs + np.array(self.mean))[:, [0, 2]].min(axis=1) == 0)
 
     def save(self, folder: Path) -> None:
-        (folder / "features.json").write_text(json.dumps({"center": self.center}))
+        (folder / "features.json").write_text(json.dumps({"mean": self.mean}))
 
 
 def _raw(rows: Rows, store: FeatureStore) -> Floats:

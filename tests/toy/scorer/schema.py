@@ -99,4 +99,4 @@ class Answer:
     timings_ms: Timings
     why: list[Why]
     probability: float
-    send: bool
+    announce: bool

@@ -1,7 +1,7 @@
 """One letter in, one probability out.
 
 In:     an artifact and a platform.
-Out:    Service.respond: the probability, and whether to send.
+Out:    Service.respond: the probability, and whether to announce the letter.
 Choice: features and model in one stage; the training share when it does not come in time.
 Else:   batching, once a request carries many letters.
 Breaks: features read at one moment and logged with another: the check that repeats the reads offline catches it.
@@ -52,7 +52,7 @@ class Service:
             _, inputs = ladder(self.stages, deadline, rungs, last=lambda: None)
         if request.letter_id not in self.catalog.letter_id:
             deadline.degrade("catalog", "this letter came after training")
-        if inputs is not None and (inputs + self.features.center)[0, [0, 2]].min() == 0:
+        if inputs is not None and self.features.is_unknown(inputs)[0]:
             deadline.degrade("features", "nothing is known of this person or this letter")
         scores = self.baseline.score(row.label) if inputs is None else self.model.score(inputs)
         answer = Answer(
@@ -62,7 +62,7 @@ class Service:
             timings_ms=deadline.timings(),
             why=[],
             probability=float(scores[0]),
-            send=bool(self.policy.decide(request, scores)[0]),
+            announce=bool(self.policy.decide(scores)[0]),
         )
         record(self.platform, [_impression(answer, row)])
         return answer

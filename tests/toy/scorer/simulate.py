@@ -1,8 +1,8 @@
-"""The people, from outside: a letter is about to be sent to them, and some open it.
+"""The people, from outside: a letter reaches them, announced or not, and some open it.
 
 In:     config and a stretch of time.
 Out:    visits: each asks once, then reacts to the answer.
-Choice: reactions by the planted truth, whatever the platform predicted.
+Choice: reactions by the planted truth, whatever the platform predicted; a notification changes nobody's mind.
 Else:   a replay of logged mail, which cannot react to a new policy.
 Breaks: people who know the model: import-linter keeps this file away from it.
 """
