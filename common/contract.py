@@ -39,6 +39,12 @@ class EventKind:
 
     A client may leave out the keys in `optional` (they are -1 then) and may post no value below `least`; a kind that is not `posted` is
     written by the service alone, and refused over HTTP: who could post impressions could move every rate.
+
+    `follows`: a kind and the keys that name one event of it. ("impression", "request_id", "ad_id") follows the event whose event_id is
+    "impression-REQUEST_ID-AD_ID". `joined`: own key or value -> the key or value of the followed event that the server copies into it.
+    A joined value is never posted. A joined key may be, and is overwritten. What is followed should not be `posted` itself: a price the
+    client could log is a price the client could choose. If the followed event is not in the log's tail (a made-up request, a log begun
+    anew), joined values are 0 and joined keys stay as posted, or -1: such a click is counted and never billed.
     """
 
     keys: tuple[str, ...]
@@ -46,9 +52,21 @@ class EventKind:
     optional: tuple[str, ...] = ()
     least: int = 0
     posted: bool = True
+    follows: tuple[str, ...] = ()
+    joined: Mapping[str, str] = field(default_factory=dict, hash=False)  # compared, but a dict has no hash
 
     def __post_init__(self) -> None:
         assert set(self.optional) <= set(self.keys), f"optional keys that are not among the keys: {self}"
+        assert set(self.joined) <= {*self.keys, *self.values}, f"joined names that are not among keys or values: {self}"
+        assert self.follows or not self.joined, f"joined, but follows nothing: {self}"
+        assert set(self.follows[1:]) <= set(self.keys) - {*self.optional, *self.joined}, (
+            f"follows by keys that a client may leave out: {self}"
+        )
+
+    @property
+    def posted_values(self) -> tuple[str, ...]:
+        """The values a client posts: all that are not joined."""
+        return tuple(name for name in self.values if name not in self.joined)
 
 
 @dataclass(frozen=True, kw_only=True)

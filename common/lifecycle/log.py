@@ -117,6 +117,11 @@ class EventLog:
             positions=np.array(batch.positions, dtype=np.int64), is_new=np.array(batch.is_new, dtype=np.bool_)
         )
 
+    def find(self, event_ids: Sequence[str]) -> list[Event | None]:
+        """The event of each id, None where there is none; one query for all. Only events that were appended are found: those of the
+        history the log was created with have no event_id."""
+        return self._tail.find(event_ids)
+
     def scan(self, since: int = 0, until: int | None = None) -> Iterator[Events]:
         """The events with since <= position < until, in log order, in stretches of at most 500,000. Every stretch has all key and value
         columns of the log."""

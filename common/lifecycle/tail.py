@@ -91,6 +91,17 @@ class Tail:
             },
         )
 
+    def find(self, event_ids: Sequence[str]) -> list[Event | None]:
+        """The ids go in as one JSON list, so their number is not bound by how many parameters a statement may have; SQLite reads JSON text
+        up to a NUL, so an id with a NUL in it is not found."""
+        with self._reading:
+            rows = self._reader.execute(
+                "SELECT event_id, content FROM events WHERE event_id IN (SELECT value FROM json_each(?))",
+                (orjson.dumps(list(event_ids)).decode(),),
+            ).fetchall()
+        found = {event_id: _event(event_id, content) for event_id, content in rows}
+        return [found.get(event_id) for event_id in event_ids]
+
     def write(self, batches: list[Batch]) -> None:
         """One transaction for all batches; a batch that contradicts the log fails alone."""
         end = self.end
@@ -170,6 +181,12 @@ def _content(event: Event) -> bytes:
         raise InputError(f"An event needs an event_id and a kind; got {event!r}.")
     row = [event.kind, event.event_time, event.moment, dict(event.keys), dict(event.values)]
     return orjson.dumps(row, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _event(event_id: str, content: bytes) -> Event:
+    """The inverse of `_content`."""
+    kind, event_time, moment, keys, values = orjson.loads(content)
+    return Event(event_id=event_id, kind=kind, event_time=event_time, keys=keys, values=values, moment=moment)
 
 
 def _claim(content: bytes) -> list[Any]:

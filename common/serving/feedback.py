@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from common.contract import FORGET, Event, EventKind, Platform
 from common.errors import did_you_mean
 from common.lifecycle.follow import catch_up
+from common.lifecycle.log import EventLog
 from common.serving.guards import refused_fields
 
 MAX_BATCH = 1000
@@ -54,7 +55,11 @@ BATCH = TypeAdapter(Batch)
 
 
 def take(batch: Batch, kinds: Mapping[str, EventKind], platform: Platform) -> Accepted:
-    """All of the batch or, if one event is wrong, none of it. Durable, and seen by the live store, on return."""
+    """All of the batch or, if one event is wrong, none of it. Durable, and seen by the live store, on return.
+
+    What an event's kind declares as joined comes from the event it follows, whatever the client says. An event that follows none the
+    log knows is kept with joined values of 0: it is counted and never billed.
+    """
     now = platform.clock.now()
     problems = [
         {"loc": ("events", i, *where), "msg": expected}
@@ -63,7 +68,8 @@ def take(batch: Batch, kinds: Mapping[str, EventKind], platform: Platform) -> Ac
     ]
     if problems:
         raise refused_fields(problems)
-    appended = platform.log.append([stamped(event, now) for event in batch.events])
+    events = [stamped(event, now) for event in batch.events]
+    appended = platform.log.append(with_joined(events, kinds, platform.log))
     accepted = int(appended.is_new.sum())
     return Accepted(
         accepted=accepted,
@@ -79,7 +85,8 @@ def example(kinds: Mapping[str, EventKind]) -> dict[str, Any]:
     if not plain:
         return {}
     name, kind = min(plain.items(), key=lambda one: len(one[1].values))
-    keys, values = dict.fromkeys(kind.keys, 1), dict.fromkeys(kind.values, max(1, kind.least))
+    keys = {key: 1 for key in kind.keys if key not in kind.joined}
+    values = dict.fromkeys(kind.posted_values, max(1, kind.least))
     return {"events": [{"event_id": "example-1", "kind": name, "keys": keys, "values": values}]}
 
 
@@ -89,18 +96,19 @@ def wrong(event: EventIn, kinds: Mapping[str, EventKind], now: int) -> list[tupl
     if kind is None or not kind.posted:
         ours = f"{event.kind} is logged by the server, never posted; " if kind else ""
         return [(("kind",), f"{ours}one of {', '.join(sorted(name for name, of in kinds.items() if of.posted))}")]
-    needed = [name for name in kind.keys if name not in kind.optional]
+    needed = [name for name in kind.keys if name not in kind.optional and name not in kind.joined]
+    joined = [name for name in event.values if name in kind.values and name in kind.joined]
+    posted = {name: value for name, value in event.values.items() if name not in joined}
     found: list[tuple[tuple[str, ...], str]] = [
         (("keys", name), f"{event.kind} needs this key") for name in needed if name not in event.keys
     ]
     found += [(("keys", name), did_you_mean(name[:50], kind.keys)) for name in event.keys if name not in kind.keys]
-    found += [(("values", name), f"{event.kind} needs this value") for name in kind.values if name not in event.values]
+    found += [(("values", name), f"joined from the {kind.follows[0]}, never posted") for name in joined]
+    found += [(("values", name), f"{event.kind} needs this value") for name in kind.posted_values if name not in posted]
     found += [
-        (("values", name), did_you_mean(name[:50], kind.values)) for name in event.values if name not in kind.values
+        (("values", name), did_you_mean(name[:50], kind.posted_values)) for name in posted if name not in kind.values
     ]
-    found += [
-        (("values", name), f"at least {kind.least}") for name, value in event.values.items() if value < kind.least
-    ]
+    found += [(("values", name), f"at least {kind.least}") for name, value in posted.items() if value < kind.least]
     if event.event_time is not None and event.event_time > now + MAX_AHEAD_SECONDS:
         found.append((("event_time",), f"at most {MAX_AHEAD_SECONDS} s after the server's clock, which says {now}"))
     return found
@@ -114,3 +122,35 @@ def stamped(event: EventIn, now: int) -> Event:
         keys=event.keys,
         values=event.values,
     )
+
+
+def with_joined(events: Sequence[Event], kinds: Mapping[str, EventKind], log: EventLog) -> list[Event]:
+    """The events with what their kinds join; the log is asked once for all, and not at all if none joins anything."""
+    following = [event for event in events if kinds[event.kind].joined]
+    if not following:
+        return list(events)
+    ids = [one for event in following for one in (event.event_id, followed_id(event, kinds[event.kind]))]
+    known = {one.event_id: one for one in log.find(ids) if one is not None}
+    return [joined(event, kinds[event.kind], known) if kinds[event.kind].joined else event for event in events]
+
+
+def followed_id(event: Event, kind: EventKind) -> str:
+    followed, *names = kind.follows
+    return "-".join([followed, *(str(event.keys[name]) for name in names)])
+
+
+def joined(event: Event, kind: EventKind, known: Mapping[str, Event]) -> Event:
+    """An event posted again joins what it joined the first time: its impression may have reached the log since, and a retry is no error."""
+    source, names = known.get(event.event_id), {name: name for name in kind.joined}
+    if source is None:
+        source, names = known.get(followed_id(event, kind)), dict(kind.joined)
+        if source is not None and source.kind != kind.follows[0]:  # ids of posted events are the client's to choose
+            source = None
+    keys, values = dict(event.keys), dict(event.values)
+    for own, theirs in names.items():
+        if own in kind.values:
+            values[own] = 0 if source is None else source.values.get(theirs, 0)
+        elif source is not None:
+            keys.pop(own, None)
+            keys |= {own: source.keys[theirs]} if theirs in source.keys else {}
+    return replace(event, keys=keys, values=values)

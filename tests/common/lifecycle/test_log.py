@@ -84,6 +84,30 @@ def test_an_event_id_is_kept_once_and_told_apart_from_a_new_one(tmp_path: Path) 
     assert everything(log).event_time.tolist() == [1_000, 1_001, 1_002]
 
 
+def test_find_gives_back_what_was_appended_in_the_order_asked(tmp_path: Path) -> None:
+    """The history has no event_ids, so what stands there is not found, even under the id it came from."""
+    log = EventLog.create(tmp_path / "log", of([event(0)]))
+    odd = event(3, event_id='o"dd, \u00e9\u2028', keys={}, values={}, moment=2)
+    log.append([event(1), event(2, moment=1), odd])
+    assert log.find([odd.event_id, "e2", "e0", "", "e1", "e2"]) == [
+        odd, event(2, moment=1), None, None, event(1), event(2, moment=1),
+    ]  # fmt: skip
+    assert log.find([]) == []
+    reader = EventLog.open(tmp_path / "log", read_only=True)
+    log.append([event(4)])
+    assert reader.find(["e4", "e5"]) == [event(4), None]
+
+
+def test_find_takes_more_ids_than_a_statement_has_parameters_and_asks_once(tmp_path: Path) -> None:
+    log = EventLog.create(tmp_path / "log")
+    log.append([event(i) for i in range(100)])
+    asked: list[str] = []
+    log._tail._reader.set_trace_callback(asked.append)
+    found = log.find([f"e{i}" for i in range(300_000)])
+    assert len(asked) == 1
+    assert [one for one in found if one is not None] == [event(i) for i in range(100)]
+
+
 def test_of_many_that_append_the_same_event_at_once_one_is_told_it_was_new(tmp_path: Path) -> None:
     log = EventLog.create(tmp_path / "log")
     begin = threading.Barrier(8)
