@@ -29,6 +29,7 @@ def command(
     as_json: options.AsJson = False,
 ) -> None:
     """Show the results on file, and which page says otherwise. Exit 1 if one does."""
+    from common.commands import experiment
     from common.eval import ledger
 
     if measure:
@@ -39,9 +40,10 @@ def command(
             for name, path in public_data(case).items():
                 save(on_real_data(case, name, path), name)
     if write:
-        for page in ledger.write_all():
-            output.say(f"written {page.relative_to(ledger.ROOT)}")
-    problems = ledger.check_all()
+        drawn = [file for case in cases.find().values() for file in experiment.draw(case)]
+        for file in [*drawn, *ledger.write_all()]:
+            output.say(f"written {file.relative_to(ledger.ROOT)}")
+    problems = ledger.check_all() + [line for case in cases.find().values() for line in experiment.problems(case)]
     found = [(path.stem, read(path)) for path in sorted(folder().glob("*.json"))]
     rows = [
         {"file": name, **row, "run, s": one["seconds"]}
@@ -102,14 +104,18 @@ def on_real_data(case: Case, name: str, path: Path) -> dict[str, Any]:
 
 def save(found: dict[str, Any], what: str) -> Path:
     """docs/results/CASE.WHAT.json, whole or not at all."""
-    import orjson
-
     from common.data.durable import write_bytes
 
     path = folder() / f"{found['case']}.{what}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+    write_bytes(path, encoded(found))
     return path
+
+
+def encoded(found: dict[str, Any]) -> bytes:
+    import orjson
+
+    return orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n"
 
 
 def folder() -> Path:

@@ -5,9 +5,15 @@
     <!-- claim ad_click.demo.seconds:.0f -->14 `machine`<!-- /claim -->                any Python number format
     <!-- table results ad_click.demo video_rec.demo --> ... <!-- /table -->            baseline, model and ceiling of these results
     <!-- table rows feature_reads --> ... <!-- /table -->                              the list of rows a result file holds
+    <!-- table rows ad_click.experiments.calibration --> ... <!-- /table -->           the same: the table of an experiment, with origins
+    <!-- claim ad_click.experiments.calibration[trees, Platt].log_loss -->...          one cell: the row by its first column, then a column
+    <!-- claim ad_click.experiments.new_ads[0.5][trees].difference:interval -->...     rows that share the first column: by the second too
+    <!-- claim ad_click.experiments.new_ads.flip:interval -->...                       where the curve of a chart crosses zero
     <!-- table capacity ad_click --> ... <!-- /table -->                               the sums of a case's capacity plan
 
-NAME is a file of docs/results/ or benchmarks/results/ without `.json`. PATH walks its JSON by keys; `model.log_loss` is short for
+NAME is a file of docs/results/ or benchmarks/results/ without `.json`, a dot for each folder: `mlsd experiment CASE NAME --write` stores
+CASE.experiments/NAME.json, with --data frappe:DIR it stores CASE.experiments/NAME.frappe.json, and where the case's CHARTS names NAME a
+picture NAME.svg beside it (common/eval/chart.py). `:interval` on a cell wants the columns `low` and `high` right behind it. PATH walks its JSON by keys; `model.log_loss` is short for
 `reports.model.metrics.log_loss` and `model.primary` for its primary metric. `write_all` fills every marker, `check` reports every marker
 whose text differs and every bare number: bare_numbers.py says what counts.
 """
@@ -25,14 +31,15 @@ from common.contract import Table
 from common.data.durable import write_bytes
 from common.errors import InputError, did_you_mean
 from common.eval.bare_numbers import bare_numbers, read_facts
-from common.eval.tables import bounds, markdown, number, results
+from common.eval.tables import bounds, cell, experiment, is_timed, markdown, number, results
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ("docs/results", "benchmarks/results")
 NOT_CHECKED = ("docs/LOG.md", "benchmarks/results/*", "docs/compare/*")
 """A dated notebook keeps the figures of its day; the others are generated whole."""
 
-CLAIM = re.compile(r"(<!-- claim (\S+?)(?::(\S+))? -->)(.*?)(<!-- /claim -->)", re.DOTALL)
+CLAIM = re.compile(r"(<!-- claim ((?:\[[^\]]*\]|[^\[\n])+?)(?::(\S+))? -->)(.*?)(<!-- /claim -->)", re.DOTALL)
+CELL = re.compile(r"([^\[\]]+)((?:\[[^\]]*\])+)\.(.+)")
 TABLE = re.compile(r"(<!-- table ([^>]+?) -->)(.*?)(<!-- /table -->)", re.DOTALL)
 
 
@@ -103,6 +110,8 @@ def claim(reference: str, form: str | None = None, root: Path = ROOT) -> str:
 
 def lookup(reference: str, root: Path = ROOT) -> tuple[Any, str]:
     """-> (what stands at NAME.PATH, its origin: that of the nearest object around it that states one, else `machine`)."""
+    if one := CELL.fullmatch(reference):
+        return _lookup_cell(one[1], re.findall(r"\[([^\]]*)\]", one[2]), one[3], root)
     known = _files(root)
     name = max((name for name in known if reference.startswith(f"{name}.")), key=len, default=None)
     if name is None:
@@ -119,8 +128,32 @@ def lookup(reference: str, root: Path = ROOT) -> tuple[Any, str]:
                 found if isinstance(found, Mapping) else map(str, range(len(found))) if isinstance(found, list) else ()
             )
             raise InputError(f"The claim {reference!r} finds no {key!r}. {did_you_mean(key, keys)}")
-        origin = _origin(found, origin)
+        origin = "machine" if is_timed(key) else _origin(found, origin)
     return found, origin
+
+
+def _lookup_cell(name: str, keys: Sequence[str], column: str, root: Path) -> tuple[Any, str]:
+    """The cell of the one row whose first columns read `keys`."""
+    whole = _whole(name, root)
+    rows, place = _rows(whole), f"{name}{''.join(f'[{key}]' for key in keys)}"
+    for i, key in enumerate(keys):
+        known = dict.fromkeys(_key(row, i) for row in rows)
+        if key not in known:
+            raise InputError(f"The claim {place!r} finds no row {key!r}. {did_you_mean(key, known)}")
+        rows = [row for row in rows if _key(row, i) == key]
+    if len(rows) > 1:
+        known = dict.fromkeys(_key(row, len(keys)) for row in rows)
+        raise InputError(f"{len(rows)} rows are {place!r}. Add the next column, {place}[...]: {', '.join(known)}.")
+    if column not in rows[0]:
+        raise InputError(f"The claim {place!r} finds no column {column!r}. {did_you_mean(column, rows[0])}")
+    found = cell(rows[0], column, whole.get("origin", "machine"))
+    return found, found["origin"]
+
+
+def _key(row: Mapping[str, Any], i: int) -> str:
+    """A cell as a claim names it: 0.5, 10000, trees."""
+    value = list(row.values())[i] if i < len(row) else ""
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _origin(found: Any, inherited: str) -> str:
@@ -141,7 +174,8 @@ def _expand(path: Sequence[str], found: Mapping[str, Any]) -> list[str]:
 
 
 def _files(root: Path) -> dict[str, Path]:
-    return {path.stem: path for folder in RESULTS for path in sorted((root / folder).glob("*.json"))}
+    found = [(path, root / folder) for folder in RESULTS for path in sorted((root / folder).rglob("*.json"))]
+    return {".".join(path.relative_to(folder).with_suffix("").parts): path for path, folder in found}
 
 
 def block(order: str, root: Path = ROOT) -> str:
@@ -150,7 +184,7 @@ def block(order: str, root: Path = ROOT) -> str:
     if kind == "results" and names:
         return markdown(results({name: _whole(name, root) for name in names}))
     if kind == "rows" and len(names) == 1:
-        return markdown(_rows(_whole(names[0], root)))
+        return markdown(_shown(_whole(names[0], root)))
     if kind == "capacity" and len(names) == 1:
         from common import capacity, cases
 
@@ -163,7 +197,14 @@ def _whole(name: str, root: Path) -> Any:
     return json.loads(known[name].read_text()) if name in known else lookup(name, root)[0]
 
 
+def _shown(found: Any) -> Table:
+    is_experiment = isinstance(found, Mapping) and "experiment" in found
+    return experiment(found["rows"], found["origin"]) if is_experiment else _rows(found)
+
+
 def _rows(found: Any) -> Table:
+    if isinstance(found, Mapping) and "rows" in found:
+        return list(found["rows"])
     lists = [found] if isinstance(found, list) else [part for part in found.values() if isinstance(part, list)]
     if len(lists) != 1:
         raise InputError(

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.contract import Table
+from common.errors import InputError, did_you_mean
 from common.eval.report import column
+
+ORIGINS = ("world", "real", "published", "calc", "machine")
 
 
 def results(found: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -39,6 +42,46 @@ def _primary(name: str, report: Mapping[str, Any]) -> str:
     return f"{text}, comparable: {report['comparable']}" if "comparable" in report else text
 
 
+def experiment(rows: Table, stated: str) -> Table:
+    """The rows of an experiment as a page shows them: `low` and `high` beside the value before them, and the origin of every number in the
+    head of its column, or in each cell where the rows differ. The first column names the row; `stated` is the origin of the whole."""
+    names = [
+        name for name in dict.fromkeys(key for row in rows for key in row) if name not in ("low", "high", "origin")
+    ]
+    cells = [{name: cell(row, name, stated) for name in names if name in row} for row in rows]
+    shown: Table = [{} for _ in rows]
+    for i, name in enumerate(names):
+        numbers = [found[name] for found in cells if i and name in found and _is_number(found[name]["value"])]
+        origins = {found["origin"] for found in numbers}
+        head = f"{name} `{origins.pop()}`" if len(origins) == 1 else name
+        for row, found in zip(shown, cells, strict=True):
+            value = found.get(name, {"value": None})
+            tagged = head == name and any(value is one for one in numbers)
+            row[head] = f"{_cell(value)} `{value['origin']}`" if tagged else value
+    return shown
+
+
+def cell(row: Mapping[str, Any], name: str, stated: str) -> dict[str, Any]:
+    """{value, low, high, origin} of one cell; `low` and `high` of a row are those of the column before `low`."""
+    names = list(row)
+    bounded = {"low", "high"} <= set(names) and name == names[names.index("low") - 1]
+    ends = {key: row[key] if bounded else None for key in ("low", "high")}
+    return {"value": row[name], **ends, "origin": "machine" if is_timed(name) else row_origin(row, stated)}
+
+
+def row_origin(row: Mapping[str, Any], stated: str) -> str:
+    """That of the row's column `origin` if it has one."""
+    found = row.get("origin", stated)
+    if found not in ORIGINS:
+        raise InputError(f"{found!r} is no origin of a number. {did_you_mean(str(found), ORIGINS)}")
+    return str(found)
+
+
+def is_timed(name: str) -> bool:
+    """Seconds and megabytes are measured on a machine: names that end so are of origin `machine`, whatever stands around them."""
+    return name == "seconds" or name.endswith(("_s", "_ms", "_us", "_mb"))
+
+
 def markdown(rows: Table) -> str:
     """A table in GitHub's Markdown; numbers with four digits, a pipe inside a cell escaped."""
     if not rows:
@@ -49,14 +92,20 @@ def markdown(rows: Table) -> str:
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, Mapping) and "value" in value and not _is_number(value["value"]):
+        return _cell(value["value"])
     if isinstance(value, Mapping):  # an interval, or the ratio of a benchmark with its range
         middle = value.get("value", value.get("median"))
         text = f"{number(middle)}{bounds(value)}" if middle is not None else ", ".join(map(str, value.values()))
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif _is_number(value):
         text = number(value)
     else:
         text = "" if value is None else str(value)
     return text.replace("|", "\\|")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def number(value: float) -> str:
@@ -67,5 +116,6 @@ def number(value: float) -> str:
 
 
 def bounds(interval: Mapping[str, Any]) -> str:
-    low, high = interval.get("low"), interval.get("high")
-    return "" if low is None or high is None else f" [{number(low)}, {number(high)}]"
+    """[low, high], or nothing. One end alone is that of a range which goes on past what was tried: the flip of a chart."""
+    low, high = ("..." if interval.get(end) is None else number(interval[end]) for end in ("low", "high"))
+    return "" if low == high == "..." else f" [{low}, {high}]"

@@ -24,7 +24,7 @@ PACKAGES = ("torch", "lightgbm", "transformers", "faiss-cpu", "scikit-learn", "n
 def describe(folder: Path) -> dict[str, Any]:
     """Every file below `folder` with its sha256 and size, and the packages that are installed."""
     files = {name: {"sha256": sha256(folder / name), "size": (folder / name).stat().st_size} for name in _files(folder)}
-    return {"files": files, "packages": {"python": platform.python_version(), **_versions()}}
+    return {"files": files, "packages": packages()}
 
 
 def content_hash(manifest: Mapping[str, Any]) -> str:
@@ -112,8 +112,9 @@ def _refuse(folder: Path, name: str, what: str) -> None:
     )
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def packages() -> dict[str, str]:
+    """The version of Python and of each package a result may depend on."""
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
