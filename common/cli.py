@@ -29,6 +29,7 @@ from common.commands import (
     registry,
     report,
     run,
+    score,
     serve,
     traffic,
 )
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report.command,
     "experiment": experiment.command,
     "serve": serve.command,
+    "score": score.command,
     "traffic": traffic.command,
     "registry": registry.command,
     "drill": drill.command,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -17,6 +19,8 @@ from common.lifecycle.follow import catch_up
 from common.lifecycle.locks import locked
 from common.lifecycle.log import EventLog
 from common.lifecycle.registry import Artifact, Registry
+from common.lifecycle.staging import staged
+from common.lifecycle.still import StillLog, copy
 from common.training.progress import say
 
 
@@ -56,6 +60,24 @@ class Home:
         except BaseException:
             log.close()
             raise
+
+    @contextmanager
+    def still(self, artifact: Artifact, views: Sequence[View], clock: Clock) -> Iterator[Platform]:
+        """As `platform`, at the end of the log as it is now and never after it: beside the process that serves the case, on a copy of its
+        live store. What is appended is taken and forgotten."""
+        with staged(artifact.folder.parent) as folder:
+            copy(
+                self._paths(artifact)[1], folder / "live.sqlite"
+            )  # before the log is asked for its end: the store follows the log
+            log = cast(EventLog, StillLog(self.log(artifact)))
+            try:
+                store = _follow(log, folder / "live.sqlite", views)
+                try:
+                    yield Platform(store=store, log=log, clock=clock)
+                finally:
+                    store.close()
+            finally:
+                log.close()
 
     def log(self, artifact: Artifact) -> EventLog:
         """The artifact's log to read, beside the one process that may be writing it."""
