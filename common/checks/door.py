@@ -104,7 +104,7 @@ def events(trial: Trial) -> Table:
 
 def event_of(kinds: Mapping[str, EventKind], name: str) -> dict[str, Any]:
     kind = kinds[name]
-    keys, values = dict.fromkeys(kind.keys, 1), dict.fromkeys(kind.values, max(1, kind.least))
+    keys, values = dict.fromkeys(kind.keys, 1), dict.fromkeys(kind.posted_values, max(1, kind.least))
     return {"event_id": f"door-{name}", "kind": name, "keys": keys, "values": values}
 
 
