@@ -25,8 +25,11 @@ class Config:
     num_users: int = 20_000
     num_ads: int = 2_000
     num_advertisers: int = 200
-    num_impressions: int = 1_000_000
+    num_impressions: int = 1_020_000
     days: int = 14
+    trend: float = 1.0  # how strongly the appeal of topics drifts
+    interaction: float = 1.0  # how strongly two columns say together what neither says alone
+    delays: str = "mixture"  # how clicks come late: see world/nature.py, DELAYS
     drift: str = "none"  # what simulated users do differently after the log ends: see simulate.py, DRIFTS
     # labels
     click_window_hours: int = 24

@@ -23,20 +23,32 @@ from common.data import columns
 from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 
-SHOWN = ("request_id", "user_id", "ad_id", "advertiser_id", "topic_id")
-"""Whose impression an event speaks of. A client echoes these keys from the answer; -1 where the platform has no such thing."""
+SHOWN = ("request_id", "user_id", "ad_id", "campaign_id", "advertiser_id", "topic_id")
+"""Whose impression an event speaks of; -1 where the platform has no such thing. A client says the first three, the server joins the rest."""
+
+_PLATFORM = SHOWN[3:]
+_OF_THE_IMPRESSION: Mapping[str, Any] = {
+    "keys": SHOWN,
+    "optional": _PLATFORM,
+    "follows": ("impression", "request_id", "ad_id"),
+}
 
 EVENTS: Mapping[str, EventKind] = {
+    # price_micros is owed for a click, charge_micros for the impression itself; expected_micros is set aside until the click is in.
     "impression": EventKind(
         keys=SHOWN,
-        values=("slot", "probability_ppm", "price_micros", "num_missing", "num_unknown", "degraded"),
+        values=("slot", "probability_ppm", "price_micros", "charge_micros", "expected_micros", "num_missing", "num_unknown", "degraded"),
         posted=False,
     ),
-    # A production system would join the click to its impression for the price; here the client echoes it, which is a hole.
-    "click": EventKind(keys=SHOWN, values=("price_micros",), optional=SHOWN[3:]),
-    "hide": EventKind(keys=SHOWN, optional=SHOWN[3:]),
+    "click": EventKind(
+        **_OF_THE_IMPRESSION,
+        values=("charge_micros",),
+        joined={"charge_micros": "price_micros", **{name: name for name in _PLATFORM}},
+    ),
+    "hide": EventKind(**_OF_THE_IMPRESSION, joined={name: name for name in _PLATFORM}),
+    "conversion": EventKind(**_OF_THE_IMPRESSION, joined={name: name for name in _PLATFORM}),
     "forget": EventKind(keys=("user_id",)),
-}
+}  # fmt: skip
 
 EXAMPLE: Mapping[str, Any] = {
     "user_id": 42,
@@ -82,12 +94,15 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """The ads as of training, [num_ads] each, sorted by ad_id. Money in micro-units of the account currency; a budget is for 24 hours.
+    """The ads as of training, [num_ads] each, sorted by ad_id. Money in micro-units of the account currency.
 
-    advertiser_id and topic_id are -1 where there are none. Known numbers: start_time, min_age, max_age; known categories: target_country.
+    A campaign has one budget for any 24 hours; every ad of it carries that budget. bid_micros is for a click, or for a thousand impressions
+    where the category `pricing` says "cpm". advertiser_id and topic_id are -1 where there are none. Known numbers: start_time, min_age,
+    max_age; known categories: pricing, target_country, title.
     """
 
     ad_id: Ints
+    campaign_id: Ints
     advertiser_id: Ints
     topic_id: Ints
     bid_micros: Ints
@@ -166,12 +181,15 @@ class Request:
 @dataclass(frozen=True, kw_only=True)
 class ShownAd:
     ad_id: int
+    campaign_id: int
     advertiser_id: int
     topic_id: int
     slot: int
     probability: float  # of a click in this slot
+    pricing: str  # cpc: pays for a click; cpm: pays for a thousand impressions
     bid_micros: int
-    price_micros: int  # charged if clicked
+    price_micros: int  # owed if clicked
+    charge_micros: int  # owed for being shown
 
 
 @dataclass(frozen=True, kw_only=True)

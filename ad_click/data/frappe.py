@@ -81,7 +81,14 @@ def _catalog(train: Rows) -> Catalog:
     """Nobody bids for an app here: every item bids one unit and has budget for a million clicks."""
     ad_id = np.unique(train.ad_id)
     nobody, unit = np.full(len(ad_id), -1), np.full(len(ad_id), 1_000_000)
-    return Catalog(ad_id=ad_id, advertiser_id=nobody, topic_id=nobody, bid_micros=unit, budget_micros=unit * 1_000_000)
+    return Catalog(
+        ad_id=ad_id,
+        campaign_id=ad_id,
+        advertiser_id=nobody,
+        topic_id=nobody,
+        bid_micros=unit,
+        budget_micros=unit * 1_000_000,
+    )
 
 
 def _events(train: Rows) -> Events:
@@ -95,6 +102,6 @@ def _events(train: Rows) -> Events:
         kind=np.repeat(["impression", "click"], [len(train), len(clicked)])[order],
         event_time=np.zeros(len(order), dtype=np.int64),
         moment=row,
-        keys=dict(zip(SHOWN, (row, train.user_id[row], train.ad_id[row], nobody, nobody), strict=True)),
+        keys=dict(zip(SHOWN, (row, train.user_id[row], train.ad_id[row], train.ad_id[row], nobody, nobody), strict=True)),
         values={name: np.zeros(len(order), dtype=np.int64) for name in EVENTS["impression"].values},
     )

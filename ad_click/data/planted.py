@@ -41,16 +41,20 @@ def read(config: Config) -> Dataset:
 
 
 def history(made: World) -> Events:
-    """The log the platform had at the end: clicks and hides stand where they arrived, and what came later is not in it. All slots of
-    one request were read at one moment, the position of the first."""
+    """The log the platform had at the end: what followed an impression stands where it arrived, and what came later is not in it. All
+    slots of one request were read at one moment, the position of the first."""
     shown = made.impressions
-    everything = np.arange(len(shown.ad_id))
-    clicks = np.flatnonzero((shown.click_time >= 0) & (shown.click_time < made.end))
-    hides = np.flatnonzero((shown.hide_time >= 0) & (shown.hide_time < made.end))
-    time = np.concatenate([shown.event_time, shown.click_time[clicks], shown.hide_time[hides]])
+    times = {
+        "impression": shown.event_time,
+        "click": shown.click_time,
+        "hide": shown.hide_time,
+        "conversion": shown.conversion_time,
+    }
+    there = {kind: np.flatnonzero((time >= 0) & (time < made.end)) for kind, time in times.items()}
+    time = np.concatenate([times[kind][rows] for kind, rows in there.items()])
     order = np.argsort(time, kind="stable")
-    source = np.concatenate([everything, clicks, hides])[order]
-    kind = np.repeat(["impression", "click", "hide"], [len(everything), len(clicks), len(hides)])[order]
+    source = np.concatenate(list(there.values()))[order]
+    kind = np.repeat(list(there), [len(rows) for rows in there.values()])[order]
     return Events(
         position=np.arange(len(order)),
         kind=kind,
@@ -75,6 +79,7 @@ def _keys(made: World, source: Ints) -> dict[str, Ints]:
         shown.request_id[source],
         shown.user_id[source],
         ad_id,
+        catalog.campaign_id[ad_id],
         catalog.advertiser_id[ad_id],
         catalog.topic_id[ad_id],
     )
@@ -84,7 +89,8 @@ def _keys(made: World, source: Ints) -> dict[str, Ints]:
 def _values(made: World, source: Ints, kind: NDArray[np.str_]) -> dict[str, Ints]:
     shown = made.impressions
     values = {name: np.zeros(len(source), dtype=np.int64) for name in EVENTS["impression"].values}
-    for name in ("slot", "probability_ppm"):
+    for name in ("slot", "probability_ppm", "price_micros", "charge_micros"):
         values[name] = np.where(kind == "impression", getattr(shown, name)[source], 0)
-    values["price_micros"] = np.where(kind == "hide", 0, shown.price_micros[source])
+    values["expected_micros"] = values["probability_ppm"] * values["price_micros"] // 1_000_000
+    values["charge_micros"] += np.where(kind == "click", shown.price_micros[source], 0)
     return values

@@ -26,7 +26,10 @@ TABLES = {
     ),
     "catalog": Roles(
         required={"ad_id": "id"},
-        optional={"advertiser_id": "id", "topic_id": "id", "bid_micros": "number", "budget_micros": "number"},
+        optional={
+            **dict.fromkeys(("campaign_id", "advertiser_id", "topic_id"), "id"),
+            **dict.fromkeys(("bid_micros", "budget_micros"), "number"),
+        },
         key="ad_id",
     ),
     "events": Roles(
@@ -80,7 +83,7 @@ def write(dataset: Dataset, folder: Path) -> None:
         },
     )
     catalog = dataset.catalog
-    ads = {name: getattr(catalog, name) for name in ("ad_id", "advertiser_id", "topic_id")}
+    ads = {name: getattr(catalog, name) for name in ("ad_id", "campaign_id", "advertiser_id", "topic_id")}
     ads |= {name: getattr(catalog, name).astype(np.float64) for name in ("bid_micros", "budget_micros")}
     log = {"kind": events.kind, "event_time": events.event_time, "moment": events.moment.astype(np.float64)}
     log |= dict(events.keys) | {name: column.astype(np.float64) for name, column in events.values.items()}
@@ -102,16 +105,17 @@ def made_up(rows: Rows, catalog: Catalog, clocked: bool, config: Config) -> Even
     order = np.argsort(time if clocked else source, kind="stable")
     source, kind = source[order], np.repeat(["impression", "click"], [len(rows), len(clicked)])[order]
     place = catalog.find(rows.ad_id[source])
-    advertiser, topic = (
-        np.where(place >= 0, column[place], -1) for column in (catalog.advertiser_id, catalog.topic_id)
-    )
+    of_ad = [
+        np.where(place >= 0, column[place], -1)
+        for column in (catalog.campaign_id, catalog.advertiser_id, catalog.topic_id)
+    ]
     time = time[order]
     return Events(
         position=np.arange(len(order)),
         kind=kind,
         event_time=time,
         moment=np.where(kind == "impression", np.searchsorted(time, time), -1) if clocked else source,
-        keys=dict(zip(SHOWN, (source, rows.user_id[source], rows.ad_id[source], advertiser, topic), strict=True)),
+        keys=dict(zip(SHOWN, (source, rows.user_id[source], rows.ad_id[source], *of_ad), strict=True)),
         values={name: np.zeros(len(order), dtype=np.int64) for name in VALUES},
     )
 
@@ -133,12 +137,13 @@ def _rows(table: Table) -> Rows:
 
 
 def _catalog(table: Table | None, rows: Rows) -> Catalog:
-    """Without a table: every ad of the rows, at one unit a click and no end of money."""
+    """Without a table: every ad of the rows, a campaign of its own, at one unit a click and no end of money."""
     roles: dict[str, Any] = {"ad_id": np.unique(rows.ad_id)} if table is None else dict(table.roles)
     order = np.argsort(roles["ad_id"], kind="stable")
     nobody, unit = np.full(len(order), -1), np.full(len(order), 1e6)
     return Catalog(
         ad_id=roles["ad_id"][order],
+        campaign_id=roles.get("campaign_id", roles["ad_id"])[order],
         advertiser_id=roles.get("advertiser_id", nobody)[order],
         topic_id=roles.get("topic_id", nobody)[order],
         bid_micros=integers(roles.get("bid_micros", unit)[order]),
