@@ -40,14 +40,18 @@ class Config:
     num_leaves: int = 31
     learning_rate: float = 0.05
     min_leaf: int = 200
+    min_hessian: float = 30.0  # of a leaf: p (1 - p) summed over its rows, which is about its clicks where clicks are rare
     min_group: int = 200  # rows a value of a category needs before a split may name it
     l2_leaves: float = 0.0
-    most_values: int = 300  # a category with more values than this is left to its statistics
+    most_values: int = 100  # a category with more values than this is left to its statistics
     unseen: str = ""  # columns the trees do not see, by how their names begin, a space between
     negative_rate: float = 1.0  # share of the training negatives kept; below 1 the scores are corrected for it
     calibrate: bool = True
     # policy
-    reserve_micros: int = 10_000
+    floor_micros: int = 200_000  # the least a thousand impressions have to be worth
+    hide_cost_micros: int = 50_000  # what a hide costs the platform
+    most_seen: int = 5  # times a person is shown one ad in 24 hours
+    pacing: float = 2.0  # bids fall from the moment 1 - 1 / pacing of the budget is spent; 0: never
     # serving
     deadline_ms: float = 50.0
     num_candidates: int = 500
@@ -98,6 +102,7 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
         "num_leaves": 16,
         "num_trees": 800,
         "min_leaf": 100,
+        "min_hessian": 0.001,
         "min_group": 20,
         "l2_leaves": 5.0,
         "most_values": 5_000,

@@ -95,6 +95,7 @@ def _parameters(config: Config) -> dict[str, Any]:
         "num_leaves": config.num_leaves,
         "learning_rate": config.learning_rate,
         "min_data_in_leaf": config.min_leaf,
+        "min_sum_hessian_in_leaf": config.min_hessian,
         "min_data_per_group": config.min_group,
         "lambda_l2": config.l2_leaves,
         "max_cat_threshold": 64,

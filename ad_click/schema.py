@@ -132,6 +132,11 @@ def load_catalog(folder: Path) -> Catalog:
     return columns.load_dataclass(folder / "catalog.parquet", Catalog)
 
 
+def pricing(catalog: Catalog) -> NDArray[np.str_]:
+    """[num_ads] what each ad pays for: cpc where the catalogue does not say."""
+    return catalog.categories.get("pricing", np.full(len(catalog), "cpc"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     train: Rows

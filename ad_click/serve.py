@@ -17,9 +17,9 @@ import numpy as np
 
 from ad_click import baseline, features, model, policy
 from ad_click.config import Config
-from ad_click.features import SPEND, USER, USER_AD, Inputs
+from ad_click.features import AD, SPEND, USER, USER_AD, Inputs
 from ad_click.policy import Candidates, Context, Decision
-from ad_click.schema import SHOWN, Answer, Request, Rows, ShownAd, load_catalog
+from ad_click.schema import SHOWN, Answer, Request, Rows, ShownAd, load_catalog, pricing
 from common.contract import Bools, Event, Floats, Ints, Platform
 from common.features.views import pair
 from common.serving.app import route
@@ -53,9 +53,12 @@ class Found:
     place: Ints  # in the catalogue
     spent_micros: Ints
     hidden: Bools
+    num_seen: Ints
+    hide_probability: Floats
 
 
-NOTHING = Found(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, dtype=bool))
+NOBODY = np.empty(0, np.int64)
+NOTHING = Found(NOBODY, NOBODY, NOBODY.astype(bool), NOBODY, NOBODY.astype(np.float64))
 
 
 class Service:
@@ -68,7 +71,9 @@ class Service:
         self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
         self.catalog = load_catalog(folder / "catalog")
         self.stages = Stages({name: share * self.config.deadline_ms for name, share in SHARES.items()})
-        self._by_bid = np.argsort(-self.catalog.bid_micros, kind="stable")
+        self._cpm = pricing(self.catalog) == "cpm"
+        worth = np.where(self._cpm, self.catalog.bid_micros / 1000, self.catalog.bid_micros * self.baseline.rate)
+        self._by_worth = np.argsort(-worth, kind="stable")  # of an impression, were all clicked alike
         self._warm()
 
     def respond(self, request: Request, deadline: Deadline) -> Answer:
@@ -101,7 +106,7 @@ class Service:
     def _warm(self) -> None:
         """The first call of the trees costs many times the next; no user should be the one to pay."""
         with self.platform.store.snapshot() as store:
-            rows = self._rows(Request(user_id=0), self._by_bid[: self.config.num_candidates], 0, store.position)
+            rows = self._rows(Request(user_id=0), self._by_worth[: self.config.num_candidates], 0, store.position)
             inputs = self.features.inputs(rows, store)
         for scorer in (self.model, self.baseline):
             scorer.score(inputs)
@@ -115,7 +120,7 @@ class Service:
         return self.stages.run("candidates", deadline, lambda: self._look_up(request, wanted, store), lambda: NOTHING)
 
     def _wanted(self, request: Request, now: int) -> Ints:
-        """Places of the ads whose targeting fits, the `num_candidates` of highest bid. Unknown age or country: only ads that do not ask."""
+        """Places of the ads whose targeting fits, dearest first. Unknown age or country: only ads that do not ask."""
         numbers, categories = self.catalog.numbers, self.catalog.categories
         fits = np.ones(len(self.catalog), dtype=bool)
         if "target_country" in categories:
@@ -128,15 +133,21 @@ class Service:
             fits &= open_to_all if age is None else (numbers["min_age"] <= age) & (age <= numbers["max_age"])
         if "start_time" in numbers:
             fits &= numbers["start_time"] <= now
-        return self._by_bid[fits[self._by_bid]][: self.config.num_candidates]
+        return self._by_worth[fits[self._by_worth]]
 
-    def _look_up(self, request: Request, place: Ints, store: Snapshot | Unopened) -> Found:
-        """Spend and hides come from the events alone, so a restart or a second server knows them too."""
+    def _look_up(self, request: Request, wanted: Ints, store: Snapshot | Unopened) -> Found:
+        """The dearest `num_candidates` that can still pay: a spent campaign leaves its place to the next. Spend and hides come from the
+        events alone, so a restart or a second server knows them too."""
+        wanted = wanted[: 2 * self.config.num_candidates]
+        campaign, of_campaign = np.unique(self.catalog.campaign_id[wanted], return_inverse=True)
+        spent = store.read(SPEND, campaign, np.full(len(campaign), store.position)).sum(axis=1)[of_campaign]
+        able = np.flatnonzero(spent < self.catalog.budget_micros[wanted])[: self.config.num_candidates]
+        place, spent_micros = wanted[able], np.maximum(spent[able], 0).astype(np.int64)
         ad_id, moment = self.catalog.ad_id[place], np.full(len(place), store.position)
-        user_id = np.full(len(place), request.user_id)
-        spent = np.maximum(store.read(SPEND, ad_id, moment)[:, 0], 0).astype(np.int64)
-        hides = store.read(USER_AD, pair(user_id, ad_id), moment)[:, _column(USER_AD.columns, "hide")]
-        return Found(place, spent, hides > 0)
+        mine = store.read(USER_AD, pair(np.full(len(place), request.user_id), ad_id), moment)
+        hides, seen = mine[:, _column(USER_AD.columns, "hide")], mine[:, _column(USER_AD.columns, "impression_24")]
+        hide_rate = store.read(AD, ad_id, moment)[:, _column(AD.columns, "rate_hide_per_impression")]
+        return Found(place, spent_micros, hides > 0, seen.astype(np.int64), hide_rate)
 
     def _rows(self, request: Request, place: Ints, now: int, moment: int) -> Rows:
         """Every candidate as if in slot 0: the auction knows what a lower slot costs."""
@@ -178,28 +189,34 @@ class Service:
             ad_id=ads.ad_id[place],
             advertiser_id=ads.advertiser_id[place],
             probability=probability,
+            hide_probability=found.hide_probability,
             bid_micros=ads.bid_micros[place],
+            cpm=self._cpm[place],
         )
-        context = Context(budget_left_micros=ads.budget_micros[place] - found.spent_micros, hidden=found.hidden)
+        context = Context(
+            budget_micros=ads.budget_micros[place],
+            spent_micros=found.spent_micros,
+            hidden=found.hidden,
+            num_seen=found.num_seen,
+        )
         return self.policy.decide(request, candidates, context)
 
     def _shown(self, found: Found, decision: Decision) -> list[ShownAd]:
         ads, place = self.catalog, found.place[decision.index]
-        columns = (ads.ad_id, ads.advertiser_id, ads.topic_id, ads.bid_micros)
-        chosen = zip(*(column[place].tolist() for column in columns), strict=True)
-        costs = zip(decision.probability.tolist(), decision.price_micros.tolist(), strict=True)
-        return [
-            ShownAd(
-                ad_id=ad,
-                advertiser_id=advertiser,
-                topic_id=topic,
-                slot=slot,
-                probability=probability,
-                bid_micros=bid,
-                price_micros=price,
-            )
-            for slot, ((ad, advertiser, topic, bid), (probability, price)) in enumerate(zip(chosen, costs, strict=True))
-        ]
+        columns = {
+            "ad_id": ads.ad_id[place],
+            "campaign_id": ads.campaign_id[place],
+            "advertiser_id": ads.advertiser_id[place],
+            "topic_id": ads.topic_id[place],
+            "slot": np.arange(len(place)),
+            "probability": decision.probability,
+            "pricing": np.where(self._cpm[place], "cpm", "cpc"),
+            "bid_micros": ads.bid_micros[place],
+            "price_micros": decision.price_micros,
+            "charge_micros": decision.charge_micros,
+        }
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return [ShownAd(**dict(zip(columns, row, strict=True))) for row in rows]
 
     def _impressions(
         self,
@@ -212,16 +229,16 @@ class Service:
     ) -> list[Event]:
         return [
             Event(
-                event_id=f"impression-{request_id}-{ad.slot}",
+                event_id=f"impression-{request_id}-{ad.ad_id}",
                 kind="impression",
                 event_time=int(rows.event_time[0]),
-                keys=dict(
-                    zip(SHOWN, (request_id, request.user_id, ad.ad_id, ad.advertiser_id, ad.topic_id), strict=True)
-                ),
+                keys={"request_id": request_id, "user_id": request.user_id} | {name: getattr(ad, name) for name in SHOWN[2:]},
                 values={
                     "slot": ad.slot,
                     "probability_ppm": round(1e6 * ad.probability),
                     "price_micros": ad.price_micros,
+                    "charge_micros": ad.charge_micros,
+                    "expected_micros": round(ad.probability * ad.price_micros),
                     "num_missing": gaps[0],
                     "num_unknown": gaps[1],
                     "degraded": int(any(stage in SHARES for stage in deadline.degraded)),

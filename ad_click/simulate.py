@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ad_click.config import Config
-from ad_click.schema import SHOWN, Answer, Request, ShownAd
+from ad_click.schema import SHOWN, Answer, Request
 from common.contract import Event, Floats
 from common.errors import InputError, did_you_mean
 
@@ -86,25 +86,25 @@ class Visit:
         )
 
     def react(self, answer: Answer) -> list[Event]:
-        """Clicks and hides of the ads shown; a click comes seconds or hours later."""
+        """Clicks, hides and conversions of the ads shown; a click comes seconds or hours later, a conversion hours after it."""
         if not answer.ads:
             return []
         rng = np.random.default_rng(self.seed)
         ad_id = np.array([ad.ad_id for ad in answer.ads])
-        users = np.full(len(ad_id), self.user_id)
+        users, times = np.full(len(ad_id), self.user_id), np.full(len(ad_id), self.event_time)
         clicked = rng.random(len(ad_id)) < self._click_probability(answer)
         hidden = rng.random(len(ad_id)) < self.truth.hide_probability(users, ad_id)
-        delay = self.truth.click_delay(ad_id, rng)
+        converted = clicked & (rng.random(len(ad_id)) < self.truth.conversion_probability(users, ad_id))
+        delay = self.truth.click_delay(ad_id, times, rng)
+        later = delay + self.truth.conversion_delay(ad_id, rng)
         for ad in ad_id.tolist():
             self.seen[self.user_id, ad] += 1
-        events = []
-        for place, ad in enumerate(answer.ads):
-            if clicked[place]:
-                price = {"price_micros": ad.price_micros}
-                events.append(self._event("click", answer.request_id, ad, int(delay[place]), price))
-            if hidden[place]:
-                events.append(self._event("hide", answer.request_id, ad, HIDE_DELAY, {}))
-        return events
+        happened = {"click": (clicked, delay), "hide": (hidden, np.full(len(ad_id), HIDE_DELAY)), "conversion": (converted, later)}
+        return [
+            self._event(kind, answer.request_id, int(ad_id[place]), int(after[place]))
+            for kind, (which, after) in happened.items()
+            for place in np.flatnonzero(which)
+        ]  # fmt: skip
 
     @cached_property
     def _person(self) -> tuple[int, int]:
@@ -123,11 +123,11 @@ class Visit:
         )
         return clicks * tired / (3 if drift == "clicks_lost" else 1)
 
-    def _event(self, kind: str, request_id: int, ad: ShownAd, delay: int, values: Mapping[str, int]) -> Event:
+    def _event(self, kind: str, request_id: int, ad_id: int, delay: int) -> Event:
+        """The server joins the rest from the impression it logged."""
         return Event(
-            event_id=f"{kind}-{request_id}-{ad.slot}",
+            event_id=f"{kind}-{request_id}-{ad_id}",
             kind=kind,
             event_time=self.event_time + delay,
-            keys=dict(zip(SHOWN, (request_id, self.user_id, ad.ad_id, ad.advertiser_id, ad.topic_id), strict=True)),
-            values=values,
+            keys=dict(zip(SHOWN, (request_id, self.user_id, ad_id), strict=False)),
         )

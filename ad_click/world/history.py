@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ad_click.world.nature import DAY, EXAMINED, START, CONVERSION_DELAY, Truth
+from ad_click.world.nature import DAY, EXAMINED, START, Truth
 from common.contract import Bools, Floats, Ints
 from common.population import normal
 
@@ -91,9 +91,7 @@ def _react(
         "charge_micros": np.where(cpm, bid // 1000, 0),
         "click_time": click_time,
         "hide_time": np.where(hidden, time + rng.integers(1, 60, len(ad)), -1),
-        "conversion_time": np.where(
-            converted, click_time + np.ceil(rng.exponential(CONVERSION_DELAY, len(ad))).astype(np.int64), -1
-        ),
+        "conversion_time": np.where(converted, click_time + truth.conversion_delay(ad, rng), -1),
     }
 
 

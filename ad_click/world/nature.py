@@ -24,12 +24,13 @@ FORMATS = np.array(["image", "text", "video"])
 EXAMINED = np.array([1.0, 0.62, 0.41])  # share of people who look at slot 0, 1, 2
 
 # The frozen strengths. Changing one changes every number of the case: docs/LOG.md holds the hash of what they make and the reasons.
-INTERCEPT = -5.0
-TASTE, PROPENSITY, MOOD, TREND = 0.75, 0.35, 0.3, 1.0
+INTERCEPT = -4.7
+TASTE, PROPENSITY, MOOD, TREND = 0.75, 0.35, 0.3, 0.25
 OF_CAMPAIGN, OF_WORDS, OF_AD = 0.22, 0.25, 0.28  # how good an ad is comes from all three
 DEVICE_TOPIC, HOUR_TOPIC, AGE_TOPIC, FORMAT_DEVICE = 1.4, 0.6, 0.8, 0.4
 DEVICE_SIGN = np.array([1.0, -1.0, 0.2])
 FAST_DELAY, SLOW_DELAY = 300.0, 14 * 3600.0  # mean seconds of the two kinds of click
+WEAKLY = 0.3
 HIDE = 0.004
 CONVERSION, CONVERSION_TASTE, CONVERSION_CAMPAIGN = -2.6, 0.5, 0.7
 CONVERSION_DELAY = 5 * 3600.0  # mean seconds from click to conversion
@@ -117,6 +118,10 @@ class Truth:
             slow = ((8 * 3600 - event_time - 1) % DAY + 1 <= seconds).astype(np.float64)
         within: Floats = -(1 - share) * np.expm1(-seconds / FAST_DELAY) + share * slow
         return within
+
+    def conversion_delay(self, ad_id: Ints, rng: np.random.Generator) -> Ints:
+        """[n] whole seconds from click to conversion."""
+        return _seconds(rng.exponential(CONVERSION_DELAY, len(ad_id)))
 
     def slow_share(self, ad_id: Ints) -> Floats:
         draw: Floats = uniform(self.config.seed, "ad_click.slow", self.catalog.topic_id[ad_id])[:, 0]
@@ -206,7 +211,8 @@ def _seconds(delay: Floats) -> Ints:
 
 
 def _loading(seed: int, name: str, topic: Ints) -> Floats:
-    """[n] how strongly a topic takes part in an interaction: between 0.7 and 1.3 for half of the topics, the opposite for the others.
-    The halves are the same for every seed, so that no seed is a world without interactions."""
+    """[n] how strongly a topic takes part in an interaction: between 0.7 and 1.3 for half of the topics, weakly the other way for the rest.
+    Were both halves equal, neither column would say anything alone, and no greedy split would ever begin. The halves are the same for
+    every seed, so that no seed is a world without interactions."""
     opposite = topic >> ("device", "hour", "age").index(name) & 1
-    return (1.0 - 2.0 * opposite) * (0.7 + 0.6 * uniform(seed, f"ad_click.{name}_topic", topic)[:, 0])
+    return np.where(opposite, -WEAKLY, 1.0) * (0.7 + 0.6 * uniform(seed, f"ad_click.{name}_topic", topic)[:, 0])

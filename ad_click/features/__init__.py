@@ -14,18 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ad_click.config import Config
+from ad_click.features.text import text_prior
 from ad_click.schema import Catalog, Dataset, Rows, load_catalog
 from common.contract import FeatureStore, Floats, Ints
 from common.features.encoders import Vocabulary
 from common.features.views import Count, Decayed, Last, Rate, View, entity_keys
 
 PRIOR = 0.02  # clicks per impression a newcomer is believed to have
-
+HIDDEN = 0.003  # and hides
 
 _rate = partial(Rate, "click", "impression", PRIOR)  # of a strength
 
@@ -42,7 +44,13 @@ USER = View(
         Last("click", "age"),
     ),
 )
-AD = View("ad", ("ad_id",), (Count("impression"), Count("click"), _rate(100), _rate(100, buckets=24)))
+AD = View(
+    "ad",
+    ("ad_id",),
+    (Count("impression"), Count("click"), _rate(100), _rate(100, buckets=24), Rate("hide", "impression", HIDDEN, 500)),
+)
+CAMPAIGN = View("campaign", ("campaign_id",), (Count("impression"), _rate(200)))
+TOPIC = View("topic", ("topic_id",), (_rate(500), _rate(500, buckets=48)))
 ADVERTISER = View("advertiser", ("advertiser_id",), (Count("impression"), _rate(200)))
 USER_TOPIC = View(
     "user_topic",
@@ -52,13 +60,17 @@ USER_TOPIC = View(
 USER_AD = View(
     "user_ad",
     ("user_id", "ad_id"),
-    (Count("impression"), Count("click"), Count("hide"), _rate(5), Last("impression", "age")),
-)
-SPEND = View("spend", ("ad_id",), (Count("click", "price_micros", buckets=24),))  # for the auction, not for the model
-MODELLED = (USER, AD, ADVERTISER, USER_TOPIC, USER_AD)
+    (Count("impression"), Count("impression", buckets=24), Count("click"), Count("hide"), _rate(5), Last("impression", "age")),
+)  # fmt: skip
+SPEND = View(  # for the auction, not for the model: owed for clicks and impressions, and set aside for clicks still to come
+    "spend",
+    ("campaign_id",),
+    (Count("click", "charge_micros", 24), Count("impression", "charge_micros", 24), Count("impression", "expected_micros", 1)),
+)  # fmt: skip
+MODELLED = (USER, AD, CAMPAIGN, ADVERTISER, TOPIC, USER_TOPIC, USER_AD)
 VIEWS = (*MODELLED, SPEND)
-# Who may see an ad says nothing the context does not.
-TARGETING = ("start_time", "min_age", "max_age", "target_country")
+# Who may see an ad says nothing the context does not, and a title is no category: text.py reads it.
+NOT_MODELLED = ("start_time", "min_age", "max_age", "target_country", "title")
 
 
 @dataclass(frozen=True)
@@ -86,12 +98,13 @@ class Inputs:
 def fit(dataset: Dataset, config: Config) -> Features:
     """Vocabularies of the training rows, so that validation meets as many unknown values as serving will."""
     train, catalog = dataset.train, dataset.catalog
-    extra = tuple(sorted(set(catalog.numbers) - set(TARGETING)))
+    extra = tuple(sorted(set(catalog.numbers) - set(NOT_MODELLED)))
     return Features(
         catalog=catalog,
         row_numbers=tuple(sorted(train.numbers)),
         row_categories=tuple(sorted(train.categories)),
         ad_numbers=extra,
+        text_prior=text_prior(train, catalog),
         vocabularies={name: Vocabulary.fit(column) for name, column in _categories(train, catalog).items()},
     )
 
@@ -103,6 +116,7 @@ def load(folder: Path) -> Features:
         row_numbers=tuple(saved["row_numbers"]),
         row_categories=tuple(saved["row_categories"]),
         ad_numbers=tuple(saved["ad_numbers"]),
+        text_prior=np.array(saved["text_prior"]),
         vocabularies={name: Vocabulary.from_json(words) for name, words in saved["vocabularies"].items()},
     )
 
@@ -115,6 +129,7 @@ class Features:
     row_numbers: tuple[str, ...]
     row_categories: tuple[str, ...]
     ad_numbers: tuple[str, ...]
+    text_prior: Floats  # [num_ads]
     vocabularies: Mapping[str, Vocabulary]
 
     def inputs(self, rows: Rows, store: FeatureStore) -> Inputs:
@@ -124,7 +139,10 @@ class Features:
         read = [store.read(view, entity_keys(view, keys), rows.moment) for view in MODELLED]
         known = [rows.numbers.get(name, np.full(len(rows), np.nan)) for name in self.row_numbers]
         of_ad = [np.where(place >= 0, self.catalog.numbers[name][place], np.nan) for name in self.ad_numbers]
-        clock = [rows.event_time // 3600 % 24, (rows.event_time // 86_400 + 3) % 7]  # 1970 began on a Thursday
+        of_ad += [_of_ad(self.text_prior, place, 0.0)]
+        ever, lately = read[MODELLED.index(TOPIC)].T
+        trend = np.log(lately / ever)  # a split learned from one topic's rise holds for the next; a split on its rate does not
+        clock = [trend, rows.event_time // 3600 % 24, (rows.event_time // 86_400 + 3) % 7]  # 1970 began on a Thursday
         columns = _categories(rows, self.catalog, self.row_categories)
         codes = [words.encode(columns[name]) for name, words in self.vocabularies.items()]
         return Inputs(
@@ -147,33 +165,35 @@ class Features:
         """The ads too, though the artifact's catalog/ holds them: `load` is given this folder alone, and inputs join the ads."""
         saved = {name: getattr(self, name) for name in ("row_numbers", "row_categories", "ad_numbers")}
         words = {name: vocabulary.as_json() for name, vocabulary in self.vocabularies.items()}
-        (folder / "features.json").write_text(json.dumps({**saved, "vocabularies": words}))
+        priors = self.text_prior.tolist()
+        (folder / "features.json").write_text(json.dumps({**saved, "text_prior": priors, "vocabularies": words}))
         self.catalog.save(folder)
 
     def _keys(self, rows: Rows, place: Ints) -> dict[str, Ints]:
         keys = {"user_id": rows.user_id, "ad_id": rows.ad_id}
-        for name in ("advertiser_id", "topic_id"):
+        for name in ("campaign_id", "advertiser_id", "topic_id"):
             keys[name] = _of_ad(getattr(self.catalog, name), place, -1)
         return keys
 
     def _number_names(self) -> tuple[str, ...]:
         views = [column for view in MODELLED for column in view.columns]
-        return (*views, *self.row_numbers, *(f"ad.{name}" for name in self.ad_numbers), "hour", "weekday")
+        of_ad = (*self.ad_numbers, "text_prior")
+        return (*views, *self.row_numbers, *(f"ad.{name}" for name in of_ad), "topic.trend", "hour", "weekday")
 
 
 def _categories(rows: Rows, catalog: Catalog, names: tuple[str, ...] | None = None) -> dict[str, NDArray[np.generic]]:
     """Every column that is coded: the ids, the request's categories, the ad's categories."""
     place = catalog.find(rows.ad_id)
     columns: dict[str, NDArray[np.generic]] = {"user_id": rows.user_id, "ad_id": rows.ad_id}
-    for name in ("advertiser_id", "topic_id"):
+    for name in ("campaign_id", "advertiser_id", "topic_id"):
         columns[name] = _of_ad(getattr(catalog, name), place, -1)
     nothing = np.full(len(rows), "")
     for name in sorted(rows.categories) if names is None else names:
         columns[name] = rows.categories.get(name, nothing)
-    for name in sorted(set(catalog.categories) - set(TARGETING)):
+    for name in sorted(set(catalog.categories) - set(NOT_MODELLED)):
         columns[f"ad.{name}"] = np.where(place >= 0, catalog.categories[name][place], "")
     return columns
 
 
-def _of_ad(column: Ints, place: Ints, absent: int) -> Ints:
+def _of_ad(column: NDArray[Any], place: Ints, absent: float) -> NDArray[Any]:
     return np.where(place >= 0, column[place], absent) if len(column) else np.full(len(place), absent)

@@ -1,0 +1,86 @@
+"""Why an ad won, and why others lost: the most valuable of those each rule left out, and what the next ones would have needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ad_click.policy.auction import Candidates
+from common.contract import Bools, Floats, Ints, Why
+
+MOST = 3  # losers named a reason
+EVIDENCE = {
+    "hidden": "the user hid this ad",
+    "frequency": "the user was shown it as often as allowed in 24 hours",
+    "budget": "its campaign's 24 hours' budget cannot pay another click",
+    "floor": "an impression would be worth less than the floor",
+    "advertiser": "another ad of this advertiser is worth more on this page",
+}
+
+
+def reasons(
+    candidates: Candidates,
+    value: Floats,
+    order: Ints,
+    shown: Ints,
+    probability: Floats,
+    price: Ints,
+    charge: Ints,
+    out: Mapping[str, Bools],
+) -> list[Why]:
+    """`order`: all that no rule left out, best first. `effect` is micros an impression: an ad's worth, or what it fell short by."""
+    won = [
+        Why(item=int(candidates.ad_id[at]), stage="auction", reason="won", effect=_micros(value[at]), evidence=_bill(*bill))
+        for at, bill in zip(shown.tolist(), zip(*_columns(candidates, shown, probability, price, charge), strict=True), strict=True)
+    ]  # fmt: skip
+    if not len(shown):
+        return won + _left_out(candidates, value, out)
+    last = value[shown[-1]]
+    same = np.isin(order, shown, invert=True) & np.isin(candidates.advertiser_id[order], candidates.advertiser_id[shown])
+    same &= candidates.advertiser_id[order] >= 0
+    outbid = order[np.isin(order, shown, invert=True) & ~same][:MOST]
+    lost = [
+        Why(item=int(candidates.ad_id[at]), stage="auction", reason="outbid", effect=_micros(value[at] - last), evidence=_needed(candidates, at, last - value[at]))
+        for at in outbid.tolist()
+    ]  # fmt: skip
+    beside = np.zeros(len(value), dtype=bool)
+    beside[order[same]] = value[order[same]] > last
+    return won + lost + _left_out(candidates, value, {**out, "advertiser": beside})
+
+
+def _columns(
+    candidates: Candidates, shown: Ints, probability: Floats, price: Ints, charge: Ints
+) -> tuple[list[float], ...]:
+    first, bid, cpm = candidates.probability[shown], candidates.bid_micros[shown], candidates.cpm[shown]
+    return tuple(column.tolist() for column in (first, probability, bid, cpm, price, charge))
+
+
+def _bill(first: float, own: float, bid: float, cpm: float, price: float, charge: float) -> str:
+    if cpm:
+        return f"bid {bid / 1e6:.4f} for a thousand, owes {charge / 1e3:.4f} for them"
+    return f"{first:.5f} in slot 0 x {bid / 1e6:.4f}; {own:.5f} in its own, owes {price / 1e6:.4f} a click"
+
+
+def _needed(candidates: Candidates, at: int, short: float) -> str:
+    """The bid that would have had the last place, everything else as it is."""
+    bid, probability = candidates.bid_micros[at], candidates.probability[at]
+    if candidates.cpm[at]:
+        return f"bid {bid / 1e6:.4f} for a thousand, {(bid + 1000 * short) / 1e6:.4f} was needed"
+    return f"{probability:.5f} x {bid / 1e6:.4f}, a bid of {(bid + short / max(probability, 1e-12)) / 1e6:.4f} was needed"
+
+
+def _left_out(candidates: Candidates, value: Floats, out: Mapping[str, Bools]) -> list[Why]:
+    """What each rule kept out, the most valuable first: what the rule cost."""
+    lines = []
+    for reason, which in out.items():
+        places = np.flatnonzero(which)
+        for at in places[np.argsort(-value[places], kind="stable")][:MOST].tolist():
+            lines.append(
+                Why(item=int(candidates.ad_id[at]), stage="auction", reason=reason, effect=-_micros(value[at]), evidence=EVIDENCE[reason])
+            )  # fmt: skip
+    return lines
+
+
+def _micros(value: float) -> float:
+    return round(float(value), 3)
