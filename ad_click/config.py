@@ -40,7 +40,9 @@ class Config:
     num_leaves: int = 31
     learning_rate: float = 0.05
     min_leaf: int = 200
-    min_hessian: float = 30.0  # of a leaf: p (1 - p) summed over its rows, which is about its clicks where clicks are rare
+    min_hessian: float = (
+        30.0  # of a leaf: p (1 - p) summed over its rows, which is about its clicks where clicks are rare
+    )
     min_group: int = 200  # rows a value of a category needs before a split may name it
     l2_leaves: float = 0.0
     most_values: int = 100  # a category with more values than this is left to its statistics

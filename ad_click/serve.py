@@ -232,7 +232,8 @@ class Service:
                 event_id=f"impression-{request_id}-{ad.ad_id}",
                 kind="impression",
                 event_time=int(rows.event_time[0]),
-                keys={"request_id": request_id, "user_id": request.user_id} | {name: getattr(ad, name) for name in SHOWN[2:]},
+                keys={"request_id": request_id, "user_id": request.user_id}
+                | {name: getattr(ad, name) for name in SHOWN[2:]},
                 values={
                     "slot": ad.slot,
                     "probability_ppm": round(1e6 * ad.probability),

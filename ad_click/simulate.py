@@ -99,7 +99,11 @@ class Visit:
         later = delay + self.truth.conversion_delay(ad_id, rng)
         for ad in ad_id.tolist():
             self.seen[self.user_id, ad] += 1
-        happened = {"click": (clicked, delay), "hide": (hidden, np.full(len(ad_id), HIDE_DELAY)), "conversion": (converted, later)}
+        happened = {
+            "click": (clicked, delay),
+            "hide": (hidden, np.full(len(ad_id), HIDE_DELAY)),
+            "conversion": (converted, later),
+        }
         return [
             self._event(kind, answer.request_id, int(ad_id[place]), int(after[place]))
             for kind, (which, after) in happened.items()

@@ -102,6 +102,8 @@ def _events(train: Rows) -> Events:
         kind=np.repeat(["impression", "click"], [len(train), len(clicked)])[order],
         event_time=np.zeros(len(order), dtype=np.int64),
         moment=row,
-        keys=dict(zip(SHOWN, (row, train.user_id[row], train.ad_id[row], train.ad_id[row], nobody, nobody), strict=True)),
+        keys=dict(
+            zip(SHOWN, (row, train.user_id[row], train.ad_id[row], train.ad_id[row], nobody, nobody), strict=True)
+        ),
         values={name: np.zeros(len(order), dtype=np.int64) for name in EVENTS["impression"].values},
     )

@@ -141,7 +141,9 @@ class Features:
         of_ad = [np.where(place >= 0, self.catalog.numbers[name][place], np.nan) for name in self.ad_numbers]
         of_ad += [_of_ad(self.text_prior, place, 0.0)]
         ever, lately = read[MODELLED.index(TOPIC)].T
-        trend = np.log(lately / ever)  # a split learned from one topic's rise holds for the next; a split on its rate does not
+        trend = np.log(
+            lately / ever
+        )  # a split learned from one topic's rise holds for the next; a split on its rate does not
         clock = [trend, rows.event_time // 3600 % 24, (rows.event_time // 86_400 + 3) % 7]  # 1970 began on a Thursday
         columns = _categories(rows, self.catalog, self.row_categories)
         codes = [words.encode(columns[name]) for name, words in self.vocabularies.items()]

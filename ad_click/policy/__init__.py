@@ -77,11 +77,13 @@ class Policy:
 
     def _owed(self, value: Floats, order: Ints) -> Floats:
         """[len(order)] what an impression has to be worth to stay ahead of the next one, and above the floor."""
-        return np.maximum(np.append(value[order][1:], 0.0), self.rules.floor_micros / 1000)
+        owed: Floats = np.maximum(np.append(value[order][1:], 0.0), self.rules.floor_micros / 1000)
+        return owed
 
     def _multiplier(self, num_shown: int) -> Floats:
         slots = np.minimum(np.arange(num_shown), len(self.slot_multipliers) - 1)
-        return np.array(self.slot_multipliers)[slots]
+        multiplier: Floats = np.array(self.slot_multipliers)[slots]
+        return multiplier
 
 
 def _bill(candidates: Candidates, context: Context, rules: Rules, shown: Ints, owed: Floats) -> tuple[Ints, Ints]:

@@ -59,11 +59,13 @@ class Rules:
         if not self.pacing:
             return candidates.bid_micros.astype(np.float64)
         left = 1 - context.spent_micros / np.maximum(context.budget_micros, 1)
-        return candidates.bid_micros * np.clip(self.pacing * left, 0.0, 1.0)
+        bids: Floats = candidates.bid_micros * np.clip(self.pacing * left, 0.0, 1.0)
+        return bids
 
     def harm(self, candidates: Candidates) -> Floats:
         """[n] micros an impression costs the platform in hides."""
-        return self.hide_cost_micros * candidates.hide_probability
+        cost: Floats = candidates.hide_probability * float(self.hide_cost_micros)
+        return cost
 
     def out(self, candidates: Candidates, context: Context, value: Floats) -> Mapping[str, Bools]:
         """Who is left out, rule by rule."""

@@ -102,7 +102,9 @@ def _price_ignores_own_bid(policy: Policy, rng: np.random.Generator) -> str:
     rich = replace(
         context, budget_micros=context.budget_micros + 50_000 * first, spent_micros=np.where(first, 0, context.spent_micros)
     )  # fmt: skip
-    unpaced = policy.decide(request, candidates, replace(context, spent_micros=np.where(first, 0, context.spent_micros)))
+    unpaced = policy.decide(
+        request, candidates, replace(context, spent_micros=np.where(first, 0, context.spent_micros))
+    )
     after = policy.decide(request, more, rich)
     if not len(unpaced.index) or unpaced.index[0] != before.index[0]:
         return ""

@@ -37,7 +37,9 @@ def reasons(
     if not len(shown):
         return won + _left_out(candidates, value, out)
     last = value[shown[-1]]
-    same = np.isin(order, shown, invert=True) & np.isin(candidates.advertiser_id[order], candidates.advertiser_id[shown])
+    same = np.isin(order, shown, invert=True) & np.isin(
+        candidates.advertiser_id[order], candidates.advertiser_id[shown]
+    )
     same &= candidates.advertiser_id[order] >= 0
     outbid = order[np.isin(order, shown, invert=True) & ~same][:MOST]
     lost = [
@@ -67,19 +69,23 @@ def _needed(candidates: Candidates, at: int, short: float) -> str:
     bid, probability = candidates.bid_micros[at], candidates.probability[at]
     if candidates.cpm[at]:
         return f"bid {bid / 1e6:.4f} for a thousand, {(bid + 1000 * short) / 1e6:.4f} was needed"
-    return f"{probability:.5f} x {bid / 1e6:.4f}, a bid of {(bid + short / max(probability, 1e-12)) / 1e6:.4f} was needed"
+    return (
+        f"{probability:.5f} x {bid / 1e6:.4f}, a bid of {(bid + short / max(probability, 1e-12)) / 1e6:.4f} was needed"
+    )
 
 
 def _left_out(candidates: Candidates, value: Floats, out: Mapping[str, Bools]) -> list[Why]:
     """What each rule kept out, the most valuable first: what the rule cost."""
-    lines = []
-    for reason, which in out.items():
-        places = np.flatnonzero(which)
-        for at in places[np.argsort(-value[places], kind="stable")][:MOST].tolist():
-            lines.append(
-                Why(item=int(candidates.ad_id[at]), stage="auction", reason=reason, effect=-_micros(value[at]), evidence=EVIDENCE[reason])
-            )  # fmt: skip
-    return lines
+    best = {
+        name: places[np.argsort(-value[places], kind="stable")][:MOST]
+        for name, which in out.items()
+        for places in [np.flatnonzero(which)]
+    }
+    return [
+        Why(item=int(candidates.ad_id[at]), stage="auction", reason=name, effect=-_micros(value[at]), evidence=EVIDENCE[name])
+        for name, places in best.items()
+        for at in places.tolist()
+    ]  # fmt: skip
 
 
 def _micros(value: float) -> float:

@@ -7,6 +7,7 @@ bid; it looks at POOL ads a request and leaves out campaigns whose last 24 hours
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ def simulate(truth: Truth) -> Impressions:
     num_campaigns = int(truth.catalog.campaign_id.max()) + 1
     spent = np.zeros((truth.config.days * 24 + 1, num_campaigns))  # by the hour in which the money was owed
     stretches = []
-    for hour, (first, last) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for hour, (first, last) in enumerate(pairwise(edges.tolist())):
         left_out = spent[max(0, hour - 24) : hour].sum(axis=0) >= _budgets(truth, num_campaigns)
         block = slice(first, last)
         ad_id, estimate = _incumbent(truth, noisy, user_id[block], event_time[block], left_out, rng)

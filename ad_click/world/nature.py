@@ -91,9 +91,11 @@ class Truth:
         """[n] P(a conversion | a click): taste, and how good the campaign's own shop is, which says nothing about its ads."""
         users, of_user = np.unique(user_id, return_inverse=True)
         campaign = self.catalog.campaign_id[ad_id]
-        logit = CONVERSION + CONVERSION_TASTE * np.log1p(NUM_TOPICS * self.population.tastes(users))[
-            of_user, self.catalog.topic_id[ad_id]
-        ]
+        logit = (
+            CONVERSION
+            + CONVERSION_TASTE
+            * np.log1p(NUM_TOPICS * self.population.tastes(users))[of_user, self.catalog.topic_id[ad_id]]
+        )
         logit += CONVERSION_CAMPAIGN * normal(self.config.seed, "ad_click.shop", campaign)[:, 0]
         conversions: Floats = 1 / (1 + np.exp(-logit))
         return conversions

@@ -8,16 +8,19 @@ from numpy.typing import NDArray
 from common.contract import Floats, Ints
 from common.population import normal, uniform
 
-OPENINGS = np.array(
-    """new fresh classic simple bright quiet bold light handmade local daily honest clever sturdy soft quick slow little grand open early
-    golden plain warm""".split()
-)
-CALLS = np.array("today now free here soon again together outside tonight anywhere first direct".split())
-THINGS = np.array(  # three for each topic
-    """shoes jackets scarves phones lamps cameras bread coffee noodles trains hostels maps guitars drums records bikes tents boots novels
-    comics atlases plants seeds tools films tickets series courses notebooks pens chess puzzles dice loans accounts cards yoga weights mats
-    sofas shelves rugs leads bowls baskets paints brushes clay""".split()
-)
+# fmt: off
+OPENINGS = np.array([
+    "new", "fresh", "classic", "simple", "bright", "quiet", "bold", "light", "handmade", "local", "daily", "honest", "clever", "sturdy",
+    "soft", "quick", "slow", "little", "grand", "open", "early", "golden", "plain", "warm",
+])
+CALLS = np.array(["today", "now", "free", "here", "soon", "again", "together", "outside", "tonight", "anywhere", "first", "direct"])
+THINGS = np.array([  # three for each topic
+    "shoes", "jackets", "scarves", "phones", "lamps", "cameras", "bread", "coffee", "noodles", "trains", "hostels", "maps",
+    "guitars", "drums", "records", "bikes", "tents", "boots", "novels", "comics", "atlases", "plants", "seeds", "tools",
+    "films", "tickets", "series", "courses", "notebooks", "pens", "chess", "puzzles", "dice", "loans", "accounts", "cards",
+    "yoga", "weights", "mats", "sofas", "shelves", "rugs", "leads", "bowls", "baskets", "paints", "brushes", "clay",
+])
+# fmt: on
 
 
 def titles(seed: int, ad_id: Ints, topic_id: Ints) -> NDArray[np.str_]:
@@ -30,7 +33,8 @@ def appeal(seed: int, ad_id: Ints) -> Floats:
     """[n], variance 1: what the opening and the call are worth together. The thing is worth nothing beyond its topic."""
     opening, call, _ = _words(seed, ad_id)
     worth: Floats = normal(seed, "ad_click.opening", opening)[:, 0] + normal(seed, "ad_click.call", call)[:, 0]
-    return worth / np.sqrt(2)
+    worth /= np.sqrt(2)
+    return worth
 
 
 def _words(seed: int, ad_id: Ints) -> tuple[Ints, Ints, Ints]:

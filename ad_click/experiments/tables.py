@@ -1,0 +1,51 @@
+"""What the experiments share: the data and the key, and reports side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ad_click import data, features
+from ad_click.config import Config
+from ad_click.features import Features
+from ad_click.schema import Dataset, Judgments
+from common.contract import Table
+from common.eval.report import Report, paired
+
+
+def loaded(config: Config) -> tuple[Dataset, Features, Judgments]:
+    dataset = data.load(config)
+    return dataset, features.fit(dataset, config), data.judgments(config)
+
+
+def relabelled(dataset: Dataset, other: Dataset) -> Dataset:
+    """The rows of `dataset` with the labels of `other`: both have the same impressions in the same order, `other` goes on for longer."""
+    label = np.concatenate([other.train.label, other.valid.label])
+    n = len(dataset.train)
+    return replace(
+        dataset,
+        train=replace(dataset.train, label=label[:n]),
+        valid=replace(dataset.valid, label=label[n : n + len(dataset.valid)]),
+    )
+
+
+def against(name: str, reports: Mapping[str, Report]) -> Table:
+    """One row a report: log loss, its difference to the first row with an interval over users, and the calibration."""
+    first = next(iter(reports.values()))
+    rows = []
+    for what, report in reports.items():
+        difference = paired(report, first)
+        rows.append(
+            {
+                name: what,
+                "log_loss": report.metrics["log_loss"].value,
+                "against_first": difference.value,
+                "low": difference.low,
+                "high": difference.high,
+                "calibration_ratio": report.metrics["calibration_ratio"].value,
+                "auc": report.metrics["auc"].value,
+            }
+        )
+    return rows
