@@ -59,8 +59,8 @@ class Rules:
         if not self.pacing:
             return candidates.bid_micros.astype(np.float64)
         left = 1 - context.spent_micros / np.maximum(context.budget_micros, 1)
-        bids: Floats = candidates.bid_micros * np.clip(self.pacing * left, 0.0, 1.0)
-        return bids
+        share: Floats = np.clip(self.pacing * left, 0.0, 1.0)
+        return candidates.bid_micros * share
 
     def harm(self, candidates: Candidates) -> Floats:
         """[n] micros an impression costs the platform in hides."""
