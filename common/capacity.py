@@ -1,17 +1,36 @@
 """The capacity calculator: requests, storage, index memory, cores, money at a stated price per core-hour. Sums only: origin `calc`.
 
 Each line keeps its formula with the numbers filled in, so that a reader can follow it on paper. A case states its plan as config.CAPACITY.
+`calculate` does one sum a page or a question states, over numbers and over those plans: `ad_click.peak_qps / 60`.
 """
 
 from __future__ import annotations
 
+import ast
 import math
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.contract import Table
-from common.errors import InputError
+from common.errors import InputError, did_you_mean
 
 SECONDS_PER_DAY = 86_400
+_OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: math.pow,
+}
+_FUNCTIONS: dict[str, Callable[..., float]] = {
+    "log": math.log,
+    "exp": math.exp,
+    "sqrt": math.sqrt,
+    "ceil": math.ceil,
+    "min": min,
+    "max": max,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +157,48 @@ def table(plan: Plan) -> Table:
     return [
         {"what": what, "sum": sums, "value": value, "unit": unit, "origin": "calc"} for what, sums, value, unit in rows
     ]
+
+
+def calculate(expression: str) -> float:
+    """Numbers, + - * / **, log exp sqrt ceil min max, and what the plan of a case says: `-log(0.02)`, `ad_click.cores * 2`. Nothing else
+    is evaluated. Raises InputError on what it does not know."""
+    try:
+        return _value(ast.parse(expression.strip(), mode="eval").body)
+    except (SyntaxError, ArithmeticError, ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"The sum {expression!r} cannot be done: {error}.") from None
+
+
+def _value(node: ast.expr) -> float:
+    match node:
+        case ast.Constant(value=bool()):
+            pass
+        case ast.Constant(value=int() | float() as number):
+            return float(number)
+        case ast.UnaryOp(op=ast.USub(), operand=inner):
+            return -_value(inner)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            return _OPERATORS[type(op)](_value(left), _value(right))
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
+            return float(_FUNCTIONS[name](*map(_value, args)))
+        case ast.Attribute(value=ast.Name(id=case), attr=name):
+            return _of_plan(case, name)
+    raise InputError(
+        f"A sum has no {ast.unparse(node)!r}. Known: numbers, + - * / **, {', '.join(_FUNCTIONS)}, CASE.ASSUMPTION."
+    )
+
+
+def _of_plan(case: str, name: str) -> float:
+    """An assumption of config.CAPACITY, of its load, or what follows from them."""
+    from common import cases
+
+    plan = cases.get(case).stage("config").CAPACITY
+    for place in (plan, plan.load):
+        if isinstance(found := getattr(place, name, None), int | float):
+            return float(found)
+    known = [word for place in (plan, plan.load) for word in dir(place) if not word.startswith("_") and word != "load"]
+    raise InputError(f"The plan of {case} says nothing of {name!r}. {did_you_mean(name, known)}")
 
 
 def _n(number: float) -> str:

@@ -9,6 +9,7 @@
     <!-- claim ad_click.experiments.calibration[trees, Platt].log_loss -->...          one cell: the row by its first column, then a column
     <!-- claim ad_click.experiments.new_ads[0.5][trees].difference:interval -->...     rows that share the first column: by the second too
     <!-- claim ad_click.experiments.new_ads.flip:interval -->...                       where the curve of a chart crosses zero
+    <!-- claim calc ad_click.peak_qps / 60:,.0f -->19,271 `calc`<!-- /claim -->        a sum, done anew (common/capacity.py: calculate)
     <!-- table capacity ad_click --> ... <!-- /table -->                               the sums of a case's capacity plan
 
 NAME is a file of docs/results/ or benchmarks/results/ without `.json`, a dot for each folder: `mlsd experiment CASE NAME --write` stores
@@ -110,6 +111,10 @@ def claim(reference: str, form: str | None = None, root: Path = ROOT) -> str:
 
 def lookup(reference: str, root: Path = ROOT) -> tuple[Any, str]:
     """-> (what stands at NAME.PATH, its origin: that of the nearest object around it that states one, else `machine`)."""
+    if reference.startswith("calc "):
+        from common.capacity import calculate
+
+        return calculate(reference.removeprefix("calc ")), "calc"
     if one := CELL.fullmatch(reference):
         return _lookup_cell(one[1], re.findall(r"\[([^\]]*)\]", one[2]), one[3], root)
     known = _files(root)
