@@ -68,7 +68,7 @@ class Policy:
             probability=probability,
             price_micros=price,
             charge_micros=charge,
-            why=reasons(candidates, value, order, shown, probability, price, charge, out),
+            why=reasons(candidates, self.rules.share(context), value, order, shown, probability, price, charge, out),
         )
 
     def save(self, folder: Path) -> None:

@@ -54,13 +54,18 @@ class Rules:
     most_seen: int
     pacing: float
 
-    def paced(self, candidates: Candidates, context: Context) -> Floats:
-        """[n] bids, less the nearer a campaign is to its budget (proportional control): the budget lasts, and buys the cheaper clicks."""
+    def share(self, context: Context) -> Floats:
+        """[n] of its bid that a campaign still bids: less the nearer it is to its budget (proportional control), so that the budget lasts and
+        buys the cheaper clicks."""
         if not self.pacing:
-            return candidates.bid_micros.astype(np.float64)
+            return np.ones(len(context.spent_micros))
         left = 1 - context.spent_micros / np.maximum(context.budget_micros, 1)
         share: Floats = np.clip(self.pacing * left, 0.0, 1.0)
-        return candidates.bid_micros * share
+        return share
+
+    def paced(self, candidates: Candidates, context: Context) -> Floats:
+        """[n] bids after pacing."""
+        return candidates.bid_micros * self.share(context)
 
     def harm(self, candidates: Candidates) -> Floats:
         """[n] micros an impression costs the platform in hides."""

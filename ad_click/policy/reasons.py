@@ -21,6 +21,7 @@ EVIDENCE = {
 
 def reasons(
     candidates: Candidates,
+    share: Floats,
     value: Floats,
     order: Ints,
     shown: Ints,
@@ -29,10 +30,11 @@ def reasons(
     charge: Ints,
     out: Mapping[str, Bools],
 ) -> list[Why]:
-    """`order`: all that no rule left out, best first. `effect` is micros an impression: an ad's worth, or what it fell short by."""
+    """`order`: all that no rule left out, best first. `share`: of its bid that pacing lets an ad bid. `effect` is micros an impression: an
+    ad's worth, or what it fell short by."""
     won = [
         Why(item=int(candidates.ad_id[at]), stage="auction", reason="won", effect=_micros(value[at]), evidence=_bill(*bill))
-        for at, bill in zip(shown.tolist(), zip(*_columns(candidates, shown, probability, price, charge), strict=True), strict=True)
+        for at, bill in zip(shown.tolist(), zip(*_columns(candidates, share, shown, probability, price, charge), strict=True), strict=True)
     ]  # fmt: skip
     if not len(shown):
         return won + _left_out(candidates, value, out)
@@ -43,7 +45,7 @@ def reasons(
     same &= candidates.advertiser_id[order] >= 0
     outbid = order[np.isin(order, shown, invert=True) & ~same][:MOST]
     lost = [
-        Why(item=int(candidates.ad_id[at]), stage="auction", reason="outbid", effect=_micros(value[at] - last), evidence=_needed(candidates, at, last - value[at]))
+        Why(item=int(candidates.ad_id[at]), stage="auction", reason="outbid", effect=_micros(value[at] - last), evidence=_needed(candidates, share[at], at, last - value[at]))
         for at in outbid.tolist()
     ]  # fmt: skip
     beside = np.zeros(len(value), dtype=bool)
@@ -52,26 +54,32 @@ def reasons(
 
 
 def _columns(
-    candidates: Candidates, shown: Ints, probability: Floats, price: Ints, charge: Ints
+    candidates: Candidates, share: Floats, shown: Ints, probability: Floats, price: Ints, charge: Ints
 ) -> tuple[list[float], ...]:
     first, bid, cpm = candidates.probability[shown], candidates.bid_micros[shown], candidates.cpm[shown]
-    return tuple(column.tolist() for column in (first, probability, bid, cpm, price, charge))
+    return tuple(column.tolist() for column in (first, probability, bid, share[shown], cpm, price, charge))
 
 
-def _bill(first: float, own: float, bid: float, cpm: float, price: float, charge: float) -> str:
+def _bill(first: float, own: float, bid: float, share: float, cpm: float, price: float, charge: float) -> str:
     if cpm:
-        return f"bid {bid / 1e6:.4f} for a thousand, owes {charge / 1e3:.4f} for them"
-    return f"{first:.5f} in slot 0 x {bid / 1e6:.4f}; {own:.5f} in its own, owes {price / 1e6:.4f} a click"
+        return f"bid {_money(bid, share)} for a thousand, owes {charge / 1e3:.4f} for them"
+    return f"{first:.5f} in slot 0 x {_money(bid, share)}; {own:.5f} in its own, owes {price / 1e6:.4f} a click"
 
 
-def _needed(candidates: Candidates, at: int, short: float) -> str:
+def _needed(candidates: Candidates, share: float, at: int, short: float) -> str:
     """The bid that would have had the last place, everything else as it is."""
     bid, probability = candidates.bid_micros[at], candidates.probability[at]
+    of_a_micro = share * (
+        1e-3 if candidates.cpm[at] else probability
+    )  # what an impression gains when a micro more is bid
+    needed = f"{(bid + short / max(of_a_micro, 1e-12)) / 1e6:.4f} was needed"
     if candidates.cpm[at]:
-        return f"bid {bid / 1e6:.4f} for a thousand, {(bid + 1000 * short) / 1e6:.4f} was needed"
-    return (
-        f"{probability:.5f} x {bid / 1e6:.4f}, a bid of {(bid + short / max(probability, 1e-12)) / 1e6:.4f} was needed"
-    )
+        return f"bid {_money(bid, share)} for a thousand, {needed}"
+    return f"{probability:.5f} x {_money(bid, share)}, a bid of {needed}"
+
+
+def _money(bid: float, share: float) -> str:
+    return f"{bid / 1e6:.4f}" + (f" paced to {share:.2f} of it" if share < 1 else "")
 
 
 def _left_out(candidates: Candidates, value: Floats, out: Mapping[str, Bools]) -> list[Why]:
