@@ -17,7 +17,7 @@ import numpy as np
 
 from ad_click import baseline, features, model, policy
 from ad_click.config import Config
-from ad_click.features import AD, SPEND, USER, USER_AD, Inputs
+from ad_click.features import AD, SPEND, USER_AD, Inputs
 from ad_click.policy import Candidates, Context, Decision
 from ad_click.schema import SHOWN, Answer, Request, Rows, ShownAd, load_catalog, pricing
 from common.contract import Bools, Event, Floats, Ints, Platform
@@ -169,8 +169,12 @@ class Service:
             deadline.degrade("context", f"missing: {', '.join(missing)}")
         if unknown:
             deadline.degrade("context", f"unknown value: {', '.join(unknown)}")
-        if inputs is not None and len(inputs) and inputs.numbers[0, _column(inputs.number_names, USER.columns[0])] == 0:
-            deadline.degrade("user", "cold: this person has no impressions yet")
+        if (
+            inputs is not None
+            and len(inputs)
+            and np.isnan(inputs.numbers[0, _column(inputs.number_names, "user.last_impression_age")])
+        ):
+            deadline.degrade("user", "cold: this person was shown nothing within a week")
         if not len(rows) and not deadline.degraded:
             deadline.degrade("candidates", "no ad fits this request")
         return len(missing), len(unknown)

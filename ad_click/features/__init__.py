@@ -30,45 +30,51 @@ PRIOR = 0.02  # clicks per impression a newcomer is believed to have
 HIDDEN = 0.003  # and hides
 
 _rate = partial(Rate, "click", "impression", PRIOR)  # of a strength
+_hide_rate = partial(Rate, "hide", "impression", HIDDEN)
 
+# Counts since ever grow with the log: a tree takes "many impressions" for "late in the log", and is wrong in the week after it. So what
+# is counted fades or has a window, and rates are ratios.
 USER = View(
     "user",
     ("user_id",),
     (
-        Count("impression"),
-        Count("click"),
-        Count("hide"),
         Count("impression", buckets=24),
         _rate(50),
+        _hide_rate(50),
         Decayed("click", half_life=72),
-        Last("click", "age"),
+        Last("click", "age", expires=168),
+        Last("impression", "age", expires=168),
     ),
 )
-AD = View(
-    "ad",
-    ("ad_id",),
-    (Count("impression"), Count("click"), _rate(100), _rate(100, buckets=24), Rate("hide", "impression", HIDDEN, 500)),
-)
-CAMPAIGN = View("campaign", ("campaign_id",), (Count("impression"), _rate(200)))
+AD = View("ad", ("ad_id",), (Decayed("impression", half_life=72), _rate(100), _rate(100, buckets=24), _hide_rate(500)))
+CAMPAIGN = View("campaign", ("campaign_id",), (_rate(200),))
+ADVERTISER = View("advertiser", ("advertiser_id",), (_rate(200),))
 TOPIC = View("topic", ("topic_id",), (_rate(500), _rate(500, buckets=48)))
-ADVERTISER = View("advertiser", ("advertiser_id",), (Count("impression"), _rate(200)))
 USER_TOPIC = View(
     "user_topic",
     ("user_id", "topic_id"),
-    (Count("impression"), Count("click"), _rate(20), Decayed("click", half_life=72)),
+    (Decayed("impression", half_life=72), _rate(20), Decayed("click", half_life=72)),
 )
 USER_AD = View(
     "user_ad",
     ("user_id", "ad_id"),
-    (Count("impression"), Count("impression", buckets=24), Count("click"), Count("hide"), _rate(5), Last("impression", "age")),
-)  # fmt: skip
+    (
+        Count("impression", buckets=24),
+        Count("hide"),
+        Decayed("impression", half_life=72),
+        _rate(5),
+        Last("impression", "age", expires=168),
+    ),
+)
 SPEND = View(  # for the auction, not for the model: owed for clicks and impressions, and set aside for clicks still to come
     "spend",
     ("campaign_id",),
     (Count("click", "charge_micros", 24), Count("impression", "charge_micros", 24), Count("impression", "expected_micros", 1)),
 )  # fmt: skip
-MODELLED = (USER, AD, CAMPAIGN, ADVERTISER, TOPIC, USER_TOPIC, USER_AD)
-VIEWS = (*MODELLED, SPEND)
+MODELLED = (USER, AD, CAMPAIGN, ADVERTISER, USER_TOPIC, USER_AD)
+VIEWS = (*MODELLED, TOPIC, SPEND)
+DERIVED = ("topic.trend", "ad.hours", "hour", "weekday")
+NEW_HOURS = 72  # for so long an ad counts as new
 # Who may see an ad says nothing the context does not, and a title is no category: text.py reads it.
 NOT_MODELLED = ("start_time", "min_age", "max_age", "target_country", "title")
 
@@ -140,20 +146,25 @@ class Features:
         known = [rows.numbers.get(name, np.full(len(rows), np.nan)) for name in self.row_numbers]
         of_ad = [np.where(place >= 0, self.catalog.numbers[name][place], np.nan) for name in self.ad_numbers]
         of_ad += [_of_ad(self.text_prior, place, 0.0)]
-        ever, lately = read[MODELLED.index(TOPIC)].T
-        trend = np.log(
-            lately / ever
-        )  # a split learned from one topic's rise holds for the next; a split on its rate does not
-        clock = [trend, rows.event_time // 3600 % 24, (rows.event_time // 86_400 + 3) % 7]  # 1970 began on a Thursday
         columns = _categories(rows, self.catalog, self.row_categories)
         codes = [words.encode(columns[name]) for name, words in self.vocabularies.items()]
         return Inputs(
-            numbers=np.column_stack([*read, *known, *of_ad, *clock]).astype(np.float64),
+            numbers=np.column_stack([*read, *known, *of_ad, *self._derived(rows, keys, place, store)]).astype(
+                np.float64
+            ),
             codes=np.column_stack(codes),
             number_names=self._number_names(),
             code_names=tuple(self.vocabularies),
             sizes=tuple(len(words) for words in self.vocabularies.values()),
         )
+
+    def _derived(self, rows: Rows, keys: Mapping[str, Ints], place: Ints, store: FeatureStore) -> list[NDArray[Any]]:
+        """A split on how a topic rises holds for every topic, one on its rate for none but its own; an ad is new for three days."""
+        ever, lately = store.read(TOPIC, keys["topic_id"], rows.moment).T
+        start = self.catalog.numbers.get("start_time", np.full(len(self.catalog), np.nan))
+        hours = (rows.event_time - _of_ad(start, place, np.nan)) // 3600
+        clock = (rows.event_time // 3600 % 24, (rows.event_time // 86_400 + 3) % 7)  # 1970 began on a Thursday
+        return [np.log(lately / ever), np.minimum(hours, NEW_HOURS), *clock]
 
     def gaps(self, rows: Rows) -> tuple[list[str], list[str]]:
         """Of the first row: which of its numbers and categories are missing, and which categories hold a value training never saw."""
@@ -180,7 +191,7 @@ class Features:
     def _number_names(self) -> tuple[str, ...]:
         views = [column for view in MODELLED for column in view.columns]
         of_ad = (*self.ad_numbers, "text_prior")
-        return (*views, *self.row_numbers, *(f"ad.{name}" for name in of_ad), "topic.trend", "hour", "weekday")
+        return (*views, *self.row_numbers, *(f"ad.{name}" for name in of_ad), *DERIVED)
 
 
 def _categories(rows: Rows, catalog: Catalog, names: tuple[str, ...] | None = None) -> dict[str, NDArray[np.generic]]:
