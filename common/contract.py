@@ -45,6 +45,10 @@ class EventKind:
     A joined value is never posted. A joined key may be, and is overwritten. What is followed should not be `posted` itself: a price the
     client could log is a price the client could choose. If the followed event is not in the log's tail (a made-up request, a log begun
     anew), joined values are 0 and joined keys stay as posted, or -1: such a click is counted and never billed.
+
+    One event of a kind follows one event: the server names it KIND and the keys, "click-REQUEST_ID-AD_ID", and keeps no event_id of the
+    client's, under whose every new one the same impression would be billed again. The first stands, and any further is a repeated one,
+    whatever it says. So a kind that happens more than once to one impression must not declare `follows`.
     """
 
     keys: tuple[str, ...]

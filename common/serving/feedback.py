@@ -44,7 +44,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """`accepted` are new, `repeated` were known by their event_id; `position` is how far the features have followed the log."""
+    """`accepted` are new, `repeated` were known by their id; `position` is how far the features have followed the log."""
 
     accepted: int
     repeated: int
@@ -58,7 +58,8 @@ def take(batch: Batch, kinds: Mapping[str, EventKind], platform: Platform) -> Ac
     """All of the batch or, if one event is wrong, none of it. Durable, and seen by the live store, on return.
 
     What an event's kind declares as joined comes from the event it follows, whatever the client says. An event that follows none the
-    log knows is kept with joined values of 0: it is counted and never billed.
+    log knows is kept with joined values of 0: it is counted and never billed. One event of a kind follows one event: whatever ids a client
+    thinks of, an impression is billed for one click.
     """
     now = platform.clock.now()
     problems = [
@@ -68,7 +69,7 @@ def take(batch: Batch, kinds: Mapping[str, EventKind], platform: Platform) -> Ac
     ]
     if problems:
         raise refused_fields(problems)
-    events = [stamped(event, now) for event in batch.events]
+    events = [stamped(event, kinds[event.kind], now) for event in batch.events]
     appended = platform.log.append(with_joined(events, kinds, platform.log))
     accepted = int(appended.is_new.sum())
     return Accepted(
@@ -114,9 +115,9 @@ def wrong(event: EventIn, kinds: Mapping[str, EventKind], now: int) -> list[tupl
     return found
 
 
-def stamped(event: EventIn, now: int) -> Event:
+def stamped(event: EventIn, kind: EventKind, now: int) -> Event:
     return Event(
-        event_id=event.event_id,
+        event_id=named(event.kind, event.keys, kind.follows[1:]) if kind.follows else event.event_id,
         kind=event.kind,
         event_time=now if event.event_time is None else event.event_time,
         keys=event.keys,
@@ -125,29 +126,38 @@ def stamped(event: EventIn, now: int) -> Event:
 
 
 def with_joined(events: Sequence[Event], kinds: Mapping[str, EventKind], log: EventLog) -> list[Event]:
-    """The events with what their kinds join; the log is asked once for all, and not at all if none joins anything."""
-    following = [event for event in events if kinds[event.kind].joined]
+    """The events with what their kinds join; the log is asked once for all, and not at all if none follows anything."""
+    following = [event for event in events if kinds[event.kind].follows]
     if not following:
         return list(events)
     ids = [one for event in following for one in (event.event_id, followed_id(event, kinds[event.kind]))]
     known = {one.event_id: one for one in log.find(ids) if one is not None}
-    return [joined(event, kinds[event.kind], known) if kinds[event.kind].joined else event for event in events]
+    found: list[Event] = []
+    for event in events:
+        whole = joined(event, kinds[event.kind], known) if kinds[event.kind].follows else event
+        known.setdefault(whole.event_id, whole)
+        found.append(whole)
+    return found
+
+
+def named(kind: str, keys: Mapping[str, int], names: Sequence[str]) -> str:
+    """The id of an event that is the only one of its kind with these keys."""
+    return "-".join([kind, *(str(keys[name]) for name in names)])
 
 
 def followed_id(event: Event, kind: EventKind) -> str:
-    followed, *names = kind.follows
-    return "-".join([followed, *(str(event.keys[name]) for name in names)])
+    return named(kind.follows[0], event.keys, kind.follows[1:])
 
 
 def joined(event: Event, kind: EventKind, known: Mapping[str, Event]) -> Event:
-    """An event posted again joins what it joined the first time: its impression may have reached the log since, and a retry is no error."""
-    source, names = known.get(event.event_id), {name: name for name in kind.joined}
-    if source is None:
-        source, names = known.get(followed_id(event, kind)), dict(kind.joined)
-        if source is not None and source.kind != kind.follows[0]:  # ids of posted events are the client's to choose
-            source = None
+    """The first event of its kind to follow stands: a retry is no error, though its impression may have reached the log since."""
+    first, source = known.get(event.event_id), known.get(followed_id(event, kind))
+    if first is not None and first.kind == event.kind:
+        return first
+    if source is not None and source.kind != kind.follows[0]:  # the client chose its id
+        source = None
     keys, values = dict(event.keys), dict(event.values)
-    for own, theirs in names.items():
+    for own, theirs in kind.joined.items():
         if own in kind.values:
             values[own] = 0 if source is None else source.values.get(theirs, 0)
         elif source is not None:

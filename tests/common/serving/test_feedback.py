@@ -27,6 +27,14 @@ KINDS = {
     ),
     "hide": EventKind(keys=("request_id", "ad_id")),
 }
+HANDED_ON = {  # a click that takes a key which every event has
+    **KINDS,
+    "click": replace(
+        KINDS["click"],
+        keys=(*KINDS["click"].keys, "shown_in"),
+        joined={**KINDS["click"].joined, "shown_in": "request_id"},
+    ),
+}
 TRUSTING = {**KINDS, "click": replace(KINDS["click"], follows=(), joined={})}
 IMPRESSION = Event(
     event_id="impression-7-3",
@@ -65,14 +73,22 @@ def post(
 ) -> tuple[int, int, list[Event]]:
     """-> how many were new, how many known, what the log holds of them now."""
     given = feedback.take(batch(*events), kinds, platform)
-    kept = platform.log.find([event["event_id"] for event in events])
+    kept = platform.log.find([name_of(event, kinds) for event in events])
     return given.accepted, given.repeated, [event for event in kept if event is not None]
 
 
+def name_of(event: Mapping[str, Any], kinds: Mapping[str, EventKind] = KINDS) -> str:
+    """The id it has in the log."""
+    keys = [event["keys"][name] for name in kinds[event["kind"]].follows[1:]]
+    return "-".join([event["kind"], *map(str, keys)]) if keys else event["event_id"]
+
+
 def test_what_is_joined_is_the_impressions_whatever_the_client_says(platform: Platform) -> None:
-    kept = post(platform, click("silent"), click("liar", campaign_id=999))[2]
+    also = {"request_id": 7, "ad_id": 4, "campaign_id": 21}
+    platform.log.append([replace(IMPRESSION, event_id="impression-7-4", keys=also)])
+    kept = post(platform, click("silent"), click("liar", ad_id=4, campaign_id=999))[2]
     assert [event.values for event in kept] == [{"charge_micros": 500, "seconds": 4}] * 2
-    assert [event.keys["campaign_id"] for event in kept] == [20, 20]
+    assert [event.keys["campaign_id"] for event in kept] == [20, 21]
     assert [event.keys["user_id"] for event in kept] == [1, 1], "what is not joined is the client's"
 
 
@@ -104,7 +120,7 @@ def test_other_values_and_keys_are_still_asked_for(platform: Platform) -> None:
 
 
 def test_a_click_on_no_impression_is_counted_and_never_billed(platform: Platform) -> None:
-    posted = [click("silent", ad_id=4), click("says", ad_id=4, campaign_id=999)]
+    posted = [click("silent", ad_id=4), click("says", ad_id=5, campaign_id=999)]
     accepted, _, kept = post(platform, *posted)
     assert accepted == 2
     assert [event.values["charge_micros"] for event in kept] == [0, 0]
@@ -113,11 +129,13 @@ def test_a_click_on_no_impression_is_counted_and_never_billed(platform: Platform
 
 
 def test_an_event_of_another_kind_under_the_impressions_id_is_no_impression(platform: Platform) -> None:
-    """Whoever posts an event chooses its id. Here a click, which has a campaign of its own to hand on, stands where one is looked for."""
-    post(platform, click("impression-7-4", ad_id=5, campaign_id=999))
-    (kept,) = post(platform, click(ad_id=4))[2]
-    assert "campaign_id" not in kept.keys
+    """Whoever posts an event that follows nothing chooses its id. Here one stands where an impression is looked for."""
+    post(platform, {"event_id": "impression-7-4", "kind": "hide", "keys": {"request_id": 7, "ad_id": 4}})
+    (kept,) = post(platform, click(ad_id=4), kinds=HANDED_ON)[2]
+    assert "campaign_id" not in kept.keys and "shown_in" not in kept.keys
     assert kept.values["charge_micros"] == 0
+    (real,) = post(platform, click(), kinds=HANDED_ON)[2]
+    assert real.keys["shown_in"] == 7  # negative control: from an impression it is taken
 
 
 def test_a_key_the_impression_lacks_is_not_the_clients_to_fill(platform: Platform) -> None:
@@ -135,23 +153,48 @@ def test_posting_twice_is_counted_once(platform: Platform) -> None:
     assert kept.keys["campaign_id"] == 20
 
 
+def test_one_impression_is_billed_once_under_however_many_ids(platform: Platform) -> None:
+    """Also when the second click says something else, in the same batch or a later one: the first stands."""
+    other = click("b", values={"seconds": 9}, user_id=2)
+    assert post(platform, click("a"), other)[:2] == (1, 1)
+    accepted, repeated, (kept,) = post(platform, {**other, "event_id": "c"})
+    assert (accepted, repeated, kept.values, kept.keys["user_id"]) == (0, 1, {"charge_micros": 500, "seconds": 4}, 1)
+    assert billed(platform) == 500
+    assert platform.log.find(["a", "b", "c"]) == [None] * 3, "the client's ids are not kept"
+
+
+def test_a_kind_that_follows_nothing_is_counted_under_every_id(platform: Platform) -> None:
+    """Negative control: what a client that makes ids up could bill, were they believed."""
+    believed = [click(name, campaign_id=20, values={"charge_micros": 500, "seconds": 4}) for name in "abc"]
+    assert post(platform, *believed, kinds=TRUSTING)[:2] == (3, 0)
+    assert billed(platform) == 1500
+
+
+def billed(platform: Platform) -> int:
+    return sum(int(stretch.values["charge_micros"].sum()) for stretch in platform.log.scan())
+
+
 def test_a_retry_stays_a_retry_when_its_impression_has_come_since(platform: Platform) -> None:
     """A stage that logs late: the click came before its impression and was not billed. Posted again, the first event stands."""
     post(platform, click("early", ad_id=4))
-    late = replace(IMPRESSION, event_id="impression-7-4", keys={"request_id": 7, "ad_id": 4, "campaign_id": 20})
-    platform.log.append([late])
-    accepted, repeated, (early, fresh) = post(platform, click("early", ad_id=4), click("fresh", ad_id=4))
+    late = [
+        replace(IMPRESSION, event_id=f"impression-7-{ad}", keys={"request_id": 7, "ad_id": ad, "campaign_id": 20})
+        for ad in (4, 5)
+    ]
+    platform.log.append(late)
+    accepted, repeated, (early, fresh) = post(platform, click("early", ad_id=4), click("fresh", ad_id=5))
     assert (accepted, repeated) == (1, 1)
     assert (early.values["charge_micros"], fresh.values["charge_micros"]) == (0, 500)
 
 
 def test_the_same_id_with_other_content_is_still_refused(platform: Platform) -> None:
-    """Negative control of the retries: what the client does say must be the same."""
-    post(platform, click())
-    with pytest.raises(InputError, match="'c' is in the log already with other content"):
-        post(platform, click(values={"seconds": 5}))
-    with pytest.raises(InputError, match="'c' is in the log already with other content"):
-        post(platform, {"event_id": "c", "kind": "hide", "keys": {"request_id": 7, "ad_id": 3}})
+    """Of a kind that follows nothing, and of one that stands where a click would be named."""
+    hide = {"event_id": "click-7-3", "kind": "hide", "keys": {"request_id": 7, "ad_id": 3}}
+    post(platform, hide)
+    with pytest.raises(InputError, match="'click-7-3' is in the log already with other content"):
+        post(platform, {**hide, "keys": {"request_id": 7, "ad_id": 4}})
+    with pytest.raises(InputError, match="'click-7-3' is in the log already with other content"):
+        post(platform, click())
 
 
 def test_a_full_batch_is_joined_by_one_query(platform: Platform) -> None:
@@ -168,7 +211,7 @@ def test_a_full_batch_is_joined_by_one_query(platform: Platform) -> None:
     feedback.take(batch(*posted), KINDS, platform)
     assert len(asked) == 1
     platform.log._tail._reader.set_trace_callback(None)
-    kept = platform.log.find([event["event_id"] for event in posted])
+    kept = platform.log.find([name_of(event) for event in posted])
     assert [event.values["charge_micros"] for event in kept if event] == [
         0, 0, 0, 500, 0, 0, 0, 0, 0, 0, *range(10, feedback.MAX_BATCH),
     ]  # fmt: skip
