@@ -21,7 +21,7 @@ from ad_click.config import Config
 from ad_click.features import Features, Inputs
 from ad_click.schema import Dataset
 from common.contract import Floats, Ints
-from common.eval.calibration import Isotonic, Platt, from_json
+from common.eval.calibration import Isotonic, Platt, Temperature, from_json, undo_downsampling
 from common.training.seeding import lightgbm_threads, serving_threads
 
 
@@ -66,14 +66,14 @@ class Model:
     seen: tuple[int, ...]
     few: tuple[int, ...]
     negative_rate: float
-    calibration: Platt | Isotonic | None
+    calibration: Platt | Temperature | Isotonic | None
 
     def score(self, inputs: Inputs) -> Floats:
         """[n] probabilities of a click."""
         threads = lightgbm_threads() if len(inputs) > 5_000 else serving_threads()
         matrix = _matrix(inputs, list(self.seen), list(self.few))
         raw = np.asarray(self._booster.predict(matrix, num_threads=threads), dtype=np.float64)
-        raw = raw * self.negative_rate / (1 - raw * (1 - self.negative_rate))  # He et al. 2014, section 6.3
+        raw = undo_downsampling(raw, self.negative_rate)
         return raw if self.calibration is None else self.calibration.apply(raw)
 
     def save(self, folder: Path) -> None:

@@ -1,4 +1,5 @@
-"""Do the probabilities mean what they say? Errors of calibration, the reliability table, and two maps that repair it."""
+"""Do the probabilities mean what they say? Errors of calibration, the reliability table, three maps that repair it, and the sum that undoes
+thinned negatives."""
 
 from __future__ import annotations
 
@@ -50,6 +51,14 @@ def _bins(labels: Floats, predictions: Floats, weights: Floats | None, bins: int
     return total[kept], predicted[kept] / total[kept], observed[kept] / total[kept]
 
 
+def undo_downsampling(predictions: Floats, kept: float) -> Floats:
+    """q = p / (p + (1 - p) / w) for a model that saw every positive and the share `kept` = w of the negatives (He et al. 2014, section 6.3).
+
+    Thinning multiplies the odds by 1 / w and changes nothing else, so the order stays. w = 1 gives every prediction back bit for bit.
+    """
+    return predictions * kept / (1 - predictions * (1 - kept))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Platt:
     """q = sigmoid(slope * logit(p) + offset). Two numbers, so a few thousand labels fit it; it cannot bend the middle of the curve."""
@@ -82,6 +91,37 @@ class Platt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Temperature:
+    """q = sigmoid(logit(p) / temperature). One number: how sure to be. It cannot move the level, and where clicks are rare the level is what
+    is wrong; it is at home in softmaxes of many classes (Guo et al. 2017)."""
+
+    temperature: float
+
+    @classmethod
+    def fit(cls, labels: Floats, predictions: Floats) -> Temperature:
+        """Maximum likelihood: the slope of the likelihood falls with 1 / temperature, so its zero is halved in on (to between 1 / 64 and
+        any height; Newton's step overshoots here). Predictions that are the wrong way round would need one below 0 and are refused."""
+        _need_both(labels)
+        logits = _logit(predictions)
+        low, high = 0.0, 64.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            rising = logits @ (labels - _sigmoid(middle * logits)) > 0
+            low, high = (middle, high) if rising else (low, middle)
+        if low == 0.0:
+            raise InputError(
+                "No temperature makes these predictions likelier: they say nothing, or are the wrong way round. Look at the labels."
+            )
+        return cls(temperature=1 / low)
+
+    def apply(self, predictions: Floats) -> Floats:
+        return _sigmoid(_logit(predictions) / self.temperature)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": "temperature", "temperature": self.temperature}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Isotonic:
     """A rising step curve through `x` -> `y`, straight between the points, flat outside. Bends anywhere; wants tens of thousands of labels."""
 
@@ -103,10 +143,12 @@ class Isotonic:
         return {"kind": "isotonic", "x": list(self.x), "y": list(self.y)}
 
 
-def from_json(found: Mapping[str, Any]) -> Platt | Isotonic:
+def from_json(found: Mapping[str, Any]) -> Platt | Temperature | Isotonic:
     """The map that `as_json` described."""
     if found["kind"] == "platt":
         return Platt(slope=float(found["slope"]), offset=float(found["offset"]))
+    if found["kind"] == "temperature":
+        return Temperature(temperature=float(found["temperature"]))
     assert found["kind"] == "isotonic", found["kind"]
     return Isotonic(x=tuple(found["x"]), y=tuple(found["y"]))
 

@@ -68,8 +68,68 @@ def test_isotonic_bends_where_platt_cannot() -> None:
     assert (np.diff(isotonic.apply(np.linspace(0, 1, 100))) >= 0).all()
 
 
-@pytest.mark.parametrize("kind", [calibration.Platt, calibration.Isotonic])
-def test_a_map_survives_json_bit_for_bit(kind: type[calibration.Platt] | type[calibration.Isotonic]) -> None:
+@pytest.mark.parametrize("seed", range(3))
+def test_isotonic_is_the_library_s_curve(seed: int) -> None:
+    from sklearn.isotonic import IsotonicRegression
+
+    labels, truth = _world(seed, n=5_000)
+    asked = np.concatenate([truth, [0.0, 1.0], np.linspace(0, 1, 500)])
+    theirs = IsotonicRegression(y_min=1e-7, y_max=1 - 1e-7, out_of_bounds="clip").fit(truth, labels).predict(asked)
+    assert calibration.Isotonic.fit(labels, truth).apply(asked) == pytest.approx(theirs, abs=1e-9)
+    assert calibration.Platt.fit(labels, truth).apply(asked) != pytest.approx(theirs, abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_temperature_finds_the_planted_one_and_agrees_with_a_plain_search(seed: int) -> None:
+    from scipy.optimize import minimize_scalar
+
+    labels, truth = _world(seed)
+    logits = np.log(truth / (1 - truth))
+    distorted = 1 / (1 + np.exp(-2.5 * logits))
+    found = calibration.Temperature.fit(labels, distorted)
+    assert found.temperature == pytest.approx(2.5, rel=0.03)
+    clipped = np.clip(2.5 * logits, -16.1, 16.1)
+    theirs = minimize_scalar(
+        lambda log_t: np.logaddexp(0, np.where(labels == 1, -1, 1) * clipped / np.exp(log_t)).sum(), bounds=(-3, 3)
+    )
+    assert found.temperature == pytest.approx(np.exp(theirs.x), rel=1e-4)
+    assert calibration.ece(labels, found.apply(distorted)) < 0.3 * calibration.ece(labels, distorted)
+
+
+def test_a_temperature_cannot_repair_the_level() -> None:
+    """Predictions whose odds are doubled: Platt's offset takes it back, one temperature cannot."""
+    labels, truth = _world()
+    doubled = 2 * truth / (1 + truth)
+    platt, temperature = calibration.Platt.fit(labels, doubled), calibration.Temperature.fit(labels, doubled)
+    assert calibration.ece(labels, platt.apply(doubled)) < 0.01 < calibration.ece(labels, temperature.apply(doubled))
+    with pytest.raises(InputError, match="the wrong way round"):
+        calibration.Temperature.fit(1 - labels, truth)
+
+
+def test_the_sum_that_undoes_thinned_negatives() -> None:
+    """ADS-51: .10 of a model that saw one negative in a hundred means .0011099; taken as it is, 90.10 times too much."""
+    found = calibration.undo_downsampling(np.array([0.10]), 0.01)[0]
+    assert found == pytest.approx(0.0011099, abs=5e-8) and 0.10 / found == pytest.approx(90.10, abs=0.005)
+    grid = np.linspace(0, 1, 101)
+    assert calibration.undo_downsampling(grid[1:], 0.3) == pytest.approx(grid[1:] / (grid[1:] + (1 - grid[1:]) / 0.3))
+    assert (calibration.undo_downsampling(grid, 1.0) == grid).all() and (
+        np.diff(calibration.undo_downsampling(grid, 0.01)) > 0
+    ).all()
+    labels, truth = _world()  # a planted thinning is undone: odds times 1 / w, as Bayes says
+    rng = np.random.default_rng(1)
+    kept = (labels == 1) | (rng.random(len(labels)) < 0.05)
+    inflated = truth / (truth + (1 - truth) * 0.05)
+    assert calibration.calibration_ratio(labels[kept], inflated[kept]) == pytest.approx(1, abs=0.02)
+    assert calibration.calibration_ratio(labels, inflated) > 4
+    assert calibration.calibration_ratio(labels, calibration.undo_downsampling(inflated, 0.05)) == pytest.approx(
+        1, abs=0.02
+    )
+
+
+@pytest.mark.parametrize("kind", [calibration.Platt, calibration.Isotonic, calibration.Temperature])
+def test_a_map_survives_json_bit_for_bit(
+    kind: type[calibration.Platt] | type[calibration.Isotonic] | type[calibration.Temperature],
+) -> None:
     labels, truth = _world(n=2_000)
     fitted = kind.fit(labels, truth)
     again = calibration.from_json(json.loads(json.dumps(fitted.as_json())))
