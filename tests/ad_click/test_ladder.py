@@ -1,0 +1,219 @@
+"""The rungs against what they are written after: brute force, the written formula, a closed form, an independent library."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from ad_click.features import Inputs
+from ad_click.model import leaves, linear
+from ad_click.model.fields import Fields, Seen, rows, tuned
+from common.eval.classification import log_loss
+
+
+def planted(num_rows: int = 4_000, order: int = 1, seed: int = 0) -> Seen:
+    """Three categories of 6 values and one number without a meaning; the sign of one value, or of the product of two, decides."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(1, 7, (num_rows, 3))
+    sign = np.where(codes % 2 == 0, 1.0, -1.0)
+    label = (rng.random(num_rows) < 1 / (1 + np.exp(-2.5 * sign[:, :order].prod(axis=1)))).astype(float)
+    inputs = Inputs(rng.normal(size=(num_rows, 1)), codes, ("noise",), ("topic_id", "device", "ad_id"), (7, 7, 7))
+    half = num_rows // 2
+    return Seen(rows(inputs, slice(half)), label[:half], rows(inputs, slice(half, None)), label[half:])
+
+
+# ------------------------------------------------------------------------------------------------------------------------- fields
+
+
+def test_fields_are_bins_and_codes() -> None:
+    numbers = np.array([[1.0, 5.0], [2.0, 5.0], [np.nan, 5.0], [4.0, 5.0]])
+    codes = np.array([[1, 1, 3], [1, 1, 3], [2, 2, 3], [3, 3, 3]])
+    inputs = Inputs(numbers, codes, ("x", "constant"), ("ad_id", "campaign_id", "one_value"), (4, 4, 4))
+    fields = Fields.fit(inputs, bins=3)
+    assert fields.names == ("x", "ad_id"), "a constant says nothing, the campaign repeats the ad"
+    assert fields.codes(inputs).tolist() == [[1, 1], [2, 1], [0, 2], [3, 3]]
+    assert fields.places(inputs)[:, 1].min() >= fields.sizes[0], "two fields never share a weight"
+    assert Fields.fit(inputs, bins=3, rare=2).codes(inputs)[:, 1].tolist() == [1, 1, 0, 0]
+
+
+# ------------------------------------------------------------------------------------------------------------------------- linear
+
+
+def test_ftrl_follows_the_closed_form_of_one_coordinate() -> None:
+    """With one weight, the w after T rows is -z / ((beta + sqrt(n)) / alpha + l2), z and n summed by hand."""
+    step, label = linear.Step(alpha=0.3, l2=0.5), np.array([1.0, 0.0, 1.0, 1.0])
+    z = n = 0.0
+    for y in label:
+        w = -z / ((1.0 + n**0.5) / 0.3 + 0.5)
+        g = 1 / (1 + np.exp(-w)) - y
+        z, n = z + g - ((n + g * g) ** 0.5 - n**0.5) / 0.3 * w, n + g * g
+    found = linear.follow(np.empty((4, 0), np.int64), label, 1, step)
+    assert np.allclose(found, ([z], [n]))
+    assert linear.proximal(np.array([0.1, -2.0]), np.ones(2), linear.Step(alpha=1.0, l1=0.5)).tolist() == [0.0, 0.5]
+
+
+def test_ftrl_without_steps_of_its_own_minimises_its_regret_bound() -> None:
+    """Its weight is the minimiser of g w + sigma-weighted proximal terms + l2 w^2 / 2: checked by a grid over w."""
+    step, rng = linear.Step(alpha=0.5, l2=1.0, l1=0.1), np.random.default_rng(1)
+    gradients, weights, n, z = rng.normal(size=30), [], 0.0, 0.0
+    sigmas = []
+    for g in gradients:
+        weights.append(linear.proximal(np.array([z]), np.array([n]), step)[0])
+        sigmas.append(((n + g * g) ** 0.5 - n**0.5) / step.alpha)
+        n, z = n + g * g, z + g - sigmas[-1] * weights[-1]
+    grid = np.linspace(-3, 3, 60_001)
+    bound = gradients.sum() * grid + step.l1 * np.abs(grid) + (step.l2 + step.beta / step.alpha) * grid**2 / 2
+    bound += sum(s * (grid - w) ** 2 / 2 for s, w in zip(sigmas, weights, strict=True))
+    assert linear.proximal(np.array([z]), np.array([n]), step)[0] == pytest.approx(grid[bound.argmin()], abs=2e-4)
+
+
+def test_the_linear_rungs_agree_where_the_truth_is_linear_and_crosses_alone_see_a_product() -> None:
+    seen = planted(20_000)  # one pass needs more rows than a minimum does
+    loss = {
+        "rate": log_loss(seen.held_label, linear.rate(seen, np.inf).score(seen.held_out)),
+        "lr": log_loss(seen.held_label, linear.lr(seen, 1.0).score(seen.held_out)),
+        "ftrl": log_loss(seen.held_label, linear.ftrl(seen, linear.Step(alpha=0.1)).score(seen.held_out)),
+    }
+    assert abs(loss["ftrl"] - loss["lr"]) < 0.02 < loss["rate"] - loss["lr"]
+    product = planted(order=2)
+    foil = log_loss(product.held_label, linear.lr(product, 1.0).score(product.held_out))
+    assert log_loss(product.held_label, linear.crosses(product, 1.0).score(product.held_out)) < foil - 0.1
+
+
+def test_a_rate_is_held_back_by_everybodys() -> None:
+    seen = planted()
+    few = replace(seen, inputs=rows(seen.inputs, slice(1)), label=np.ones(1))
+    assert linear.rate(few, 1e-9).score(few.inputs)[0] == pytest.approx(1.0)
+    many = linear.rate(replace(seen, label=np.concatenate([[1.0], np.zeros(len(seen.label) - 1)])), 1e9)
+    assert many.score(seen.inputs) == pytest.approx(np.full(len(seen.label), 1 / len(seen.label)), rel=1e-3)
+
+
+# -------------------------------------------------------------------------------------------------------------------------- trees
+
+
+def test_leaves_become_one_hot() -> None:
+    found = np.array([[0, 2, 1], [1, 0, 0]])
+    places = leaves.one_hot(found, np.array([2, 3, 2]))
+    wide = np.zeros((2, 7))
+    np.put_along_axis(wide, places, 1.0, axis=1)
+    assert wide.tolist() == [[1, 0, 0, 0, 1, 0, 1], [0, 1, 1, 0, 0, 1, 0]]
+
+
+@pytest.mark.slow
+def test_trees_and_their_leaves_see_a_product_that_a_line_cannot() -> None:
+    from ad_click.config import SMOKE
+
+    seen, config = planted(order=2), replace(SMOKE, num_trees=20, min_leaf=20, min_group=5, min_hessian=1.0)
+    foil = log_loss(seen.held_label, linear.lr(seen, 1.0).score(seen.held_out))
+    trees = leaves.gbdt(seen, leaves.Growth(8), config)
+    over = leaves.gbdt_lr(seen, leaves.Growth(8, l2=10.0), config)
+    for rung in (trees, over):
+        assert log_loss(seen.held_label, rung.score(seen.held_out)) < foil - 0.1
+    place = trees.leaves(seen.inputs)
+    assert (place < over.sizes).all() and len(np.unique(place[:, 0])) > 1
+    raw = trees.booster.predict(leaves._matrix(seen.inputs, trees.numbers, trees.few), raw_score=True)
+    values = np.array([[trees.booster.get_leaf_output(t, leaf) for t, leaf in enumerate(row)] for row in place[:50]])
+    assert np.allclose(values.sum(axis=1), raw[:50]), "the leaves are those the trees add up"
+
+
+# ------------------------------------------------------------------------------------------------------------------------- neural
+
+
+def test_fm_equals_the_double_sum_over_pairs() -> None:
+    import torch
+
+    from ad_click.model import neural
+
+    v = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(0))
+    brute = torch.stack([(v[:, i] * v[:, j]).sum(dim=1) for i, j in combinations(range(4), 2)]).sum(dim=0)
+    assert torch.allclose(neural.pairwise(v), brute, atol=1e-5)
+    squares = torch.stack([(v[:, i] * v[:, j]).sum(dim=1) for i in range(4) for j in range(4)]).sum(dim=0)
+    assert not torch.allclose(neural.pairwise(v), squares, atol=1e-2), "a field is no pair with itself"
+
+
+def test_cross_layers_are_the_written_formulas() -> None:
+    import torch
+
+    from ad_click.model import neural
+
+    torch.manual_seed(0)
+    x0, x = torch.randn(6, 5), torch.randn(6, 5)
+    one, two = neural.Cross(5), neural.CrossV2(5)
+    torch.nn.init.normal_(one.b)
+    for row in range(6):
+        outer = torch.outer(x0[row], x[row]) @ one.w + one.b + x[row]
+        assert torch.allclose(one(x0, x)[row], outer, atol=1e-5)
+        matrix = x0[row] * (two.linear.weight @ x[row] + two.linear.bias) + x[row]
+        assert torch.allclose(two(x0, x)[row], matrix, atol=1e-5)
+    with torch.no_grad():  # V2 with a matrix of equal rows is V1
+        two.linear.weight.copy_(one.w.expand(5, 5))
+        two.linear.bias.zero_()
+        one.b.zero_()
+    assert torch.allclose(one(x0, x), two(x0, x), atol=1e-5)
+
+
+def test_deep_fm_shares_its_embeddings() -> None:
+    import torch
+
+    from ad_click.model import neural
+
+    fields = Fields.fit(planted(200).inputs)
+    module = neural.DeepFM(fields, neural.Setting(hidden=(8,), dropout=0.0)).eval()
+    places = torch.from_numpy(fields.places(planted(200).inputs))
+    whole = module(places)
+    alone = neural.FM.logit(module, places, module.table(places)) + module.deep(module.table(places).flatten(1))[:, 0]
+    assert torch.allclose(whole, alone + module.bias)
+    assert sum(isinstance(part, torch.nn.Embedding) and part.embedding_dim > 1 for part in module.modules()) == 1
+
+
+def test_a_tower_never_sees_the_pair() -> None:
+    from ad_click.model import neural
+
+    names = (
+        "user.click",
+        "ad.impression",
+        "user_topic.click",
+        "user_ad.hide",
+        "topic.trend",
+        "user_id",
+        "ad_id",
+        "slot",
+    )
+    user, ad = neural._side(names, False), neural._side(names, True)
+    assert [names[at] for at in user] == ["user.click", "user_id", "slot"]
+    assert [names[at] for at in ad] == ["ad.impression", "topic.trend", "ad_id"]
+
+
+@pytest.mark.slow
+def test_every_torch_rung_learns_what_its_order_allows() -> None:
+    from ad_click.model import neural
+
+    seen = planted(order=2)
+    setting = neural.Setting(hidden=(16,), penalty=1e-4, learning_rate=1e-2, batch_size=256, patience=3, bins=0)
+    foil = log_loss(seen.held_label, linear.lr(seen, 1.0).score(seen.held_out))
+    for name, kind in neural.KINDS.items():
+        net = neural.fit(seen, kind, setting)
+        assert log_loss(seen.held_label, net.score(seen.held_out)) < foil - 0.1, name
+        best = min(row["valid"] for row in net.history)
+        assert best == pytest.approx(log_loss(seen.held_label, net.score(seen.held_out)), abs=1e-6), (
+            "the best epoch is kept"
+        )
+    hashed = neural.fit(seen, neural.FM, replace(setting, buckets=64))
+    assert log_loss(seen.held_label, hashed.score(seen.held_out)) < foil - 0.1
+    crowded = neural.fit(seen, neural.FM, replace(setting, buckets=2))
+    assert log_loss(seen.held_label, crowded.score(seen.held_out)) > foil - 0.1, "two rows of a table hold nothing"
+
+
+# ------------------------------------------------------------------------------------------------------------------------- tuning
+
+
+def test_tuning_keeps_the_trial_that_validates_best() -> None:
+    seen = planted()
+    best, setting = tuned(linear.lr, (1e6, 1.0), seen)
+    assert setting == 1.0
+    assert log_loss(seen.held_label, best.score(seen.held_out)) < log_loss(
+        seen.held_label, linear.lr(seen, 1e6).score(seen.held_out)
+    )
