@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from common.cli import COMMANDS
+from typer.main import get_command
+
+from common.cli import COMMANDS, build
 from common.coverage import page_entries
 from common.errors import InputError
 from common.eval import ledger
@@ -170,13 +174,21 @@ def _command(words: list[str], known: Known) -> list[str]:
     names = {"experiment": known.experiments, "drill": known.drills}.get(words[0])
     if words[0] not in COMMANDS:
         return ["no such command"]
-    if names is None or len(words) < 2:
-        return []
+    unknown = [f"no option {word}" for word in words if word.startswith("-") and word not in _options()[words[0]]]
+    if unknown or names is None or len(words) < 2:
+        return unknown
     if words[1] not in names:
         return [f"no case {words[1]}"]
     return (
         [f"no {words[0]} {words[2]}"] if words[2:3] and words[2][0] != "-" and words[2] not in names[words[1]] else []
     )
+
+
+@cache
+def _options() -> Mapping[str, Collection[str]]:
+    """Command -> its options."""
+    found: Any = get_command(build())
+    return {name: {opt for param in one.params for opt in param.opts} for name, one in found.commands.items()}
 
 
 # -------------------------------------------------------------------------------------------- QUESTIONS.md, questions.yaml

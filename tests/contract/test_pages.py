@@ -146,10 +146,11 @@ def test_what_the_whole_page_must_hold_is_counted() -> None:
         ("experiment toy windows", "no experiment windows"),
         ("experiment boy window", "no case boy"),
         ("drill toy slow_rules", "no drill slow_rules"),
+        ("drill toy slow_model --guess", "no option --guess"),
     ],
 )
 def test_a_command_that_names_nothing_fails(line: str, says: str) -> None:
-    assert pages.commands(f"Try `mlsd {line} --preset smoke`.", TOY) == [f"`mlsd {line} --preset smoke`: {says}"]
+    assert pages.commands(f"Try `mlsd {line} --json`.", TOY) == [f"`mlsd {line} --json`: {says}"]
     assert pages.commands("`mlsd experiment toy`, `mlsd drill toy --predict`, `mlsd run toy`", TOY) == []
 
 
