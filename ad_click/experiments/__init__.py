@@ -11,9 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ad_click.experiments import training
+from ad_click.experiments import ladder, money, training, variants
 from common.contract import Experiment
 from common.eval.chart import Chart
 
-EXPERIMENTS: Mapping[str, Experiment] = {**training.EXPERIMENTS}
-CHARTS: Mapping[str, Chart] = {}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    **training.EXPERIMENTS,
+    **money.EXPERIMENTS,
+    **ladder.EXPERIMENTS,
+    **variants.EXPERIMENTS,
+}
+CHARTS: Mapping[str, Chart] = {**money.CHARTS}

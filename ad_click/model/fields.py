@@ -9,19 +9,14 @@ Breaks: a code training never showed (0, whose weight nobody fitted): values see
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
 from ad_click.features import Features, Inputs
 from ad_click.schema import Dataset
 from common.contract import Floats, Ints
-from common.eval import classification
-from common.eval.calibration import Platt
-
-S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -45,32 +40,6 @@ class Rung(Protocol):
     def score(self, inputs: Inputs) -> Floats: ...
 
     def num_bytes(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """A rung under Platt's two numbers, as the served model has them."""
-
-    rung: Rung
-    platt: Platt
-
-    def score(self, inputs: Inputs) -> Floats:
-        return self.platt.apply(self.rung.score(inputs))
-
-    def num_bytes(self) -> int:
-        return self.rung.num_bytes() + 16
-
-
-def tuned(fit: Callable[[Seen, S], Rung], trials: tuple[S, ...], seen: Seen) -> tuple[Calibrated, S]:
-    """-> the trial of least validation log loss, and which it was. Calibrated on the validation rows, as the served model is."""
-    found = []
-    for place, trial in enumerate(trials):
-        rung = fit(seen, trial)
-        raw = rung.score(seen.held_out)
-        platt = Platt.fit(seen.held_label, raw)
-        found.append((classification.log_loss(seen.held_label, platt.apply(raw)), place, Calibrated(rung, platt)))
-    _, place, best = min(found, key=lambda one: one[:2])
-    return best, trials[place]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,14 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from ad_click.config import SMOKE
+from ad_click.experiments import ladder, variants
 from ad_click.features import Inputs
 from ad_click.model import leaves, linear
-from ad_click.model.fields import Fields, Seen, rows, tuned
+from ad_click.model.fields import Fields, Seen, rows
+from common.contract import Floats, Ints
 from common.eval.classification import log_loss
+from common.eval.report import Interval
 
 
 def planted(num_rows: int = 4_000, order: int = 1, seed: int = 0) -> Seen:
@@ -104,8 +108,6 @@ def test_leaves_become_one_hot() -> None:
 
 @pytest.mark.slow
 def test_trees_and_their_leaves_see_a_product_that_a_line_cannot() -> None:
-    from ad_click.config import SMOKE
-
     seen, config = planted(order=2), replace(SMOKE, num_trees=20, min_leaf=20, min_group=5, min_hessian=1.0)
     foil = log_loss(seen.held_label, linear.lr(seen, 1.0).score(seen.held_out))
     trees = leaves.gbdt(seen, leaves.Growth(8), config)
@@ -207,13 +209,80 @@ def test_every_torch_rung_learns_what_its_order_allows() -> None:
     assert log_loss(seen.held_label, crowded.score(seen.held_out)) > foil - 0.1, "two rows of a table hold nothing"
 
 
-# ------------------------------------------------------------------------------------------------------------------------- tuning
+# -------------------------------------------------------------------------------------------------------------------------- ladder
 
 
 def test_tuning_keeps_the_trial_that_validates_best() -> None:
     seen = planted()
-    best, setting = tuned(linear.lr, (1e6, 1.0), seen)
-    assert setting == 1.0
-    assert log_loss(seen.held_label, best.score(seen.held_out)) < log_loss(
-        seen.held_label, linear.lr(seen, 1e6).score(seen.held_out)
-    )
+    entry = ladder.Entry(name="LR", fit=linear.lr, trials=(1e6, 1.0), refresh=ladder.FULL, code=(linear.lr,))
+    loss = {
+        trials: log_loss(seen.held_label, ladder.tuned(entry, trials, seen).score(seen.held_out))
+        for trials in ((1e6,), (1.0,), (1e6, 1.0))
+    }
+    assert loss[1e6, 1.0] == loss[1.0,] < loss[1e6,]
+
+
+def test_lines_are_of_code_alone() -> None:
+    assert ladder.num_lines(linear.lr) == 2, "a def and a return: the docstring is no code"
+    assert ladder.num_lines(linear.lr, linear.lr) == 2 < ladder.num_lines(linear.lr, linear.crosses)
+
+
+def test_every_rung_of_the_issue_is_there_with_as_many_trials() -> None:
+    found = {entry.name: entry for entry in ladder.entries(SMOKE)}
+    assert list(found) == [
+        "global rate", "ad rate", "LR", "crosses + LR", "FTRL online", "GBDT", "GBDT + LR on leaves",
+        "NN", "two-tower", "FM", "DeepFM", "DCN", "DCN-V2",
+    ]  # fmt: skip
+    assert {len(entry.trials) for name, entry in found.items() if name != "global rate"} == {2}
+
+
+def test_rank_agreement_of_what_is_on_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = {f"rung {place}": float(place) for place in range(12)}
+    turned = {name: -value for name, value in losses.items()}
+    for other, expected in ((losses, 1.0), (turned, -1.0)):
+        monkeypatch.setattr(ladder, "_on_file", {"ladder": losses, "ladder.frappe": other}.get)
+        kendall, random = ladder.rank_agreement(SMOKE)[:2]
+        assert kendall["agreement"] == pytest.approx(expected)
+        assert not random["low"] < kendall["agreement"] < random["high"] and abs(random["agreement"]) < 0.1
+
+
+# ---------------------------------------------------------------------------------------------------------------- the small worlds
+
+
+@pytest.mark.parametrize("order", variants.CLAIMS)
+def test_a_small_world_has_one_order_of_interaction(order: str) -> None:
+    world = variants.plant(order, 60_000, seed=3)
+    assert 0.2 < world.label.mean() < 0.4
+    codes, logit = world.test.codes, np.log(world.probability / (1 - world.probability))
+    one, two = (1 - _within(logit, codes[:, at]) / logit.var() for at in ([2], [1, 2]))
+    if order == "linear":
+        assert one > 0.05
+    if order == "pairwise":
+        assert one < 0.05 < two, "one field alone says nothing"
+    if order == "third":
+        assert one < 0.05 and two < 0.05, "nor do two"
+        assert _within(logit, codes) < 1e-9, "three say all"
+
+
+def _within(values: Floats, groups: Ints) -> float:
+    """The variance that is left within the groups of equal rows, free of the chance of small groups."""
+    _, at = np.unique(groups, axis=0, return_inverse=True)
+    count, total, square = (np.bincount(at, weights) for weights in (np.ones(len(values)), values, values**2))
+    return float((square - total**2 / count).sum() / (len(values) - len(count)))
+
+
+def test_a_claim_holds_by_its_whole_interval() -> None:
+    below, across, above = (Interval(value=v, low=v - 0.1, high=v + 0.1, n=50) for v in (-0.2, 0.05, 0.2))
+    assert [variants.holds("third", one) for one in (below, across, above)] == [True, False, False]
+    assert [variants.holds("linear", one) for one in (below, across, above)] == [True, True, False]
+
+
+@pytest.mark.slow
+def test_the_order_decides_which_rung_wins() -> None:
+    loss = {}
+    for order in ("pairwise", "linear"):
+        world = variants.plant(order, 40_000, seed=1)
+        for name in ("LR", "FM"):
+            loss[order, name] = log_loss(world.label, variants.fit(name, world.seen, SMOKE).score(world.test))
+    assert loss["pairwise", "FM"] < loss["pairwise", "LR"] - 0.02
+    assert loss["linear", "LR"] < loss["linear", "FM"], "the foil: no pair is planted here"
