@@ -10,6 +10,7 @@ import pytest
 from common import cases, coverage, practice
 from common.capacity import calculate
 from common.errors import InputError
+from common.eval import ledger
 from tests.contract import pages
 from tests.contract.pages import END, ROOT, STEPS, TOP, Known
 
@@ -289,6 +290,15 @@ def test_the_calculator_does_sums(expression: str, value: float) -> None:
 def test_the_calculator_does_nothing_else(expression: str) -> None:
     with pytest.raises(InputError):
         calculate(expression)
+
+
+def test_a_page_states_a_sum_and_a_changed_number_in_it_fails(tmp_path: Path) -> None:
+    page = tmp_path / "A.md"
+    page.write_text("Late: <!-- claim calc 1 - 0.99 ** 5:.1% -->?<!-- /claim --> of the pages.\n")
+    assert ledger.write(page, tmp_path) and "4.9% `calc`" in page.read_text()
+    assert ledger.check(page, tmp_path) == []
+    page.write_text(page.read_text().replace("** 5", "** 6"))
+    assert "the result says '5.9% `calc`'" in ledger.check(page, tmp_path)[0]
 
 
 @pytest.mark.parametrize("case", CASES)
