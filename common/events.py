@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -21,6 +21,21 @@ def of(events: Sequence[Event], start: int = 0, keys: Iterable[str] = (), values
         keys={name: _ints(event.keys.get(name, -1) for event in events) for name in key_names},
         values={name: _ints(event.values.get(name, 0) for event in events) for name in value_names},
     )
+
+
+def single(events: Events) -> list[Event]:
+    """The way back, without the ids; a column that is absent in an event is there, as -1 for a key and 0 for a value."""
+    keys, values = _dicts(events.keys, len(events)), _dicts(events.values, len(events))
+    columns = events.kind.tolist(), events.event_time.tolist(), events.moment.tolist(), keys, values
+    return [
+        Event(event_id="", kind=kind, event_time=time, moment=moment, keys=key, values=value)
+        for kind, time, moment, key, value in zip(*columns, strict=True)
+    ]
+
+
+def _dicts(columns: Mapping[str, Ints], n: int) -> list[dict[str, int]]:
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True) if columns else [()] * n
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def take(events: Events, index: Ints | slice) -> Events:

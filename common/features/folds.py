@@ -54,18 +54,20 @@ def fold(
         done += 1
     for group in range(active):
         at_once = slice(begin[group] + done, begin[group] + sizes[group])
-        values[at_once], lasts[at_once] = _fold_one(
-            table, float(value[group]), int(last[group]), amounts[at_once], buckets[at_once]
+        values[at_once], lasts[at_once] = fold_one(
+            table, float(value[group]), int(last[group]), amounts[at_once].tolist(), buckets[at_once].tolist()
         )
     return values, lasts
 
 
-def _fold_one(table: Floats, value: float, last: int, amounts: Ints, buckets: Ints) -> tuple[list[float], list[int]]:
-    """The same fold over one long group, in plain floats: IEEE doubles either way, so the bits are the same."""
+def fold_one(
+    table: Floats, value: float, last: int, amounts: list[int], buckets: list[int]
+) -> tuple[list[float], list[int]]:
+    """The same fold over one group, in plain floats: IEEE doubles either way, so the bits are the same."""
     end = len(table) - 1
     item = table.item
     values, lasts = [], []
-    for amount, bucket in zip(amounts.tolist(), buckets.tolist(), strict=True):
+    for amount, bucket in zip(amounts, buckets, strict=True):
         new = max(bucket, last)
         value = value * item(min(new - last, end)) + amount * item(min(new - bucket, end))
         last = new

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from common.contract import Events, Floats, Ints
+from common.contract import FORGET, Events, Floats, Ints
 from common.errors import InputError
-from common.events import take
+from common.events import single, take
+from common.features.cache import Cache
 from common.features.record import Layout
 from common.features.snapshot import Pool, Snapshot
-from common.features.tables import absorb, connect, place
+from common.features.tables import FEW, absorb, absorb_few, connect, place
 from common.features.views import View
 
 SCHEMA = 1
@@ -32,6 +33,7 @@ class LiveStore:
         self.path = path
         self.views = {view.fingerprint: view for view in views}
         self._layouts = {view.fingerprint: Layout(view) for view in views}
+        self._caches = {view.fingerprint: Cache(view) for view in views if len(view.entity) == 1}
         self._held: Mapping[str, Layout] = {}  # replaced, never changed: snapshots keep the one they began with
         self.lock = threading.RLock()  # held while writing; `catch_up` takes it too
         self._readers = Pool(path)
@@ -64,12 +66,9 @@ class LiveStore:
                 raise InputError(
                     f"The live store has seen the log up to {position}, the next stretch begins at {events.position[0]}. Scan from {position}."
                 )
-            watermark = max(watermark, int(events.event_time.max()))
-            for of in self._held.values():
-                absorb(self._writer, of, events, watermark)
-            self._writer.execute(
-                "UPDATE state SET position = ?, watermark = ?", (int(events.position[-1]) + 1, watermark)
-            )
+            watermark, end = max(watermark, int(events.event_time.max())), int(events.position[-1]) + 1
+            self._absorb(events, watermark, end)
+            self._writer.execute("UPDATE state SET position = ?, watermark = ?", (end, watermark))
 
     def backfill(self, stretches: Iterable[Events]) -> None:
         """Fills the views declared but not held yet by replaying the log from position 0 up to `position`; all of it or nothing."""
@@ -96,13 +95,15 @@ class LiveStore:
                     raise InputError(
                         f"A backfill needs the log from 0 to {position}; it was given up to {seen}. Pass log.scan(0, store.position)."
                     )
+            for view in missing:
+                self._clear(view, position)
             self._held = {**self._held} | {view.fingerprint: self._layouts[view.fingerprint] for view in missing}
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """One state of the store for several reads: whatever is applied meanwhile is not seen. Ends with the `with`, which waits for no
         reader that is still inside."""
-        now = Snapshot(self._readers, self._held)
+        now = Snapshot(self._readers, self._held, self._caches)
         try:
             yield now
         finally:
@@ -138,6 +139,26 @@ class LiveStore:
                 self._create(self.views[fingerprint])
             stored = set(self.views)
         self._held = {fingerprint: of for fingerprint, of in self._layouts.items() if fingerprint in stored}
+        for of in self._held.values():
+            self._clear(of.view, position)
+
+    def _absorb(self, events: Events, watermark: int, end: int) -> None:
+        """Before the commit, so that no cache is ever behind the table."""
+        forgets = bool((events.kind == FORGET).any())
+        singles = single(events) if len(events) <= FEW and not forgets else None
+        for of in self._held.values():
+            if singles is None:
+                written = absorb(self._writer, of, events, watermark)
+            else:
+                written = absorb_few(self._writer, of, events, singles, watermark)
+            if forgets:
+                self._clear(of.view, end)
+            elif of.view.fingerprint in self._caches:
+                self._caches[of.view.fingerprint].touch(written, end)
+
+    def _clear(self, view: View, position: int) -> None:
+        if view.fingerprint in self._caches:
+            self._caches[view.fingerprint].clear(position)
 
     def _create(self, view: View) -> None:
         self._writer.execute(f"CREATE TABLE view_{view.fingerprint} (key INTEGER PRIMARY KEY, state BLOB NOT NULL)")

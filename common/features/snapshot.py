@@ -12,8 +12,9 @@ import numpy as np
 
 from common.contract import Floats, Ints
 from common.errors import InputError, NotReady
+from common.features.cache import Cache
 from common.features.record import Layout
-from common.features.tables import connect, fetch, place
+from common.features.tables import connect, find, place
 from common.features.views import View
 
 
@@ -60,10 +61,14 @@ class Snapshot:
     reader or `end`, gives the connection back; only then may it serve another snapshot.
     """
 
-    def __init__(self, pool: Pool, layouts: Mapping[str, Layout]) -> None:
-        """layouts: of the views the store holds, by fingerprint."""
+    def __init__(self, pool: Pool, layouts: Mapping[str, Layout], caches: Mapping[str, Cache]) -> None:
+        """layouts: of the views the store holds, by fingerprint; caches: of those kept by one id."""
         self._pool = pool
         self._layouts = layouts
+        self._caches = caches
+        self._last: dict[
+            str, tuple[Ints, Floats]
+        ] = {}  # of each view: the keys last read, for the next stage wants them too
         self._connection = pool.take()
         self._turn = threading.Lock()  # held while reading: the readers share one connection
         self._door = threading.Lock()  # guards the two below, never held for longer than that takes
@@ -84,10 +89,15 @@ class Snapshot:
                 f"{', '.join(of.view.name for of in self._layouts.values()) or 'none'}. Declare it in VIEWS and call store.backfill(log.scan(0, store.position))."
             )
         of = self._layouts[view.fingerprint]
-        known, row = np.unique(keys, return_inverse=True)
-        with self._reading() as connection:
-            records = fetch(connection, of, known)
-        return of.columns(records, self._watermark // view.bucket)[row]
+        if len(keys) > 1 and keys.strides == (0,):  # one key, said for every row
+            return np.broadcast_to(self.read(view, keys[:1], moments[:1]), (len(keys), view.width))
+        self._refuse_if_ended()
+        last = self._last.get(view.fingerprint)
+        if last is None or not np.array_equal(last[0], keys):
+            with self._reading() as connection:
+                last = self._last[view.fingerprint] = keys, self._values(connection, of, keys)
+            last[1].flags.writeable = False
+        return last[1]
 
     def end(self) -> None:
         """Refuses every later read, at once; the connection goes back when the last reader has left."""
@@ -95,6 +105,18 @@ class Snapshot:
             assert not self._ended
             self._ended = True
         self._leave()
+
+    def _values(self, connection: sqlite3.Connection, of: Layout, keys: Ints) -> Floats:
+        cache, bucket = self._caches.get(of.view.fingerprint), self._watermark // of.view.bucket
+        if cache is None:
+            return _from_table(connection, of, keys, bucket)
+        values, absent = cache.read(keys, self.position, bucket)
+        if len(absent):
+            wanted, row = np.unique(keys[absent], return_inverse=True)
+            found = _from_table(connection, of, wanted, bucket)
+            values[absent] = found[row]
+            cache.keep(wanted, found, self.position, bucket)
+        return values
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -118,3 +140,13 @@ class Snapshot:
             is_last = self._inside == 0
         if is_last:
             self._pool.give_back(self._connection)
+
+
+def _from_table(connection: sqlite3.Connection, of: Layout, keys: Ints, bucket: int) -> Floats:
+    """Most pairs were never seen: what is there is computed, and once what nothing is known of."""
+    known, row = np.unique(keys, return_inverse=True)
+    there, records = find(connection, of, known)
+    place = np.full(len(known), len(there))
+    place[there] = np.arange(len(there))
+    values: Floats = of.columns(np.concatenate([records, of.cold]), bucket)[place[row]]
+    return values

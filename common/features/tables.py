@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from common.contract import Events, Ints
+from common.contract import Event, Events, Ints
 from common.errors import InputError
 from common.events import take
 from common.features.folds import sort_by
@@ -16,6 +17,7 @@ from common.features.record import Layout, Records
 from common.features.views import View
 
 CHUNK_BYTES = 64 << 20  # records unpacked at once while writing
+FEW = 16  # events, or keys: below, plain numbers are quicker than arrays
 MAX_PARAMETERS = 30_000  # SQLite takes 32,766 in one statement
 
 
@@ -40,8 +42,8 @@ def place(connection: sqlite3.Connection) -> tuple[int, int]:
     return position, watermark
 
 
-def absorb(connection: sqlite3.Connection, of: Layout, events: Events, watermark: int) -> None:
-    """Folds a stretch of the log into one view's table: what is forgotten goes first, then the survivors key by key."""
+def absorb(connection: sqlite3.Connection, of: Layout, events: Events, watermark: int) -> Ints:
+    """Folds a stretch of the log into one view's table: what is forgotten goes first, then the survivors key by key. -> the keys it wrote."""
     view = of.view
     keys = event_keys(view, events)
     forgets = Forgets(view, events)
@@ -59,8 +61,30 @@ def absorb(connection: sqlite3.Connection, of: Layout, events: Events, watermark
         records = fetch(connection, of, chunk)
         of.absorb(records, row[lo:hi] - first, take(events, at[lo:hi]), watermark // view.bucket)
         width, blob = of.dtype.itemsize, records.tobytes()
-        rows = ((key, blob[i * width : (i + 1) * width]) for i, key in enumerate(chunk.tolist()))
-        connection.executemany(f"INSERT OR REPLACE INTO view_{view.fingerprint} VALUES (?, ?)", rows)
+        _write(connection, view, [(key, blob[i * width : (i + 1) * width]) for i, key in enumerate(chunk.tolist())])
+    return known
+
+
+def absorb_few(
+    connection: sqlite3.Connection, of: Layout, events: Events, singles: Sequence[Event], watermark: int
+) -> Ints:
+    """The same for the handful of events that follow one answer, `singles`, with no forget among them: record by record, in plain numbers."""
+    mine: dict[int, list[Event]] = {}
+    for key, event in zip(event_keys(of.view, events).tolist(), singles, strict=True):
+        if key >= 0 and event.kind in of.view.kinds:
+            mine.setdefault(key, []).append(event)
+    if mine:
+        known = dict(_find(connection, of.view, list(mine)))
+        _write(
+            connection,
+            of.view,
+            [(key, of.absorb_few(known.get(key), its, watermark // of.view.bucket)) for key, its in mine.items()],
+        )
+    return np.array(list(mine), dtype=np.int64)
+
+
+def _write(connection: sqlite3.Connection, view: View, rows: list[tuple[int, bytes]]) -> None:
+    connection.executemany(f"INSERT OR REPLACE INTO view_{view.fingerprint} VALUES (?, ?)", rows)
 
 
 def _erase(connection: sqlite3.Connection, view: View, forgets: Forgets) -> None:
@@ -74,16 +98,39 @@ def _erase(connection: sqlite3.Connection, view: View, forgets: Forgets) -> None
 
 def fetch(connection: sqlite3.Connection, of: Layout, keys: Ints) -> Records:
     """The records of sorted distinct keys, the cold record where there is none."""
-    found: list[tuple[int, bytes]] = []
-    for first in range(0, len(keys), MAX_PARAMETERS):
-        wanted = keys[first : first + MAX_PARAMETERS].tolist()
-        marks = ",".join("?" * len(wanted))
-        found += connection.execute(
-            f"SELECT key, state FROM view_{of.view.fingerprint} WHERE key IN ({marks}) ORDER BY key", wanted
-        ).fetchall()
+    at, records = find(connection, of, keys)
     cold = of.cold.view(np.int64)  # rows of whole words: numpy copies them whole, records field by field
-    records = np.broadcast_to(cold, (len(keys), len(cold))).copy()
-    if found:
-        at = np.searchsorted(keys, np.array([key for key, _ in found], dtype=np.int64))
-        records[at] = np.frombuffer(b"".join([state for _, state in found]), dtype=np.int64).reshape(-1, len(cold))
-    return records.view(of.dtype)[:, 0]
+    every = np.broadcast_to(cold, (len(keys), len(cold))).copy()
+    every[at] = records.view(np.int64).reshape(-1, len(cold))
+    return every.view(of.dtype)[:, 0]
+
+
+def find(connection: sqlite3.Connection, of: Layout, keys: Ints) -> tuple[Ints, Records]:
+    """Of sorted distinct keys the indices of those that are there, and their records."""
+    rows = _stretch(connection, of.view, keys)
+    if rows is None:
+        wanted = (keys[i : i + MAX_PARAMETERS].tolist() for i in range(0, len(keys), MAX_PARAMETERS))
+        rows = [row for chunk in wanted for row in _find(connection, of.view, chunk)]
+    at = np.searchsorted(keys, np.array([key for key, _ in rows], dtype=np.int64))
+    return at, np.frombuffer(b"".join([state for _, state in rows]), dtype=of.dtype)
+
+
+def _find(connection: sqlite3.Connection, view: View, keys: list[int]) -> list[tuple[int, bytes]]:
+    marks = ",".join("?" * len(keys))
+    return connection.execute(
+        f"SELECT key, state FROM view_{view.fingerprint} WHERE key IN ({marks}) ORDER BY key", keys
+    ).fetchall()
+
+
+def _stretch(connection: sqlite3.Connection, view: View, keys: Ints) -> list[tuple[int, bytes]] | None:
+    """The same by one walk from the first key to the last: a person is in few of the pairs asked for, and theirs stand side by side in
+    the table. None where too many others stand between."""
+    if len(keys) <= FEW:
+        return None
+    most = 2 * len(keys)
+    rows = connection.execute(
+        f"SELECT key, state FROM view_{view.fingerprint} WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?",
+        (int(keys[0]), int(keys[-1]), most),
+    ).fetchall()
+    wanted = set(keys.tolist())
+    return [row for row in rows if row[0] in wanted] if len(rows) < most else None

@@ -9,15 +9,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from common.contract import FORGET, Events, FeatureStore, Floats, Ints
-from common.events import concat, take
+from common.events import concat, of, take
 from common.features.asof import AsOfStore
+from common.features.cache import Cache
 from common.features.live import LiveStore
 from common.features.views import View, pair
 from common.lifecycle.follow import catch_up
@@ -102,7 +105,59 @@ def test_the_streams_hold_what_the_proof_is_about() -> None:
     assert len(set(times)) < len(times)
 
 
+def differences_among_snapshots(folder: Path, seed: int) -> int:
+    """Snapshots of several positions stay open while the store moves on, and read a few users each in any order: what one has read must
+    not be what another, before or after it, is told."""
+    rng = np.random.default_rng(seed)
+    events = of(distinct(stream(seed, 600)))
+    offline = AsOfStore(events)
+    store = LiveStore(folder / f"snapshots{seed}.sqlite", [USER])
+    wrong, first = 0, 0
+    with ExitStack() as stack:
+        held = [stack.enter_context(store.snapshot())]
+        while first < len(events):
+            size = int(rng.integers(1, 25))
+            store.apply(take(events, slice(first, first + size)))
+            first += size
+            held = [*held[-3:], stack.enter_context(store.snapshot())]
+            for now in rng.permutation(np.array(held, dtype=object)):
+                users = rng.choice(USERS, 4)
+                said = now.read(USER, users, users)
+                wrong += int((bits(said) != bits(offline.read(USER, users, np.full(4, now.position)))).sum())
+    store.close()
+    return wrong
+
+
+def test_snapshots_of_several_positions_do_not_hear_each_other(tmp_path: Path) -> None:
+    assert sum(differences_among_snapshots(tmp_path, seed) for seed in range(3)) == 0
+
+
 # ---------------------------------------------------------------------------------------------------------------- negative controls
+
+
+def touches_nothing(self: Cache, keys: Ints, position: int) -> None:
+    self._position = position
+
+
+def keeps_what_is_old(keep: Callable[..., None]) -> Callable[..., None]:
+    return lambda self, keys, values, position, bucket: keep(self, keys, values, self._position, bucket)
+
+
+def forgets_its_age(self: Cache, keys: Ints, position: int, bucket: int) -> tuple[Floats, Ints]:
+    self._bucket = bucket
+    return READ(self, keys, position, bucket)
+
+
+READ = Cache.read
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [("touch", touches_nothing), ("keep", keeps_what_is_old(Cache.keep)), ("read", forgets_its_age)],
+)
+def test_a_wrong_cache_is_caught(name: str, broken: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cache, name, broken)
+    assert sum(differences_among_snapshots(tmp_path, seed) for seed in range(3)) > 0
 
 
 class SeesItsOwnMoment(AsOfStore):

@@ -19,11 +19,13 @@ from common.features import asof, folds, snapshot, tables
 from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 from common.features.live import LiveStore
+from common.features.record import Layout
 from common.features.views import Count, Decayed, Last, Rate, Recent, View, pair, unpair
 from common.features.windows import equal_strings
-from tests.common.features.streams import NUM_USERS, USER, bits, distinct, stream
+from tests.common.features.streams import NUM_ITEMS, NUM_USERS, PAIR, USER, bits, distinct, stream
 
 USERS = np.arange(-1, NUM_USERS + 2)
+PAIRS = pair(np.repeat(np.arange(NUM_USERS), NUM_ITEMS), np.tile(np.arange(NUM_ITEMS), NUM_USERS))
 COLD = [0, 0, 0, 0, 0, 0.1, 0.1, np.nan, np.nan, np.nan, 0, 0, -1, -1, -1, -1, -1]
 
 
@@ -102,34 +104,34 @@ def test_a_snapshot_does_not_move_and_cannot_be_read_after_its_end(tmp_path: Pat
 
 
 class Hanging:
-    """Stands in for `fetch`: a read that does not come back until it is let go."""
+    """Stands in for `find`: a read that does not come back until it is let go."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.entered, self.let_go, self.fetch = threading.Event(), threading.Event(), tables.fetch
-        monkeypatch.setattr(snapshot, "fetch", self)
+        self.entered, self.let_go, self.find = threading.Event(), threading.Event(), tables.find
+        monkeypatch.setattr(snapshot, "find", self)
 
     def __call__(self, connection: sqlite3.Connection, *rest: Any) -> Any:
         self.connection = connection
         self.entered.set()
         assert self.let_go.wait(60)
-        return self.fetch(connection, *rest)
+        return self.find(connection, *rest)
 
 
 def test_a_snapshot_ends_at_once_though_a_read_hangs_and_its_connection_serves_nobody_until_that_read_has_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = of(distinct(stream(4, 200)))
-    store = LiveStore(tmp_path / "live.sqlite", [USER])
+    store = LiveStore(tmp_path / "live.sqlite", [PAIR])
     store.apply(take(events, slice(0, 100)))
-    before = store.read(USER, USERS, USERS)
+    before = store.read(PAIR, PAIRS, PAIRS)
     hanging = Hanging(monkeypatch)
     with ThreadPoolExecutor(1) as pool:
         with store.snapshot() as now:
-            cut_off = pool.submit(now.read, USER, USERS, USERS)
+            cut_off = pool.submit(now.read, PAIR, PAIRS, PAIRS)
             assert hanging.entered.wait(60)
         assert not cut_off.done()  # the `with` is over and did not wait
         with pytest.raises(InputError, match="has ended"):
-            now.read(USER, USERS, USERS)
+            now.read(PAIR, PAIRS, PAIRS)
         store.apply(take(events, slice(100, None)))
         with store.snapshot() as other:
             assert other._connection is not hanging.connection
@@ -180,6 +182,23 @@ def test_the_fold_is_the_same_in_rounds_and_one_by_one(monkeypatch: pytest.Monke
     one_by_one = folds.fold(*args)
     assert np.array_equal(bits(in_rounds[0]), bits(one_by_one[0]))
     assert np.array_equal(in_rounds[1], one_by_one[1])
+
+
+def test_a_few_events_are_folded_in_as_many_are() -> None:
+    """One record, byte for byte, also where a total leaves 64 bits; the control folds in an event less."""
+    rng, caught = np.random.default_rng(0), 0
+    for view in (USER, PAIR):
+        layout, now, state = Layout(view), 0, None
+        for size in [*rng.integers(1, 9, 200).tolist(), 3]:
+            few = [replace(one, values={"seconds": 2**62 + 5}) for one in rng.choice(np.array(stream(1, 300)), size)]
+            few = [one for one in few if one.kind in view.kinds]
+            now = max([now, *(one.event_time // view.bucket for one in few)])
+            many = layout.cold.copy() if state is None else np.frombuffer(state, layout.dtype).copy()
+            layout.absorb(many, np.zeros(len(few), dtype=np.int64), of(few), now)
+            assert layout.absorb_few(state, few, now) == many.tobytes()
+            caught += layout.absorb_few(state, few[1:], now) != many.tobytes()
+            state = many.tobytes()
+    assert caught > 300
 
 
 @pytest.mark.parametrize("seed", range(3))
