@@ -1,0 +1,174 @@
+"""What wrong probabilities cost, and what the ranking asks for: auctions with budgets that never end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ad_click import baseline, features, model
+from ad_click.config import Config
+from ad_click.data import load
+from ad_click.experiments.money.lab import MONEY, Lab, Shown, auction_lab, compared, percent
+from common.contract import Bools, Experiment, Floats, Table
+
+
+def miscalibration(config: Config) -> Table:
+    """What an error of ten percent in the probabilities costs platform and advertisers, in three markets; the last row of each should lose.
+
+    An error common to all CPC ads of a page leaves their order as it is; it shows against whatever is not multiplied by a probability: CPM
+    bids, the floor, the cost of hides. `advertiser_utility` is value less price: its fall is the advertisers' regret.
+    """
+    lab = auction_lab(config)
+    cpc = lab.among(~lab.cpm)
+    bare = replace(cpc.rules, floor_micros=0, hide_cost_micros=0)
+    arms = {}
+    for market, at, rules in (("CPC, no floor, no hide cost", cpc, bare), ("CPC", cpc, lab.rules), ("CPC and CPM", lab, lab.rules)):  # fmt: skip
+        found = {f"{market}: {name}": at.money(wrong, rules) for name, wrong in errors(at).items()}
+        arms[market] = compared("market and error", found, MONEY, at.rows.user_id)
+    return [row for rows in arms.values() for row in rows]
+
+
+def errors(lab: Lab) -> Mapping[str, Floats]:
+    """[num_requests, num_candidates] each: the planted probabilities and ways to be wrong about them."""
+    exact = lab.clicks
+    mobile = lab.rows.categories["device"] == "mobile"
+    rng = np.random.default_rng([lab.config.seed, 6])
+    noise = np.exp(0.1 * rng.standard_normal(len(lab.catalog)) - 0.005)
+    return {
+        "exact": exact,
+        "x 1.1": 1.1 * exact,
+        "x 0.9": 0.9 * exact,
+        "x 1.1 on mobile": np.where(mobile[:, None], 1.1, 1.0) * exact,
+        "x 1.1 on half of the ads": np.where(half(lab)[lab.ads], 1.1, 1.0) * exact,
+        "10 % noise, ad by ad": noise[lab.ads] * exact,
+        "one rate for all": np.full(exact.shape, exact.mean()),
+    }
+
+
+def half(lab: Lab) -> Bools:
+    """[num_ads] a half of the ads, by chance."""
+    return np.random.default_rng([lab.config.seed, 7]).random(len(lab.catalog)) < 0.5
+
+
+def regret(config: Config) -> Table:
+    """Who gains and who loses when probabilities are ten percent too high: the raised ads win more and owe less a click, the others pay."""
+    lab = auction_lab(config)
+    chosen, wrong = half(lab), errors(lab)
+    exact = lab.decide(lab.clicks)
+    rows: Table = []
+    cases: Mapping[str, Mapping[str, Bools]] = {
+        "x 1.1 on half of the ads": {"raised": chosen, "not raised": ~chosen},
+        "x 1.1": {"CPC": ~lab.cpm, "CPM": lab.cpm},
+        "one rate for all": {"CPC": ~lab.cpm, "CPM": lab.cpm},
+    }
+    for error, sides in cases.items():
+        shown = lab.decide(wrong[error])
+        rows += [_side(lab, error, side, which, exact, shown) for side, which in sides.items()]
+    return rows
+
+
+def _side(lab: Lab, error: str, side: str, which: Bools, exact: Shown, shown: Shown) -> dict[str, object]:
+    before, after = (_utility(lab, at, which) for at in (exact, shown))
+    change = percent(after, before, lab.rows.user_id)
+    return {
+        "error": error,
+        "ads": side,
+        "utility_change_percent": change.value,
+        "low": change.low,
+        "high": change.high,
+        "impressions_before": _share(lab, exact, which),
+        "impressions_after": _share(lab, shown, which),
+        "price_a_click_before": _price_a_click(lab, exact, which),
+        "price_a_click_after": _price_a_click(lab, shown, which),
+    }
+
+
+def _utility(lab: Lab, shown: Shown, which: Bools) -> Floats:
+    mine = which[lab.ads[shown.request, shown.place]]
+    return lab.by_request(shown, lab.gained(shown) * mine)
+
+
+def _share(lab: Lab, shown: Shown, which: Bools) -> float:
+    """Of all impressions."""
+    return float(which[lab.ads[shown.request, shown.place]].mean())
+
+
+def _price_a_click(lab: Lab, shown: Shown, which: Bools) -> float | None:
+    """In currency, whatever it was paid for; None where nobody was shown."""
+    mine = which[lab.ads[shown.request, shown.place]]
+    return float(1e-6 * lab.paid(shown)[mine].sum() / shown.clicked[mine].sum()) if mine.any() else None
+
+
+def models_in_money(config: Config) -> Table:
+    """What the fitted scorers earn beside the truth; the share of clicks for all, the last rung of serving, should lose."""
+    lab = auction_lab(config)
+    dataset = load(config)
+    fitted = features.fit(dataset, config)
+    inputs = fitted.inputs(lab.asked, dataset.history)
+    trees = model.fit(dataset, fitted, config)
+    simple = baseline.fit(dataset, fitted, config)
+    scores = {
+        "truth": lab.clicks.ravel(),
+        "model": trees.score(inputs),
+        "model, not calibrated": replace(trees, calibration=None).score(inputs),
+        "baseline": simple.score(inputs),
+        "one rate for all": np.full(lab.ads.size, simple.rate),
+    }
+    return compared(
+        "scorer", {name: lab.money(found) for name, found in scores.items()}, (*MONEY, "clicks"), lab.rows.user_id
+    )
+
+
+def objectives(config: Config) -> Table:
+    """The frontier of revenue, conversions and hides: what ranking by more than revenue costs and brings.
+
+    A conversion that is worth V raises a bid by P(conversion | click) x V for the ranking, and what is owed falls by as much, so the
+    advertiser never pays for it. Probabilities of conversions are the planted ones; hides are known as each ad's mean, as served, or person by
+    person. The last row should lose: clicks alone, whatever they pay.
+    """
+    lab = auction_lab(config)
+    none = replace(lab.rules, hide_cost_micros=0)
+    arms = {"revenue": lab.decide(lab.clicks, none)}
+    for value in (500_000, 2_000_000):
+        arms[f"+ conversions at {value / 1e6:g}"] = with_conversions(lab, value, 0)
+    for cost in (lab.rules.hide_cost_micros, 1_000_000, 10_000_000):
+        rules = replace(none, hide_cost_micros=cost)
+        arms[f"+ hides at {cost / 1e6:g}"] = lab.decide(lab.clicks, rules)
+        arms[f"+ hides at {cost / 1e6:g}, known person by person"] = lab.decide(lab.clicks, rules, hides=lab.hides)
+    arms["+ conversions at 0.5, hides at 10"] = with_conversions(lab, 500_000, 10_000_000)
+    arms["clicks alone"] = _clicks_alone(lab)
+    found = {name: lab.outcomes(shown) for name, shown in arms.items()}
+    return compared("rank by", found, ("revenue", "conversions", "hides", "impressions"), lab.rows.user_id)
+
+
+def with_conversions(lab: Lab, value: int, hide_cost: int) -> Shown:
+    """value: micros a conversion is worth to the platform."""
+    rules = replace(lab.rules, hide_cost_micros=hide_cost)
+    subsidy = value * lab.conversions  # micros a click
+    cpm, bids = lab.cpm[lab.ads], lab.catalog.bid_micros[lab.ads]
+    shown = lab.decide(lab.clicks, rules, bids=bids + np.where(cpm, 1000 * lab.clicks, 1.0) * subsidy)
+    given = subsidy[shown.request, shown.place]
+    thousandth = lab.clicks[shown.request, shown.place] * given
+    mine = cpm[shown.request, shown.place]
+    price = np.where(mine, 0, np.maximum(shown.price - given, 0))
+    return replace(shown, price=price, charge=np.where(mine, np.maximum(shown.charge - thousandth, 0), 0))
+
+
+def _clicks_alone(lab: Lab) -> Shown:
+    """Ranked and priced as if all bid the mean for a click; nobody owes more than its own bid."""
+    cpm, own = lab.cpm[lab.ads], lab.catalog.bid_micros[lab.ads].astype(np.float64)
+    mean = own[~cpm].mean()
+    alike = np.where(cpm, 1000 * lab.clicks, 1.0) * mean
+    shown = lab.decide(lab.clicks, replace(lab.rules, hide_cost_micros=0), bids=alike)
+    most = own[shown.request, shown.place]
+    return replace(shown, price=np.minimum(shown.price, most), charge=np.minimum(shown.charge, most / 1000))
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "miscalibration": miscalibration,
+    "regret": regret,
+    "models_in_money": models_in_money,
+    "objectives": objectives,
+}
