@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,11 +56,74 @@ def test_a_click_is_seen_when_it_arrives_and_not_before(tiny: Config) -> None:
         assert np.array_equal(one[0], whole[row], equal_nan=True)
 
 
+def test_the_log_knows_what_was_owed_and_for_which_campaign(tiny: Config) -> None:
+    events, shown = data.load(tiny).history.events, world.make(tiny).impressions
+    catalog, impression, click = world.make(tiny).catalog, events.kind == "impression", events.kind == "click"
+    assert np.array_equal(events.keys["campaign_id"], catalog.campaign_id[events.keys["ad_id"]])
+    assert np.array_equal(events.values["charge_micros"][impression], shown.charge_micros)
+    cpm = catalog.categories["pricing"][events.keys["ad_id"]] == "cpm"
+    bid = catalog.bid_micros[events.keys["ad_id"]]
+    assert np.array_equal(events.values["charge_micros"][click], np.where(cpm, 0, bid)[click])
+    assert (events.values["charge_micros"][impression] == np.where(cpm, bid // 1000, 0)[impression]).all()
+    others = ~impression & ~click
+    assert {"hide", "conversion"} == set(events.kind[others].tolist()) and not events.values["charge_micros"][
+        others
+    ].any()
+    aside = shown.probability_ppm * shown.price_micros // 1_000_000
+    assert np.array_equal(events.values["expected_micros"][impression], aside) and aside.any()
+
+
+def test_a_conversion_is_logged_when_it_arrives(tiny: Config) -> None:
+    made, events = world.make(tiny), data.load(tiny).history.events
+    there = (made.impressions.conversion_time >= 0) & (made.impressions.conversion_time < made.end)
+    at = events.kind == "conversion"
+    assert np.array_equal(events.event_time[at], np.sort(made.impressions.conversion_time[there])) and at.any()
+    assert (made.impressions.conversion_time >= made.end).any(), "some come after the log's end, and are not in it"
+
+
 def test_open_windows_have_no_label(tiny: Config) -> None:
     events = data.load(tiny).history.events
     rows = data.live(events, tiny).rows
     still_open = rows.event_time > events.event_time.max() - 86_400
     assert still_open.any() and np.array_equal(np.isnan(rows.label), still_open)
+
+
+def test_campaigns_are_written_and_read(tiny: Config, tmp_path: Path) -> None:
+    small = replace(tiny, num_users=50, num_ads=20, num_advertisers=5, num_impressions=600, days=3)
+    dataset = data.load(small)
+    data.write(dataset, data.judgments(small), tmp_path)
+    again = data.load(with_data(small, f"csv:{tmp_path}", OVERRIDES))
+    assert len(np.unique(dataset.catalog.campaign_id)) == 5 < len(dataset.catalog)
+    assert np.array_equal(again.catalog.campaign_id, dataset.catalog.campaign_id)
+    assert again.catalog.categories.keys() == dataset.catalog.categories.keys()
+    ours, theirs = dataset.history.events, again.history.events
+    same: dict[str, tuple[Any, Any]] = {
+        name: (dataset.catalog.categories[name], again.catalog.categories[name]) for name in again.catalog.categories
+    }
+    same |= {name: (ours.keys[name], theirs.keys[name]) for name in ("campaign_id", "advertiser_id")}
+    same |= {
+        name: (ours.values[name], theirs.values[name]) for name in ("charge_micros", "price_micros", "expected_micros")
+    }
+    for name, (written, read) in same.items():
+        assert np.array_equal(written, read), name
+
+
+@pytest.mark.parametrize(("header", "campaigns"), [("ad", [1, 2, 3]), ("ad,camp", [7, 7, 8])])
+def test_without_campaigns_every_ad_is_its_own(tmp_path: Path, header: str, campaigns: list[int]) -> None:
+    (tmp_path / "rows.csv").write_text(
+        "who,ad,when,clicked\n" + "".join(f"7,{1 + i % 3},{1_700_000_000 + i},{i % 2}\n" for i in range(30))
+    )
+    (tmp_path / "catalog.csv").write_text(
+        header
+        + "\n"
+        + "".join(f"{ad}{f',{camp}' if 'camp' in header else ''}\n" for ad, camp in ((1, 7), (2, 7), (3, 8)))
+    )
+    roles = '[rows.roles]\nuser_id = "who"\nad_id = "ad"\nevent_time = "when"\nlabel = "clicked"\n[catalog.roles]\nad_id = "ad"\n'
+    (tmp_path / "schema.toml").write_text(roles + ('campaign_id = "camp"\n' if "camp" in header else ""))
+    dataset = data.load(with_data(SMOKE, f"csv:{tmp_path}", OVERRIDES))
+    assert dataset.catalog.campaign_id.tolist() == campaigns
+    events = dataset.history.events
+    assert np.array_equal(events.keys["campaign_id"], np.array(campaigns)[events.keys["ad_id"] - 1])
 
 
 @pytest.mark.slow

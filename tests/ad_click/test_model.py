@@ -49,6 +49,6 @@ def test_thinned_negatives_need_their_correction(tiny: Config) -> None:
 def test_the_foil_of_each_experiment_loses(tiny: Config) -> None:
     from ad_click import experiments
 
-    rows = experiments.thinned_negatives(tiny)
+    rows = experiments.EXPERIMENTS["thinned_negatives"](tiny)
     assert rows[2]["low"] > 0 and rows[2]["calibration_ratio"] > 2  # not corrected
     assert abs(rows[1]["calibration_ratio"] - rows[0]["calibration_ratio"]) < 0.2
