@@ -49,6 +49,7 @@ class Config:
     unseen: str = ""  # columns the trees do not see, by how their names begin, a space between
     negative_rate: float = 1.0  # share of the training negatives kept; below 1 the scores are corrected for it
     calibrate: bool = True
+    refit: bool = True  # on train and validation rows, once validation has said how many trees
     # policy
     floor_micros: int = 200_000  # the least a thousand impressions have to be worth
     hide_cost_micros: int = 50_000  # what a hide costs the platform
@@ -105,6 +106,7 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
         "num_trees": 800,
         "min_leaf": 100,
         "min_hessian": 0.001,
+        "refit": False,  # the published models did not see the validation rows either
         "min_group": 20,
         "l2_leaves": 5.0,
         "most_values": 5_000,
