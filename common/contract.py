@@ -1,6 +1,6 @@
 """What a case is, in types: the nouns every case shares and the protocols its modules satisfy (PEP 544).
 
-Modules are the interface. `ad_click/model.py` satisfies `FitStage` by having `fit` and `load`; there is no base class, no decorator and
+Modules are the interface. `ad_click/baseline.py` satisfies `FitStage` by having `fit` and `load`; there is no base class, no decorator and
 no registration. mypy checks each module against its protocol (tests/contract/test_types.py); `cases.Case.stage` names a missing verb at
 run time.
 """
