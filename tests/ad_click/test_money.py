@@ -88,7 +88,7 @@ def test_revenue_is_the_sum_of_what_each_impression_pays(small: Lab) -> None:
 
 
 def test_truthful_bids_never_lose_and_nobody_owes_more_than_the_bid(small: Lab) -> None:
-    shown = small.decide(auctions.errors(small)["10 % noise, ad by ad"])
+    shown = small.decide(auctions.errors(small)["10 % noise, ad by ad"][0])
     assert (small.gained(shown) >= -1e-6).all()
     dear = replace(shown, price=shown.price * 4, charge=shown.charge * 4)
     assert (small.gained(dear) < 0).any()  # control: such prices would be seen
@@ -97,9 +97,10 @@ def test_truthful_bids_never_lose_and_nobody_owes_more_than_the_bid(small: Lab) 
 @pytest.mark.parametrize("name", ["x 1.1 on half of the ads", "10 % noise, ad by ad", "one rate for all"])
 def test_no_error_beats_the_exact_probabilities_in_welfare_on_any_page(cpc: Lab, name: str) -> None:
     """CPC alone and without rules: the order by worth is the best there is, page by page."""
-    exact, wrong = (cpc.money(found, BARE)["welfare"] for found in (cpc.clicks, auctions.errors(cpc)[name]))
+    exact, wrong = (cpc.money(found, BARE)["welfare"] for found in (cpc.clicks, auctions.errors(cpc)[name][0]))
     hides = [
-        cpc.money(found, BARE)["hides"] * SMOKE.hide_cost_micros for found in (cpc.clicks, auctions.errors(cpc)[name])
+        cpc.money(found, BARE)["hides"] * SMOKE.hide_cost_micros
+        for found in (cpc.clicks, auctions.errors(cpc)[name][0])
     ]
     assert (exact + hides[0] >= wrong + hides[1] - 1e-6).all()
     assert (exact + hides[0] > wrong + hides[1] + 1).any()  # control: the error does cost

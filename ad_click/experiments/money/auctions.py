@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from ad_click import baseline, features, model
 from ad_click.config import Config
 from ad_click.data import load
 from ad_click.experiments.money.lab import MONEY, Lab, Shown, auction_lab, compared, percent
+from ad_click.policy.auction import Rules
 from common.contract import Bools, Experiment, Floats, Table
 
 
@@ -23,27 +24,41 @@ def miscalibration(config: Config) -> Table:
     lab = auction_lab(config)
     cpc = lab.among(~lab.cpm)
     bare = replace(cpc.rules, floor_micros=0, hide_cost_micros=0)
-    arms = {}
-    for market, at, rules in (("CPC, no floor, no hide cost", cpc, bare), ("CPC", cpc, lab.rules), ("CPC and CPM", lab, lab.rules)):  # fmt: skip
-        found = {f"{market}: {name}": at.money(wrong, rules) for name, wrong in errors(at).items()}
-        arms[market] = compared("market and error", found, MONEY, at.rows.user_id)
-    return [row for rows in arms.values() for row in rows]
+    rows = compared(
+        "market and error", _made(cpc, "CPC, no floor, no hide cost", bare, COMMON), MONEY, lab.rows.user_id
+    )
+    rows += compared("market and error", _made(cpc, "CPC", lab.rules), MONEY, lab.rows.user_id)
+    return rows + compared("market and error", _made(lab, "CPC and CPM", lab.rules), MONEY, lab.rows.user_id)
 
 
-def errors(lab: Lab) -> Mapping[str, Floats]:
-    """[num_requests, num_candidates] each: the planted probabilities and ways to be wrong about them."""
-    exact = lab.clicks
+COMMON = ("exact", "x 1.1", "x 0.9", "x 1.1 on mobile", "one rate for all")
+"""Errors that are one factor on a page, and the foil."""
+
+
+def _made(lab: Lab, market: str, rules: Rules, names: Iterable[str] = ()) -> dict[str, dict[str, Floats]]:
+    """Outcomes of each error, the mean over its ways."""
+    found = {}
+    for name, ways in errors(lab).items():
+        if not names or name in names:
+            made = [lab.money(wrong, rules) for wrong in ways]
+            found[f"{market}: {name}"] = {key: np.mean([one[key] for one in made], axis=0) for key in made[0]}
+    return found
+
+
+def errors(lab: Lab) -> Mapping[str, list[Floats]]:
+    """[num_requests, num_candidates] each: the planted probabilities and ways to be wrong about them. What chance decides comes with its
+    mirror image, so that no ad is lucky: the other half raised, the noise the other way round."""
+    exact, chosen = lab.clicks, half(lab)
     mobile = lab.rows.categories["device"] == "mobile"
-    rng = np.random.default_rng([lab.config.seed, 6])
-    noise = np.exp(0.1 * rng.standard_normal(len(lab.catalog)) - 0.005)
+    noise = 0.1 * np.random.default_rng([lab.config.seed, 6]).standard_normal(len(lab.catalog))
     return {
-        "exact": exact,
-        "x 1.1": 1.1 * exact,
-        "x 0.9": 0.9 * exact,
-        "x 1.1 on mobile": np.where(mobile[:, None], 1.1, 1.0) * exact,
-        "x 1.1 on half of the ads": np.where(half(lab)[lab.ads], 1.1, 1.0) * exact,
-        "10 % noise, ad by ad": noise[lab.ads] * exact,
-        "one rate for all": np.full(exact.shape, exact.mean()),
+        "exact": [exact],
+        "x 1.1": [1.1 * exact],
+        "x 0.9": [0.9 * exact],
+        "x 1.1 on mobile": [np.where(mobile[:, None], 1.1, 1.0) * exact],
+        "x 1.1 on half of the ads": [np.where(raised[lab.ads], 1.1, 1.0) * exact for raised in (chosen, ~chosen)],
+        "10 % noise, ad by ad": [np.exp(sign * noise)[lab.ads] * exact for sign in (1, -1)],
+        "one rate for all": [np.full(exact.shape, exact.mean())],
     }
 
 
@@ -53,52 +68,51 @@ def half(lab: Lab) -> Bools:
 
 
 def regret(config: Config) -> Table:
-    """Who gains and who loses when probabilities are ten percent too high: the raised ads win more and owe less a click, the others pay."""
+    """Who gains and who loses when probabilities are ten percent too high: the raised ads win more and owe less a click, the others pay. The
+    last two rows should lose for CPC: no probabilities at all."""
     lab = auction_lab(config)
-    chosen, wrong = half(lab), errors(lab)
-    exact = lab.decide(lab.clicks)
-    rows: Table = []
-    cases: Mapping[str, Mapping[str, Bools]] = {
-        "x 1.1 on half of the ads": {"raised": chosen, "not raised": ~chosen},
-        "x 1.1": {"CPC": ~lab.cpm, "CPM": lab.cpm},
-        "one rate for all": {"CPC": ~lab.cpm, "CPM": lab.cpm},
+    chosen, exact = half(lab), lab.decide(lab.clicks)
+    sides: Mapping[str, Mapping[str, list[Bools]]] = {  # whose side, for each way of the error
+        "x 1.1 on half of the ads": {"raised": [chosen, ~chosen], "not raised": [~chosen, chosen]},
+        "x 1.1": {"CPC": [~lab.cpm], "CPM": [lab.cpm]},
+        "one rate for all": {"CPC": [~lab.cpm], "CPM": [lab.cpm]},
     }
-    for error, sides in cases.items():
-        shown = lab.decide(wrong[error])
-        rows += [_side(lab, error, side, which, exact, shown) for side, which in sides.items()]
+    rows: Table = []
+    for error, of in sides.items():
+        shown = [lab.decide(wrong) for wrong in errors(lab)[error]]
+        for side, which in of.items():
+            before, after = [exact] * len(which), shown
+            change = percent(_utility(lab, after, which), _utility(lab, before, which), lab.rows.user_id)
+            row = {"error": error, "ads": side, "utility_change_percent": change.value, "low": change.low, "high": change.high}  # fmt: skip
+            row |= {"impressions_before": _share(lab, before, which), "impressions_after": _share(lab, after, which)}
+            row |= {"price_a_click_before": _price_a_click(lab, before, which), "price_a_click_after": _price_a_click(lab, after, which)}  # fmt: skip
+            rows.append(row)
     return rows
 
 
-def _side(lab: Lab, error: str, side: str, which: Bools, exact: Shown, shown: Shown) -> dict[str, object]:
-    before, after = (_utility(lab, at, which) for at in (exact, shown))
-    change = percent(after, before, lab.rows.user_id)
-    return {
-        "error": error,
-        "ads": side,
-        "utility_change_percent": change.value,
-        "low": change.low,
-        "high": change.high,
-        "impressions_before": _share(lab, exact, which),
-        "impressions_after": _share(lab, shown, which),
-        "price_a_click_before": _price_a_click(lab, exact, which),
-        "price_a_click_after": _price_a_click(lab, shown, which),
-    }
+def _mine(lab: Lab, shown: Shown, which: Bools) -> Bools:
+    mine: Bools = which[lab.ads[shown.request, shown.place]]
+    return mine
 
 
-def _utility(lab: Lab, shown: Shown, which: Bools) -> Floats:
-    mine = which[lab.ads[shown.request, shown.place]]
-    return lab.by_request(shown, lab.gained(shown) * mine)
+def _utility(lab: Lab, ways: list[Shown], which: list[Bools]) -> Floats:
+    """[num_requests] of one side's ads, over the ways of an error."""
+    units = [
+        lab.by_request(shown, lab.gained(shown) * _mine(lab, shown, of)) for shown, of in zip(ways, which, strict=True)
+    ]
+    return np.asarray(np.sum(units, axis=0), np.float64)
 
 
-def _share(lab: Lab, shown: Shown, which: Bools) -> float:
+def _share(lab: Lab, ways: list[Shown], which: list[Bools]) -> float:
     """Of all impressions."""
-    return float(which[lab.ads[shown.request, shown.place]].mean())
+    return float(np.concatenate([_mine(lab, shown, of) for shown, of in zip(ways, which, strict=True)]).mean())
 
 
-def _price_a_click(lab: Lab, shown: Shown, which: Bools) -> float | None:
+def _price_a_click(lab: Lab, ways: list[Shown], which: list[Bools]) -> float | None:
     """In currency, whatever it was paid for; None where nobody was shown."""
-    mine = which[lab.ads[shown.request, shown.place]]
-    return float(1e-6 * lab.paid(shown)[mine].sum() / shown.clicked[mine].sum()) if mine.any() else None
+    mine = [(shown, _mine(lab, shown, of)) for shown, of in zip(ways, which, strict=True)]
+    clicks = sum(float(shown.clicked[of].sum()) for shown, of in mine)
+    return 1e-6 * sum(float(lab.paid(shown)[of].sum()) for shown, of in mine) / clicks if clicks else None
 
 
 def models_in_money(config: Config) -> Table:
