@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ad_click.experiments import ladder, money, training, variants
+from ad_click.experiments import charts, continual, features, ladder, money, training, variants
 from common.contract import Experiment
 from common.eval.chart import Chart
 
@@ -20,5 +20,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **money.EXPERIMENTS,
     **ladder.EXPERIMENTS,
     **variants.EXPERIMENTS,
+    **charts.EXPERIMENTS,
+    **features.EXPERIMENTS,
+    **continual.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {**money.CHARTS}
+CHARTS: Mapping[str, Chart] = {**money.CHARTS, **charts.CHARTS}

@@ -1,0 +1,223 @@
+"""Models that go on learning: what is forgotten when only the new is shown, and what each way of staying fresh costs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ad_click.config import Config
+from ad_click.experiments.stream import DAYS, FIRST, WIDTH, Stream, compared, stream, trees
+from ad_click.features import Inputs
+from ad_click.model import leaves, linear
+from ad_click.model.fields import Fields
+from common.contract import Experiment, Floats, Ints, Table
+from common.features.encoders import Standardizer, signed_log
+
+NEW_KIND = "mobile"  # for some days the log holds the rows of this device alone
+NEW_DAYS = 4
+HIDDEN, PASSES = 32, 4  # of the small network: units, and passes over what it is shown
+MORE_TREES, KEEP = 5, 0.9  # a day's further trees; what a refit keeps of a leaf's old value
+STEP = linear.Step(alpha=0.05)
+
+
+def forgetting(config: Config) -> Table:
+    """What does a model forget that is tuned on new rows alone? A network meets days on which only one device is logged.
+
+    Then all devices come back. Loss on the old kinds of rows and on the new kind, against the network as it was before; the foil is tuned
+    on the new rows alone. Replay adds as many old rows, drawn at random; the full retrain sees everything again."""
+    flow = stream(config)
+    old, later = flow.of(FIRST - WIDTH, FIRST), flow.of(FIRST + NEW_DAYS + flow.lag, DAYS)
+    new = flow.of(FIRST, FIRST + NEW_DAYS)
+    new = new[flow.rows.categories["device"][new] == NEW_KIND]
+    replayed = np.random.default_rng([config.seed, 7]).choice(old, min(len(new), len(old)), replace=False)
+    columns = _Columns.fit(flow.rows_of(old)[0], config)
+    design = columns.matrix(flow.inputs)
+
+    def trained(network: Any, rows: Ints) -> Any:
+        return copy.deepcopy(network).fit(design[rows], flow.rows.label[rows])
+
+    before = trained(_network(config), old)
+    shown = {
+        "as it was": old[:0],
+        "new rows alone": new,
+        "new rows and replay": np.concatenate([new, replayed]),
+        "full retrain": np.concatenate([old, new]),
+    }
+    table = []
+    scores = {}
+    for name, rows in shown.items():
+        start = _network(config) if name == "full retrain" else before
+        scores[name] = (trained(start, rows) if len(rows) else before).predict_proba(design[later])[:, 1]
+    truth, users, of_new = (
+        flow.truth[later],
+        flow.rows.user_id[later],
+        flow.rows.categories["device"][later] == NEW_KIND,
+    )
+    for kind, at in (("old kinds", np.flatnonzero(~of_new)), ("new kind", np.flatnonzero(of_new))):
+        here = {f"{name}, {kind}": found[at] for name, found in scores.items()}
+        rows_read = {f"{name}, {kind}": len(rows) for name, rows in shown.items()}
+        table += [
+            row | {"rows_trained_on": rows_read[row["tuned_on"]]}
+            for row in compared("tuned_on", here, truth[at], users[at])
+        ]
+    return table
+
+
+def refresh(config: Config) -> Table:
+    """How should a model stay fresh? Once a day: trees grown anew, leaves refitted, a few more trees, a line fitted anew, FTRL that goes on.
+
+    All are judged on the same later days; the foil is trees that stop learning on the first. `rows_a_day` is what each reads."""
+    flow = stream(config)
+    judged = flow.of(FIRST, DAYS)
+    day = flow.day[judged]
+    read = {name: np.empty(len(judged)) for name in WAYS}
+    cost = {}
+    for name, way in WAYS.items():
+        follow, num_rows = way(flow, config), []
+        for today in range(FIRST, int(day.max()) + 1):
+            score, rows = follow(today)
+            num_rows.append(rows)
+            read[name][day == today] = score(flow.rows_of(judged[day == today])[0])
+        cost[name] = float(np.mean(num_rows[1:]))
+    table = compared("refresh", read, flow.truth[judged], flow.rows.user_id[judged])
+    return [row | {"rows_a_day": cost[row["refresh"]]} for row in table]
+
+
+Score = Callable[[Inputs], Floats]
+Follow = Callable[[int], tuple[Score, int]]  # day -> what scores it, and the rows that were read for it
+
+
+def _grown_anew(flow: Stream, config: Config) -> Follow:
+    def follow(today: int) -> tuple[Score, int]:
+        seen = flow.seen(today)
+        return trees(seen, config).score, len(seen.label) + len(seen.held_label)
+
+    return follow
+
+
+def _grown_once(flow: Stream, config: Config) -> Follow:
+    once = trees(flow.seen(FIRST), config)
+    return lambda today: (once.score, 0)
+
+
+def _leaves_refitted(flow: Stream, config: Config) -> Follow:
+    """The splits stay; each leaf moves a tenth of the way to what the newest day says (LightGBM's refit)."""
+    state = [trees(flow.seen(FIRST), config)]
+
+    def follow(today: int) -> tuple[Score, int]:
+        rows = _news(flow, today)
+        if len(rows):
+            inputs, label = flow.rows_of(rows)
+            booster = state[0].booster.refit(_matrix(state[0], inputs), label, decay_rate=KEEP)
+            state[0] = replace(state[0], booster=booster)
+        return state[0].score, len(rows)
+
+    return follow
+
+
+def _more_trees(flow: Stream, config: Config) -> Follow:
+    """A few trees on top, grown on the newest day alone (LightGBM's init_model)."""
+    import lightgbm
+
+    state = [trees(flow.seen(FIRST), config)]
+
+    def follow(today: int) -> tuple[Score, int]:
+        rows = _news(flow, today)
+        if len(rows):
+            inputs, label = flow.rows_of(rows)
+            before = state[0].booster
+            table = lightgbm.Dataset(_matrix(state[0], inputs), label)
+            booster = lightgbm.train(before.params | {"verbosity": -1}, table, MORE_TREES, init_model=before)
+            state[0] = replace(state[0], booster=booster)
+        return state[0].score, len(rows)
+
+    return follow
+
+
+def _line_anew(flow: Stream, config: Config) -> Follow:
+    def follow(today: int) -> tuple[Score, int]:
+        seen = flow.seen(today)
+        return linear.lr(seen, config.l2).score, len(seen.label)
+
+    return follow
+
+
+def _ftrl(flow: Stream, config: Config) -> Follow:
+    """One pass in the order of time over the days the trees began with; a day later the pass goes on."""
+    start = FIRST - flow.lag - WIDTH
+    fields = Fields.fit(flow.rows_of(flow.of(start, FIRST - flow.lag))[0])
+    width = fields.width + 1
+    z, n = np.zeros(width), np.zeros(width)
+
+    def follow(today: int) -> tuple[Score, int]:
+        rows = _news(flow, today) if today > FIRST else flow.of(start, FIRST - flow.lag)
+        inputs, label = flow.rows_of(rows)
+        places = np.column_stack([fields.places(inputs), np.full(len(rows), width - 1)])
+        _go_on(z, n, places, label)
+        weights = linear.proximal(z, n, STEP)
+        return linear.Linear(fields, (), weights[:-1], float(weights[-1])).score, len(rows)
+
+    return follow
+
+
+def _go_on(z: Floats, n: Floats, places: Ints, label: Floats) -> None:
+    """FTRL-Proximal from where z and n stand, which it moves."""
+    for at, y in zip(places, label, strict=True):
+        weight = linear.proximal(z[at], n[at], STEP)
+        gradient = 1 / (1 + np.exp(-weight.sum())) - y
+        after = n[at] + gradient * gradient
+        z[at] += gradient - (np.sqrt(after) - np.sqrt(n[at])) / STEP.alpha * weight
+        n[at] = after
+
+
+def _news(flow: Stream, today: int) -> Ints:
+    """The rows whose labels came in since the day before; none on the first day, whose model has just been trained."""
+    known = today - flow.lag
+    return flow.of(known - 1, known) if today > FIRST else flow.of(0, 0)
+
+
+def _matrix(grown: leaves.Trees, inputs: Inputs) -> Floats:
+    return np.hstack([inputs.numbers[:, grown.numbers], inputs.codes[:, grown.few].astype(np.float64)])
+
+
+WAYS: Mapping[str, Callable[[Stream, Config], Follow]] = {
+    "trees grown anew": _grown_anew,
+    "leaves refitted": _leaves_refitted,
+    "a few more trees": _more_trees,
+    "trees of the first day": _grown_once,
+    "line fitted anew": _line_anew,
+    "FTRL goes on": _ftrl,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Inputs as a network takes them: numbers standardised, categories of few values one-hot."""
+
+    scale: Standardizer
+    few: tuple[int, ...]
+
+    @classmethod
+    def fit(cls, inputs: Inputs, config: Config) -> _Columns:
+        few = tuple(column for column, size in enumerate(inputs.sizes) if 2 < size <= config.most_values)
+        return cls(Standardizer.fit(signed_log(inputs.numbers)), few)
+
+    def matrix(self, inputs: Inputs) -> Floats:
+        ones = [np.eye(inputs.sizes[column])[inputs.codes[:, column]] for column in self.few]
+        return np.hstack([self.scale.scale(signed_log(inputs.numbers)), *ones])
+
+
+def _network(config: Config) -> Any:
+    """One hidden layer; `fit` goes on from the weights it has."""
+    from sklearn.neural_network import MLPClassifier
+
+    return MLPClassifier(
+        (HIDDEN,), warm_start=True, max_iter=PASSES, batch_size=256, alpha=1e-3, random_state=config.seed, n_iter_no_change=PASSES + 1
+    )  # fmt: skip
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {"forgetting": forgetting, "refresh": refresh}
