@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,7 @@ MODELLED = (USER, AD, CAMPAIGN, ADVERTISER, USER_TOPIC, USER_AD)
 VIEWS = (*MODELLED, TOPIC, SPEND)
 DERIVED = ("topic.trend", "ad.hours", "hour", "weekday")
 NEW_HOURS = 72  # for so long an ad counts as new
+IDS = ("campaign_id", "advertiser_id", "topic_id")  # that an ad brings
 # Who may see an ad says nothing the context does not, and a title is no category: text.py reads it.
 NOT_MODELLED = ("start_time", "min_age", "max_age", "target_country", "title")
 
@@ -140,31 +141,37 @@ class Features:
 
     def inputs(self, rows: Rows, store: FeatureStore) -> Inputs:
         """[n] rows -> Inputs. One code for training (AsOfStore), tables (LeaveOneOutStore) and serving (LiveStore)."""
-        place = self.catalog.find(rows.ad_id)
-        keys = self._keys(rows, place)
+        ads, place = self._ads, self.catalog.find(rows.ad_id)
+        keys = {"user_id": rows.user_id, "ad_id": rows.ad_id, **{name: ids[place] for name, ids in ads.ids.items()}}
         read = [store.read(view, entity_keys(view, keys), rows.moment) for view in MODELLED]
         known = [rows.numbers.get(name, np.full(len(rows), np.nan)) for name in self.row_numbers]
-        of_ad = [np.where(place >= 0, self.catalog.numbers[name][place], np.nan) for name in self.ad_numbers]
-        of_ad += [_of_ad(self.text_prior, place, 0.0)]
-        columns = _categories(rows, self.catalog, self.row_categories)
-        codes = [words.encode(columns[name]) for name, words in self.vocabularies.items()]
+        numbers = [*read, *known, ads.numbers[place], *self._derived(rows, keys, ads.start[place], store)]
         return Inputs(
-            numbers=np.column_stack([*read, *known, *of_ad, *self._derived(rows, keys, place, store)]).astype(
-                np.float64
-            ),
-            codes=np.column_stack(codes),
+            numbers=np.column_stack(numbers).astype(np.float64, copy=False),
+            codes=self._codes(rows, place),
             number_names=self._number_names(),
             code_names=tuple(self.vocabularies),
             sizes=tuple(len(words) for words in self.vocabularies.values()),
         )
 
-    def _derived(self, rows: Rows, keys: Mapping[str, Ints], place: Ints, store: FeatureStore) -> list[NDArray[Any]]:
+    def _derived(self, rows: Rows, keys: Mapping[str, Ints], start: Floats, store: FeatureStore) -> list[NDArray[Any]]:
         """A split on how a topic rises holds for every topic, one on its rate for none but its own; an ad is new for three days."""
         ever, lately = store.read(TOPIC, keys["topic_id"], rows.moment).T
-        start = self.catalog.numbers.get("start_time", np.full(len(self.catalog), np.nan))
-        hours = (rows.event_time - _of_ad(start, place, np.nan)) // 3600
+        hours = (rows.event_time - start) // 3600
         clock = (rows.event_time // 3600 % 24, (rows.event_time // 86_400 + 3) % 7)  # 1970 began on a Thursday
         return [np.log(lately / ever), np.minimum(hours, NEW_HOURS), *clock]
+
+    def _codes(self, rows: Rows, place: Ints) -> Ints:
+        """[n, c]"""
+        nothing = np.broadcast_to("", len(rows))
+        of_row = {"user_id": rows.user_id, "ad_id": rows.ad_id}
+        of_row |= {name: rows.categories.get(name, nothing) for name in self.row_categories}
+        codes = np.empty((len(rows), len(self.vocabularies)), dtype=np.int64)
+        codes[:, self._ads.coded] = self._ads.codes[place]
+        for column, (name, words) in enumerate(self.vocabularies.items()):
+            if name in of_row:
+                codes[:, column] = words.encode(of_row[name])
+        return codes
 
     def gaps(self, rows: Rows) -> tuple[list[str], list[str]]:
         """Of the first row: which of its numbers and categories are missing, and which categories hold a value training never saw."""
@@ -182,11 +189,20 @@ class Features:
         (folder / "features.json").write_text(json.dumps({**saved, "text_prior": priors, "vocabularies": words}))
         self.catalog.save(folder)
 
-    def _keys(self, rows: Rows, place: Ints) -> dict[str, Ints]:
-        keys = {"user_id": rows.user_id, "ad_id": rows.ad_id}
-        for name in ("campaign_id", "advertiser_id", "topic_id"):
-            keys[name] = _of_ad(getattr(self.catalog, name), place, -1)
-        return keys
+    @cached_property
+    def _ads(self) -> _Ads:
+        numbers = [np.append(self.catalog.numbers[name], np.nan) for name in self.ad_numbers]
+        start = self.catalog.numbers.get("start_time", np.full(len(self.catalog), np.nan))
+        columns = _of_ads(self.catalog)
+        coded = [column for column, name in enumerate(self.vocabularies) if name in columns]
+        words = {name: self.vocabularies[name] for name in self.vocabularies if name in columns}
+        return _Ads(
+            ids={name: columns[name] for name in IDS},
+            numbers=np.column_stack([*numbers, np.append(self.text_prior, 0.0)]),
+            start=np.append(start, np.nan),
+            codes=np.column_stack([vocabulary.encode(columns[name]) for name, vocabulary in words.items()]),
+            coded=coded,
+        )
 
     def _number_names(self) -> tuple[str, ...]:
         views = [column for view in MODELLED for column in view.columns]
@@ -194,19 +210,27 @@ class Features:
         return (*views, *self.row_numbers, *(f"ad.{name}" for name in of_ad), *DERIVED)
 
 
-def _categories(rows: Rows, catalog: Catalog, names: tuple[str, ...] | None = None) -> dict[str, NDArray[np.generic]]:
+@dataclass(frozen=True)
+class _Ads:
+    """The catalogue as inputs take it, [num_ads + 1, ...] each. The last row stands for an ad that is not in it: place -1 finds it."""
+
+    ids: Mapping[str, Ints]
+    numbers: Floats
+    start: Floats
+    codes: Ints
+    coded: list[int]  # which columns of Inputs.codes these are
+
+
+def _categories(rows: Rows, catalog: Catalog) -> dict[str, NDArray[Any]]:
     """Every column that is coded: the ids, the request's categories, the ad's categories."""
     place = catalog.find(rows.ad_id)
-    columns: dict[str, NDArray[np.generic]] = {"user_id": rows.user_id, "ad_id": rows.ad_id}
-    for name in ("campaign_id", "advertiser_id", "topic_id"):
-        columns[name] = _of_ad(getattr(catalog, name), place, -1)
-    nothing = np.full(len(rows), "")
-    for name in sorted(rows.categories) if names is None else names:
-        columns[name] = rows.categories.get(name, nothing)
-    for name in sorted(set(catalog.categories) - set(NOT_MODELLED)):
-        columns[f"ad.{name}"] = np.where(place >= 0, catalog.categories[name][place], "")
-    return columns
+    of_ad = {name: column[place] for name, column in _of_ads(catalog).items()}
+    ids = {"user_id": rows.user_id, "ad_id": rows.ad_id, **{name: of_ad[name] for name in IDS}}
+    return ids | {name: rows.categories[name] for name in sorted(rows.categories)} | of_ad
 
 
-def _of_ad(column: NDArray[Any], place: Ints, absent: float) -> NDArray[Any]:
-    return np.where(place >= 0, column[place], absent) if len(column) else np.full(len(place), absent)
+def _of_ads(catalog: Catalog) -> dict[str, NDArray[Any]]:
+    """Those of them that an ad brings, [num_ads + 1] with the unknown ad last."""
+    modelled = sorted(set(catalog.categories) - set(NOT_MODELLED))
+    ids = {name: np.append(getattr(catalog, name), -1) for name in IDS}
+    return ids | {f"ad.{name}": np.append(catalog.categories[name], "") for name in modelled}

@@ -39,6 +39,8 @@ class Vocabulary:
         """[...] -> int64 of the same shape."""
         if len(self.known) == 0:
             return np.zeros(column.shape, dtype=np.int64)
+        if column.strides == (0,) and len(column) > 1:  # one value, said for every row
+            return np.broadcast_to(self.encode(column[:1]), column.shape)
         at = np.minimum(np.searchsorted(self.known, column), len(self.known) - 1)
         return np.where(self.known[at] == column, at + 1, UNKNOWN)
 

@@ -109,13 +109,14 @@ class Snapshot:
     def _values(self, connection: sqlite3.Connection, of: Layout, keys: Ints) -> Floats:
         cache, bucket = self._caches.get(of.view.fingerprint), self._watermark // of.view.bucket
         if cache is None:
-            return _from_table(connection, of, keys, bucket)
+            known, row = np.unique(keys, return_inverse=True)
+            return _from_table(connection, of, known, bucket)[row]
         values, absent = cache.read(keys, self.position, bucket)
         if len(absent):
-            wanted, row = np.unique(keys[absent], return_inverse=True)
-            found = _from_table(connection, of, wanted, bucket)
+            known, row = np.unique(keys[absent], return_inverse=True)
+            found = _from_table(connection, of, known, bucket)
             values[absent] = found[row]
-            cache.keep(wanted, found, self.position, bucket)
+            cache.keep(known, found, self.position, bucket)
         return values
 
     @contextmanager
@@ -143,10 +144,11 @@ class Snapshot:
 
 
 def _from_table(connection: sqlite3.Connection, of: Layout, keys: Ints, bucket: int) -> Floats:
-    """Most pairs were never seen: what is there is computed, and once what nothing is known of."""
-    known, row = np.unique(keys, return_inverse=True)
-    there, records = find(connection, of, known)
-    place = np.full(len(known), len(there))
+    """Sorted distinct keys. Most pairs were never seen: what is there is computed, and once what nothing is known of."""
+    there, records = find(connection, of, keys)
+    if len(there) == len(keys):
+        return of.columns(records, bucket)
+    place = np.full(len(keys), len(there))
     place[there] = np.arange(len(there))
-    values: Floats = of.columns(np.concatenate([records, of.cold]), bucket)[place[row]]
+    values: Floats = of.columns(np.concatenate([records, of.cold]), bucket)[place]
     return values
