@@ -240,7 +240,8 @@ def test_rank_agreement_of_what_is_on_file(monkeypatch: pytest.MonkeyPatch) -> N
     losses = {f"rung {place}": float(place) for place in range(12)}
     turned = {name: -value for name, value in losses.items()}
     for other, expected in ((losses, 1.0), (turned, -1.0)):
-        monkeypatch.setattr(ladder, "_on_file", {"ladder": losses, "ladder.frappe": other}.get)
+        on_file = {"ladder": losses, "ladder.frappe": other}
+        monkeypatch.setattr(ladder, "_column", lambda name, column, on_file=on_file: on_file[name])
         kendall, random = ladder.rank_agreement(SMOKE)[:2]
         assert kendall["agreement"] == pytest.approx(expected)
         assert not random["low"] < kendall["agreement"] < random["high"] and abs(random["agreement"]) < 0.1
