@@ -57,7 +57,8 @@ class Belief:
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """epsilon: share of pages whose last slot goes to a new ad by chance, at the floor's price; after: how the learned is used."""
+    """epsilon: share of pages whose last slot goes to a new ad by chance, at the floor's price, whatever else
+    its advertiser shows; after: how the learned is used."""
 
     guess: Guess = Belief.mean
     after: Guess = Belief.mean
@@ -146,13 +147,17 @@ def _belief(lab: Lab, new: Bools, text: bool) -> Belief:
 
 
 def _by_words(titles: list[str], log_factor: Floats, known: Bools) -> Floats:
-    """[num_ads] the factor that ridge regression on the words of the known ads' titles expects."""
+    """[num_ads] the factor that ridge regression on the words of the known ads' titles expects; of a known ad, on those of the other ads, or
+    words would seem to say more than they do."""
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import Ridge
+    from sklearn.model_selection import cross_val_predict
 
-    words = CountVectorizer(binary=True).fit_transform(titles)
-    expected: Floats = np.exp(Ridge(alpha=3.0).fit(words[known], log_factor[known]).predict(words))
-    return expected
+    words, ridge = CountVectorizer(binary=True).fit_transform(titles), Ridge(alpha=3.0)
+    expected = ridge.fit(words[known], log_factor[known]).predict(words)
+    expected[known] = cross_val_predict(ridge, words[known], log_factor[known], cv=5)
+    found: Floats = np.exp(expected)
+    return found
 
 
 def _tried(
