@@ -40,6 +40,8 @@ class Setting:
     batch_size: int = 4096
     epochs: int = 40
     patience: int = 1
+    drops: int = 1  # times that the learning rate falls to a tenth, each when validation stops improving
+    spread: float = 0.01  # standard deviation of the embeddings at the start
     by: str = "log_loss"  # or auc: what validation stops by
     bins: int = 16  # of a number; 0 leaves the numbers out
     rare: int = 1  # the values of a category seen fewer times than this share one embedding
@@ -71,16 +73,18 @@ def fit(seen: Seen, kind: type[Embedded], setting: Setting) -> Net:
             return -classification.auc(seen.held_label, found)
         return classification.log_loss(seen.held_label, found)
 
-    torch.set_flush_denormal(True)  # embeddings held back to nothing leave Adam sums below 1e-38, many times slower to add
+    torch.set_flush_denormal(
+        True
+    )  # embeddings held back to nothing leave Adam sums below 1e-38, many times slower to add
     best, kept = np.inf, module.state_dict()
-    for rate in (setting.learning_rate, setting.learning_rate / 10):
+    for drop in range(setting.drops + 1):
         history = loop.train(
             module,
             columns,
             loss,
             epochs=setting.epochs,
             batch_size=setting.batch_size,
-            learning_rate=rate,
+            learning_rate=setting.learning_rate / 10**drop,
             seed=setting.seed,
             validate=validate,
             patience=setting.patience,
@@ -122,7 +126,7 @@ class Embedded(nn.Module):
         self.width = setting.buckets or fields.width
         self.flat = len(fields.sizes) * setting.size
         self.table = nn.Embedding(self.width, setting.size)
-        nn.init.normal_(self.table.weight, std=0.01)
+        nn.init.normal_(self.table.weight, std=setting.spread)
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, places: Tensor) -> Tensor:

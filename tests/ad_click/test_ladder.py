@@ -16,6 +16,7 @@ from ad_click.model.fields import Fields, Seen, rows
 from common.contract import Floats, Ints
 from common.eval.classification import log_loss
 from common.eval.report import Interval
+from common.features.asof import AsOfStore
 
 
 def planted(num_rows: int = 4_000, order: int = 1, seed: int = 0) -> Seen:
@@ -287,3 +288,25 @@ def test_the_order_decides_which_rung_wins() -> None:
             loss[order, name] = log_loss(world.label, variants.fit(name, world.seen, SMOKE).score(world.test))
     assert loss["pairwise", "FM"] < loss["pairwise", "LR"] - 0.02
     assert loss["linear", "LR"] < loss["linear", "FM"], "the foil: no pair is planted here"
+
+
+def test_what_is_on_file_holds_what_was_planted() -> None:
+    from common.commands import report
+
+    path = report.folder() / "ad_click.experiments" / "planted_orders.json"
+    found = {row["world"]: row for row in report.read(path)["rows"]}
+    assert {world: row["holds"] for world, row in found.items()} == dict.fromkeys(variants.CLAIMS, "5 of 5")
+    assert all(0.2 < row["clicked"] < 0.4 for row in found.values())
+    assert all(row["truth"] < min(row[name] for name in variants.RUNGS) for row in found.values()), (
+        "the truth is a bound"
+    )
+
+
+def test_real_data_without_a_clock_leave_the_rungs_their_ids() -> None:
+    from common.features.leave_one_out import LeaveOneOutStore
+
+    inputs = planted(50).inputs
+    assert ladder.ids_alone(inputs, LeaveOneOutStore.__new__(LeaveOneOutStore)).numbers.shape == (len(inputs), 0)
+    assert ladder.ids_alone(inputs, AsOfStore.__new__(AsOfStore)) is inputs
+    frappe = [entry.name for entry in ladder.entries(replace(SMOKE, data="frappe:somewhere"))]
+    assert set(frappe) - {entry.name for entry in ladder.entries(SMOKE)} == {ladder.FM_CUT_OFF}
