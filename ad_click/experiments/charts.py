@@ -60,7 +60,7 @@ def retraining(config: Config) -> Table:
             for name, every in SCHEDULES.items():
                 served = (day - FIRST) // every * every
                 gains[name].append(100 * (loss[0] - loss[served, np.arange(len(day))]) / loss[0].mean() - WORTH)
-            users.append(of_world(here, flow.rows.user_id[flow.of(FIRST, DAYS)]))
+            users.append(of_world(here, flow.rows.user_id[flow.judged]))
         for name, parts in gains.items():
             found = intervals.mean(np.concatenate(parts), np.concatenate(users))
             table.append({"retrained": name, "trend": trend, "gain": found.value, "low": found.low, "high": found.high})
@@ -78,7 +78,7 @@ def retraining_interval(config: Config) -> Table:
         rows = np.flatnonzero(day >= FIRST + age)
         newest = day[rows] - FIRST
         old, new = loss[newest - age, rows], loss[newest, rows]
-        found = intervals.mean(100 * (old - new) / new.mean(), flow.rows.user_id[flow.of(FIRST, DAYS)][rows])
+        found = intervals.mean(100 * (old - new) / new.mean(), flow.rows.user_id[flow.judged][rows])
         table.append({"days_old": age, "percent_worse": found.value, "low": found.low, "high": found.high, "rows": len(rows)})  # fmt: skip
     return table
 
@@ -86,9 +86,9 @@ def retraining_interval(config: Config) -> Table:
 def by_model(flow: Stream, config: Config) -> tuple[Ints, Floats]:
     """-> day [n] of each row from FIRST on, and [models, n] its expected log loss under the model served from midnight of FIRST on, of the
     day after, and so on: also where that model came later than the row, which nobody should read."""
-    judged = flow.of(FIRST, DAYS)
+    judged = flow.judged
     inputs, day = flow.rows_of(judged)[0], flow.day[judged]
-    scores = [trees(flow.seen(first), config).score(inputs) for first in range(FIRST, int(day.max()) + 1)]
+    scores = [trees(flow.seen(first), config).score(inputs) for first in range(FIRST, DAYS - flow.lag)]
     return day, np.stack([expected(flow.truth[judged], found) for found in scores])
 
 

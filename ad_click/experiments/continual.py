@@ -30,7 +30,7 @@ def forgetting(config: Config) -> Table:
     Then all devices come back. Loss on the old kinds of rows and on the new kind, against the network as it was before; the foil is tuned
     on the new rows alone. Replay adds as many old rows, drawn at random; the full retrain sees everything again."""
     flow = stream(config)
-    old, later = flow.of(FIRST - WIDTH, FIRST), flow.of(FIRST + NEW_DAYS + flow.lag, DAYS)
+    old, later = flow.of(FIRST - WIDTH, FIRST), flow.of(FIRST + NEW_DAYS + flow.lag, DAYS - flow.lag)
     new = flow.of(FIRST, FIRST + NEW_DAYS)
     new = new[flow.rows.categories["device"][new] == NEW_KIND]
     replayed = np.random.default_rng([config.seed, 7]).choice(old, min(len(new), len(old)), replace=False)
@@ -38,7 +38,10 @@ def forgetting(config: Config) -> Table:
     design = columns.matrix(flow.inputs)
 
     def trained(network: Any, rows: Ints) -> Any:
-        return copy.deepcopy(network).fit(design[rows], flow.rows.label[rows])
+        network = copy.deepcopy(network)
+        for _ in range(PASSES):
+            network.partial_fit(design[rows], flow.rows.label[rows], classes=(0, 1))
+        return network
 
     before = trained(_network(config), old)
     shown = {
@@ -72,13 +75,13 @@ def refresh(config: Config) -> Table:
 
     All are judged on the same later days; the foil is trees that stop learning on the first. `rows_a_day` is what each reads."""
     flow = stream(config)
-    judged = flow.of(FIRST, DAYS)
+    judged = flow.judged
     day = flow.day[judged]
     read = {name: np.empty(len(judged)) for name in WAYS}
     cost = {}
     for name, way in WAYS.items():
         follow, num_rows = way(flow, config), []
-        for today in range(FIRST, int(day.max()) + 1):
+        for today in range(FIRST, DAYS - flow.lag):
             score, rows = follow(today)
             num_rows.append(rows)
             read[name][day == today] = score(flow.rows_of(judged[day == today])[0])
@@ -212,12 +215,10 @@ class _Columns:
 
 
 def _network(config: Config) -> Any:
-    """One hidden layer; `fit` goes on from the weights it has."""
+    """One hidden layer, that goes on from the weights it has."""
     from sklearn.neural_network import MLPClassifier
 
-    return MLPClassifier(
-        (HIDDEN,), warm_start=True, max_iter=PASSES, batch_size=256, alpha=1e-3, random_state=config.seed, n_iter_no_change=PASSES + 1
-    )  # fmt: skip
+    return MLPClassifier((HIDDEN,), batch_size=256, alpha=1e-3, random_state=config.seed)
 
 
 EXPERIMENTS: Mapping[str, Experiment] = {"forgetting": forgetting, "refresh": refresh}

@@ -57,6 +57,11 @@ class Stream:
         """Row indices of the days first <= day < last."""
         return np.flatnonzero((self.day >= first) & (self.day < last))
 
+    @property
+    def judged(self) -> Ints:
+        """Row indices from FIRST on to the last whole day whose labels are in."""
+        return self.of(FIRST, DAYS - self.lag)
+
     def rows_of(self, index: Ints) -> tuple[Inputs, Floats]:
         """-> inputs and labels of some rows."""
         return fields.rows(self.inputs, index), self.rows.label[index]
