@@ -39,18 +39,23 @@ def reasons(
     if not len(shown):
         return won + _left_out(candidates, value, out)
     last = value[shown[-1]]
-    same = np.isin(order, shown, invert=True) & np.isin(
-        candidates.advertiser_id[order], candidates.advertiser_id[shown]
-    )
-    same &= candidates.advertiser_id[order] >= 0
-    outbid = order[np.isin(order, shown, invert=True) & ~same][:MOST]
+    others = order[~_among(order, shown)]
+    advertiser = candidates.advertiser_id[others]
+    same = _among(advertiser, candidates.advertiser_id[shown]) & (advertiser >= 0)
+    outbid = others[~same][:MOST]
     lost = [
         Why(item=int(candidates.ad_id[at]), stage="auction", reason="outbid", effect=_micros(value[at] - last), evidence=_needed(candidates, share[at], at, last - value[at]))
         for at in outbid.tolist()
     ]  # fmt: skip
     beside = np.zeros(len(value), dtype=bool)
-    beside[order[same]] = value[order[same]] > last
+    beside[others[same]] = value[others[same]] > last
     return won + lost + _left_out(candidates, value, {**out, "advertiser": beside})
+
+
+def _among(values: Ints, few: Ints) -> Bools:
+    """[n] np.isin sorts both, and costs ten times this."""
+    found: Bools = (values[:, None] == few).any(axis=1)
+    return found
 
 
 def _columns(

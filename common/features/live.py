@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from common.contract import FORGET, Events, Floats, Ints
+from common.data.checkpoints import Checkpoints
 from common.errors import InputError
 from common.events import single, take
 from common.features.cache import Cache
@@ -38,6 +39,7 @@ class LiveStore:
         self.lock = threading.RLock()  # held while writing; `catch_up` takes it too
         self._readers = Pool(path)
         self._writer = connect(path)
+        self._checkpoints = Checkpoints(path, self._writer)
         try:
             with self.lock, _transaction(self._writer):
                 self._prepare()
@@ -69,6 +71,7 @@ class LiveStore:
             watermark, end = max(watermark, int(events.event_time.max())), int(events.position[-1]) + 1
             self._absorb(events, watermark, end)
             self._writer.execute("UPDATE state SET position = ?, watermark = ?", (end, watermark))
+        self._checkpoints.committed()
 
     def backfill(self, stretches: Iterable[Events]) -> None:
         """Fills the views declared but not held yet by replaying the log from position 0 up to `position`; all of it or nothing."""
@@ -116,6 +119,7 @@ class LiveStore:
 
     def close(self) -> None:
         """Ends every connection that nobody reads from, and the others when their reader has left; reading afterwards is an error."""
+        self._checkpoints.close()
         with self.lock:
             self._writer.close()
         self._readers.close()

@@ -18,12 +18,14 @@ from common.features.views import View
 
 CHUNK_BYTES = 64 << 20  # records unpacked at once while writing
 FEW = 16  # events, or keys: below, plain numbers are quicker than arrays
+PAGE_BYTES = 1024  # a commit writes whole pages: a record each, for the two dozen an answer touches
 MAX_PARAMETERS = 30_000  # SQLite takes 32,766 in one statement
 
 
 def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
     try:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file; one that is there keeps its own
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA mmap_size = 1073741824")

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 
 from common.contract import Event, Events
+from common.data.checkpoints import Checkpoints
 from common.errors import InputError
 
 SCHEMA = 1
@@ -46,6 +47,7 @@ class Tail:
             raise sqlite3.DatabaseError(found)
         if schema != SCHEMA:
             raise sqlite3.DatabaseError(f"its schema is {schema}, expected {SCHEMA}")
+        self._checkpoints = Checkpoints(path, self._writer)
         self.end = self.read_end()  # as far as this process has written
 
     @staticmethod
@@ -121,6 +123,7 @@ class Tail:
             for batch in batches:
                 batch.error = error
             return
+        self._checkpoints.committed()
         self.end = end
         for batch, positions, is_new in placed:
             batch.positions, batch.is_new = positions, is_new
@@ -160,6 +163,7 @@ class Tail:
         self._writer.executemany("INSERT OR IGNORE INTO columns VALUES (?, ?)", sorted(names))
 
     def close(self) -> None:
+        self._checkpoints.close()
         self._writer.close()
         self._reader.close()
 
