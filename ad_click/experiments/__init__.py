@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ad_click.experiments import charts, continual, features, ladder, money, training, variants
+from ad_click.experiments import charts, continual, features, labels, ladder, money, training, variants
 from common.contract import Experiment
 from common.eval.chart import Chart
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **training.EXPERIMENTS,
+    **labels.EXPERIMENTS,
     **money.EXPERIMENTS,
     **ladder.EXPERIMENTS,
     **variants.EXPERIMENTS,
@@ -24,4 +25,4 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **features.EXPERIMENTS,
     **continual.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {**money.CHARTS, **charts.CHARTS}
+CHARTS: Mapping[str, Chart] = {**training.CHARTS, **money.CHARTS, **charts.CHARTS}

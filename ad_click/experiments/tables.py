@@ -49,3 +49,9 @@ def against(name: str, reports: Mapping[str, Report]) -> Table:
             }
         )
     return rows
+
+
+def known(bound: float | None) -> float:
+    """A bound of an interval over users, which has bounds."""
+    assert bound is not None
+    return bound

@@ -92,8 +92,8 @@ class Platt:
 
 @dataclass(frozen=True, kw_only=True)
 class Temperature:
-    """q = sigmoid(logit(p) / temperature). One number: how sure to be. It cannot move the level, and where clicks are rare the level is what
-    is wrong; it is at home in softmaxes of many classes (Guo et al. 2017)."""
+    """q = sigmoid(logit(p) / temperature). One number: how sure to be (Guo et al. 2017). Around one half it spreads or squeezes; where clicks
+    are rare every logit lies far below 0, so it moves the level too, and the spread with it."""
 
     temperature: float
 

@@ -96,7 +96,7 @@ def test_temperature_finds_the_planted_one_and_agrees_with_a_plain_search(seed: 
     assert calibration.ece(labels, found.apply(distorted)) < 0.3 * calibration.ece(labels, distorted)
 
 
-def test_a_temperature_cannot_repair_the_level() -> None:
+def test_a_temperature_cannot_repair_doubled_odds() -> None:
     """Predictions whose odds are doubled: Platt's offset takes it back, one temperature cannot."""
     labels, truth = _world()
     doubled = 2 * truth / (1 + truth)
