@@ -22,36 +22,39 @@ from tests.ad_click.conftest import Running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 WEEK = 7 * 86_400
-EVERY = 25  # one visit in so many is played: enough people for a drift to be surely there
-THIN = 100  # for weeks that have nothing to show
+EVERY = 50  # one visit in so many is played, always: features of pace tell a thinner week from the one before
+FADES = 6 * WEEK  # until the pace of the log is forgotten
 
 
 @pytest.fixture(scope="module")
-def weeks(running: Running) -> Iterator[int]:
-    """Where the next week begins: traffic only ever goes on."""
-    return iter(range(running.now, running.now + 1_000 * 8 * 86_400, 8 * 86_400))
+def weeks(running: Running, tiny: Config) -> Iterator[int]:
+    """Where the next week begins: traffic only ever goes on. The first week at the new pace is nobody's."""
+    begins = iter(range(running.now + FADES, running.now + 1_000 * 8 * 86_400, 8 * 86_400))
+    served(running, tiny, begins, 1)
+    return begins
 
 
 @pytest.fixture(scope="module")
 def expected(running: Running, weeks: Iterator[int], tiny: Config) -> AdReference:
-    """A healthy week of served traffic; rows whose click window is still open are left out."""
-    live = served_week(running, tiny, next(weeks), EVERY)
+    """Healthy weeks of served traffic; rows whose click window is still open are left out."""
+    live = served(running, tiny, weeks, 3)
     closed = np.flatnonzero(~np.isnan(live.rows.label))
     return monitor.reference(live.predictions[closed], live.rows.take(closed), tiny, served=True)
 
 
-def served_week(running: Running, config: Config, begins: int, every: int) -> Live:
+def served(running: Running, config: Config, weeks: Iterator[int], num_weeks: int) -> Live:
     since = running.platform.log.end
-    visits = islice(simulate.visits(config, begins, begins + WEEK), 0, None, every)
-    played = play(cases.get("ad_click"), visits, running.client, running.clock)
-    assert not played.errors and played.visits > 100
+    for begins in islice(weeks, num_weeks):
+        visits = islice(simulate.visits(config, begins, begins + WEEK), 0, None, EVERY)
+        played = play(cases.get("ad_click"), visits, running.client, running.clock)
+        assert not played.errors and played.visits > 100
     return data.live(concat(list(running.platform.log.scan(since))), config)
 
 
 def test_nineteen_of_twenty_healthy_weeks_are_quiet(
     running: Running, weeks: Iterator[int], expected: AdReference, tiny: Config
 ) -> None:
-    alerts = [monitor.check(expected, served_week(running, tiny, next(weeks), THIN), tiny) for _ in range(20)]
+    alerts = [monitor.check(expected, served(running, tiny, weeks, 1), tiny) for _ in range(20)]
     assert sum(not some for some in alerts) >= 19, [
         (place, alert.name, alert.value, alert.expected) for place, some in enumerate(alerts) for alert in some
     ]
@@ -61,7 +64,7 @@ def test_nineteen_of_twenty_healthy_weeks_are_quiet(
 def test_every_planted_drift_is_noticed(
     running: Running, weeks: Iterator[int], expected: AdReference, tiny: Config, drift: str
 ) -> None:
-    assert monitor.check(expected, served_week(running, replace(tiny, drift=drift), next(weeks), EVERY), tiny), drift
+    assert monitor.check(expected, served(running, replace(tiny, drift=drift), weeks, 2), tiny), drift
 
 
 @pytest.mark.parametrize("drift", ["device_missing", "new_country"])
@@ -69,7 +72,7 @@ def test_what_the_auction_does_not_change_is_seen_against_training_too(
     running: Running, weeks: Iterator[int], run_once: tuple[Path, Result], tiny: Config, drift: str
 ) -> None:
     at_training = monitor.load(run_once[1].artifact.folder / "reference")
-    live = served_week(running, replace(tiny, drift=drift), next(weeks), THIN)
+    live = served(running, replace(tiny, drift=drift), weeks, 1)
     assert monitor.check(at_training, live, tiny), drift
 
 
