@@ -25,4 +25,4 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **features.EXPERIMENTS,
     **continual.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {**training.CHARTS, **money.CHARTS, **charts.CHARTS}
+CHARTS: Mapping[str, Chart] = {**training.CHARTS, **labels.CHARTS, **money.CHARTS, **charts.CHARTS}

@@ -18,6 +18,7 @@ from common.contract import Experiment, Floats, Ints, Table
 from common.errors import InputError
 from common.eval import intervals
 from common.eval.calibration import calibration_ratio
+from common.eval.chart import Chart
 from common.eval.classification import CLIP
 from common.eval.report import Interval
 from common.training.seeding import lightgbm_threads
@@ -29,6 +30,8 @@ WINDOWS = (1, 6, 24)  # hours
 WORLDS = ("exponential", "mixture", "mornings")  # the delay model's assumption holds, is bent, is broken
 TREES = {"num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 200, "min_sum_hessian_in_leaf": 5.0}
 NUM_TREES = 50
+LENGTHS = (6, 12, 24, 48, 96, 168)  # hours
+MIDNIGHTS = range(7, 13)
 EVER = 10_000  # hours: a window that no click misses
 
 
@@ -206,4 +209,61 @@ def _loss(truth: Floats, predictions: Floats) -> Floats:
     return -(truth * np.log(clipped) + (1 - truth) * np.log1p(-clipped))
 
 
-EXPERIMENTS: Mapping[str, Experiment] = {"delayed_labels": delayed_labels}
+def hours_to_learn_from(config: Config) -> Table:
+    """How much history makes late clicks harmless: the share of clicks that labels as they are, or a delay model, miss beyond those that come
+    later than 24 hours, which a window that is waited for misses anyway. Below zero there is nothing to wait for; no scorer but topic means."""
+    if config.data != "world":
+        raise InputError(f"{config.data} states labels, not when clicks came. Leave --data out.")
+    made = world.make(config)
+    shown, topic = made.impressions, made.catalog.topic_id[made.impressions.ad_id]
+    delays = np.where(shown.click_time >= 0, (shown.click_time - shown.event_time) / HOUR, np.inf)
+    table = []
+    for hours in LENGTHS:
+        more: dict[str, list[Floats]] = {"as they are": [], "delay model": []}
+        chosen = []
+        for day in MIDNIGHTS:
+            now = START + day * DAY
+            rows = np.flatnonzero((shown.event_time >= now - hours * HOUR) & (shown.event_time < now))
+            waited, late = (now - shown.event_time[rows]) / HOUR, delays[rows]
+            arrived, after = late < waited, (late <= 24).astype(np.float64)
+            since = np.where(arrived, late, waited)
+            _, likely = delay.fit(_topic_means(topic[rows]), arrived, since, np.eye(NUM_TOPICS)[topic[rows]])
+            more["as they are"].append(after - arrived)
+            more["delay model"].append(after - likely)
+            chosen.append(rows)
+        rows = np.concatenate(chosen)
+        clicks = float(np.isfinite(delays[rows]).mean())
+        for name, parts in more.items():
+            found = intervals.mean(np.concatenate(parts), shown.user_id[rows])
+            table.append(
+                {
+                    "labels": name,
+                    "hours": hours,
+                    "missed_more_percent": 100 * found.value / clicks,
+                    "low": 100 * known(found.low) / clicks,
+                    "high": 100 * known(found.high) / clicks,
+                }
+            )
+    return table
+
+
+def _topic_means(topic: Ints) -> delay.Learn:
+    count = np.maximum(np.bincount(topic, minlength=NUM_TOPICS), 1)
+    return lambda labels: (np.bincount(topic, labels, NUM_TOPICS) / count)[topic]
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "delayed_labels": delayed_labels,
+    "hours_to_learn_from": hours_to_learn_from,
+}
+CHARTS: Mapping[str, Chart] = {
+    "hours_to_learn_from": Chart(
+        title="When late clicks stop to matter",
+        x="hours",
+        y="missed_more_percent",
+        series="labels",
+        x_label="hours of impressions a refresh learns from",
+        y_label="clicks missed beyond a window of 24 h, %",
+        log_x=True,
+    )
+}

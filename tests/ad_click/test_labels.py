@@ -106,6 +106,21 @@ def test_labels_as_they_are_promise_too_little(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
+def test_the_more_history_the_less_a_late_click_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What labels as they are miss falls with the hours learned from, and crosses what a window of a day misses; where no click is later than
+    a day, no history is long enough."""
+    monkeypatch.setattr(labels, "LENGTHS", (6, 24, 168))
+    monkeypatch.setattr(labels, "MIDNIGHTS", (8, 10, 12))
+    rows = {(row["labels"], row["hours"]): row for row in labels.hours_to_learn_from(SMOKE)}
+    naive = [rows["as they are", hours]["missed_more_percent"] for hours in labels.LENGTHS]
+    assert naive == sorted(naive, reverse=True) and rows["as they are", 6]["low"] > 10 and naive[-1] < 0
+    corrected = [rows["delay model", hours]["missed_more_percent"] for hours in labels.LENGTHS]
+    assert (np.array(corrected) < np.array(naive) - 2).all()
+    mornings = labels.hours_to_learn_from(replace(SMOKE, delays="mornings"))
+    assert all(row["missed_more_percent"] > 0 for row in mornings if row["labels"] == "as they are")
+
+
+@pytest.mark.slow
 def test_thinned_negatives_order_as_they_should_and_lie_about_the_level() -> None:
     """The same model, corrected or not, gives one order, so one AUC; only the level tells them apart."""
     rows = {row["negatives"]: row for row in training.thinned_negatives(SMOKE)}
