@@ -15,6 +15,7 @@ from common.data.checkpoints import Checkpoints
 from common.errors import InputError
 from common.events import single, take
 from common.features.cache import Cache
+from common.features.plain import Plain
 from common.features.record import Layout
 from common.features.snapshot import Pool, Snapshot
 from common.features.tables import FEW, absorb, absorb_few, connect, place
@@ -34,6 +35,7 @@ class LiveStore:
         self.path = path
         self.views = {view.fingerprint: view for view in views}
         self._layouts = {view.fingerprint: Layout(view) for view in views}
+        self._plain = {fingerprint: Plain(of) for fingerprint, of in self._layouts.items()}
         self._caches = {view.fingerprint: Cache(view) for view in views if len(view.entity) == 1}
         self._held: Mapping[str, Layout] = {}  # replaced, never changed: snapshots keep the one they began with
         self.lock = threading.RLock()  # held while writing; `catch_up` takes it too
@@ -150,15 +152,20 @@ class LiveStore:
         """Before the commit, so that no cache is ever behind the table."""
         forgets = bool((events.kind == FORGET).any())
         singles = single(events) if len(events) <= FEW and not forgets else None
-        for of in self._held.values():
+        for fingerprint, of in self._held.items():
+            cache = self._caches.get(fingerprint)
             if singles is None:
                 written = absorb(self._writer, of, events, watermark)
+                if cache:
+                    cache.touch(written, end)
             else:
-                written = absorb_few(self._writer, of, events, singles, watermark)
+                plain = self._plain[fingerprint]
+                written, values = absorb_few(self._writer, plain, of.view, events, singles, watermark)
+                if cache:
+                    cache.touch(written, end)
+                    cache.keep(written, values, end, watermark // of.view.bucket)
             if forgets:
                 self._clear(of.view, end)
-            elif of.view.fingerprint in self._caches:
-                self._caches[of.view.fingerprint].touch(written, end)
 
     def _clear(self, view: View, position: int) -> None:
         if view.fingerprint in self._caches:

@@ -7,23 +7,20 @@ apart, and no event is later than the watermark, so the older of the two has lef
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.contract import Event, Events, Floats, Ints
+from common.contract import Events, Floats, Ints
 from common.events import key_column, value_column
-from common.features.folds import decay, decay_table, fold, fold_one, last_or_nan, rate
+from common.features.folds import decay, fold, last_or_nan, rate
 from common.features.views import Count, Decayed, Feature, Last, Rate, Recent, View
 
 Records = NDArray[np.void]
 Value = str | None
-Step = Callable[[list[Any], Event, int], None]
-"""(record in words, event, its bucket): what an event does to one field of a record."""
 
 
 class Groups(NamedTuple):
@@ -118,52 +115,6 @@ class Layout:
             of = groups[kind]
             records[name][of.rows] = _newest(records[name][of.rows], key_column(events, key)[of.at], of.starts)
 
-    def absorb_few(self, state: bytes | None, events: Sequence[Event], now: int) -> bytes:
-        """The same for one record and a few events, in plain numbers: numpy's calls would cost many times the work."""
-        record = list(self._words.unpack(self.cold.tobytes() if state is None else state))
-        for at, size in self._ring_slots:
-            if record[0] < now:
-                slots = range(size)
-                record[at : at + size] = [
-                    record[at + slot] if record[0] - (record[0] - slot) % size > now - size else 0 for slot in slots
-                ]
-        record[0] = now
-        for event in events:
-            for step in self._steps[event.kind]:
-                step(record, event, event.event_time // self.view.bucket)
-        return self._words.pack(*record)
-
-    @cached_property
-    def _at(self) -> Mapping[str, int]:
-        """The first word of each field."""
-        assert self.dtype.fields is not None and self.dtype.names is not None
-        return {name: self.dtype.fields[name][1] // 8 for name in self.dtype.names}
-
-    @cached_property
-    def _words(self) -> struct.Struct:
-        floats = {self._at[f"{name}_value"] for name in self.decays.values()}
-        return struct.Struct("<" + "".join("d" if at in floats else "q" for at in range(self.dtype.itemsize // 8)))
-
-    @cached_property
-    def _ring_slots(self) -> list[tuple[int, int]]:
-        return [(self._at[name], size) for name, size in self.rings.values()]
-
-    @cached_property
-    def _steps(self) -> Mapping[str, list[Step]]:
-        """What an event of each kind does to a record."""
-        found: dict[str, list[Step]] = {kind: [] for kind in self.view.kinds}
-        for (kind, value), name in self.sums.items():
-            found[kind].append(_add(self._at[name], value))
-        for (kind, value), (name, size) in self.rings.items():
-            found[kind].append(_add_to_ring(self._at[name], size, value))
-        for (kind, value), name in self.lasts.items():
-            found[kind].append(_replace(self._at[f"{name}_known"], value))
-        for (kind, value, half_life), name in self.decays.items():
-            found[kind].append(_fade_and_add(self._at[f"{name}_value"], half_life, value))
-        for (kind, key), (name, size) in self.recents.items():
-            found[kind].append(_push(self._at[name], size, key))
-        return found
-
     def _turn_rings(self, records: Records, now: int) -> None:
         for name, size in self.rings.values():
             records[name][_slot_buckets(records["head"], size) <= now - size] = 0
@@ -218,56 +169,6 @@ def terms(feature: Feature) -> tuple[tuple[str, Value, int | None], ...]:
             return ((hit, None, buckets), (base, None, buckets))
         case _:
             return ()
-
-
-def _add(at: int, value: Value) -> Step:
-    def step(record: list[Any], event: Event, bucket: int) -> None:
-        record[at] = _wrapped(record[at] + _amount(event, value))
-
-    return step
-
-
-def _add_to_ring(at: int, size: int, value: Value) -> Step:
-    def step(record: list[Any], event: Event, bucket: int) -> None:
-        if bucket > record[0] - size:
-            slot = at + bucket % size
-            record[slot] = _wrapped(record[slot] + _amount(event, value))
-
-    return step
-
-
-def _replace(at: int, value: str) -> Step:
-    def step(record: list[Any], event: Event, bucket: int) -> None:
-        record[at : at + 3] = 1, event.values.get(value, 0), bucket
-
-    return step
-
-
-def _fade_and_add(at: int, half_life: float, value: Value) -> Step:
-    table = decay_table(half_life)
-
-    def step(record: list[Any], event: Event, bucket: int) -> None:
-        (record[at],), (record[at + 1],) = fold_one(
-            table, record[at], record[at + 1], [_amount(event, value)], [bucket]
-        )
-
-    return step
-
-
-def _push(at: int, size: int, key: str) -> Step:
-    def step(record: list[Any], event: Event, bucket: int) -> None:
-        record[at : at + size] = [event.keys.get(key, -1), *record[at : at + size - 1]]
-
-    return step
-
-
-def _amount(event: Event, value: Value) -> int:
-    return event.values.get(value, 0) if value else 1
-
-
-def _wrapped(total: int) -> int:
-    """As numpy's int64 does it."""
-    return (total + 2**63) % 2**64 - 2**63
 
 
 def _groups(at: Ints, row: Ints) -> Groups:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from common.contract import Event, Events, Ints
+from common.contract import Event, Events, Floats, Ints
 from common.errors import InputError
 from common.events import take
 from common.features.folds import sort_by
 from common.features.forget import Forgets, event_keys
+from common.features.plain import Plain
 from common.features.record import Layout, Records
 from common.features.views import View
 
@@ -68,21 +69,20 @@ def absorb(connection: sqlite3.Connection, of: Layout, events: Events, watermark
 
 
 def absorb_few(
-    connection: sqlite3.Connection, of: Layout, events: Events, singles: Sequence[Event], watermark: int
-) -> Ints:
-    """The same for the handful of events that follow one answer, `singles`, with no forget among them: record by record, in plain numbers."""
+    connection: sqlite3.Connection, of: Plain, view: View, events: Events, singles: Sequence[Event], watermark: int
+) -> tuple[Ints, Floats]:
+    """The same for the handful of events that follow one answer, `singles`, with no forget among them. -> the keys it wrote, and what the
+    view says of them now."""
     mine: dict[int, list[Event]] = {}
-    for key, event in zip(event_keys(of.view, events).tolist(), singles, strict=True):
-        if key >= 0 and event.kind in of.view.kinds:
+    for key, event in zip(event_keys(view, events).tolist(), singles, strict=True):
+        if key >= 0 and event.kind in view.kinds:
             mine.setdefault(key, []).append(event)
-    if mine:
-        known = dict(_find(connection, of.view, list(mine)))
-        _write(
-            connection,
-            of.view,
-            [(key, of.absorb_few(known.get(key), its, watermark // of.view.bucket)) for key, its in mine.items()],
-        )
-    return np.array(list(mine), dtype=np.int64)
+    if not mine:
+        return np.empty(0, dtype=np.int64), np.empty((0, view.width))
+    known = dict(_find(connection, view, list(mine)))
+    written = [of.absorb(known.get(key), its, watermark // view.bucket) for key, its in mine.items()]
+    _write(connection, view, [(key, state) for key, (state, _) in zip(mine, written, strict=True)])
+    return np.array(list(mine)), np.array([values for _, values in written], dtype=np.float64)
 
 
 def _write(connection: sqlite3.Connection, view: View, rows: list[tuple[int, bytes]]) -> None:

@@ -19,6 +19,7 @@ from common.features import asof, folds, snapshot, tables
 from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 from common.features.live import LiveStore
+from common.features.plain import Plain
 from common.features.record import Layout
 from common.features.views import Count, Decayed, Last, Rate, Recent, View, pair, unpair
 from common.features.windows import equal_strings
@@ -185,19 +186,22 @@ def test_the_fold_is_the_same_in_rounds_and_one_by_one(monkeypatch: pytest.Monke
 
 
 def test_a_few_events_are_folded_in_as_many_are() -> None:
-    """One record, byte for byte, also where a total leaves 64 bits; the control folds in an event less."""
+    """One record, byte for byte, and what it says, also where a total leaves 64 bits; the control folds in an event less."""
     rng, caught = np.random.default_rng(0), 0
     for view in (USER, PAIR):
         layout, now, state = Layout(view), 0, None
+        plain = Plain(layout)
         for size in [*rng.integers(1, 9, 200).tolist(), 3]:
             few = [replace(one, values={"seconds": 2**62 + 5}) for one in rng.choice(np.array(stream(1, 300)), size)]
             few = [one for one in few if one.kind in view.kinds]
             now = max([now, *(one.event_time // view.bucket for one in few)])
             many = layout.cold.copy() if state is None else np.frombuffer(state, layout.dtype).copy()
             layout.absorb(many, np.zeros(len(few), dtype=np.int64), of(few), now)
-            assert layout.absorb_few(state, few, now) == many.tobytes()
-            caught += layout.absorb_few(state, few[1:], now) != many.tobytes()
-            state = many.tobytes()
+            packed, says = plain.absorb(state, few, now)
+            assert packed == many.tobytes()
+            assert np.array_equal(bits(np.array([says], dtype=np.float64)), bits(layout.columns(many, now)))
+            caught += plain.absorb(state, few[1:], now) != (packed, says)
+            state = packed
     assert caught > 300
 
 
