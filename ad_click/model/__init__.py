@@ -45,7 +45,11 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Model:
         "categorical_feature": [len(seen) + place for place in range(len(few))],
     }
     train = lightgbm.Dataset(matrices[0][kept[0]], labels[0][kept[0]], init_score=starts[0][kept[0]], **options)
-    valid = lightgbm.Dataset(matrices[1], labels[1], init_score=starts[1], reference=train, **options)
+    # until `score` corrects them the trees speak of thinned rows, so that is what stops them
+    as_thinned = np.where(labels[1] == 1, 1.0, config.negative_rate)
+    valid = lightgbm.Dataset(
+        matrices[1], labels[1], weight=as_thinned, init_score=starts[1], reference=train, **options
+    )
     stop = lightgbm.early_stopping(30, verbose=False)
     booster = lightgbm.train(options["params"], train, config.num_trees, valid_sets=[valid], callbacks=[stop])
     trees = booster.model_to_string(num_iteration=booster.best_iteration)
