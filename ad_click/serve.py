@@ -139,8 +139,8 @@ class Service:
         """The dearest `num_candidates` that can still pay: a spent campaign leaves its place to the next. Spend and hides come from the
         events alone, so a restart or a second server knows them too."""
         wanted = wanted[: 2 * self.config.num_candidates]
-        campaign, of_campaign = np.unique(self.catalog.campaign_id[wanted], return_inverse=True)
-        spent = store.read(SPEND, campaign, np.full(len(campaign), store.position)).sum(axis=1)[of_campaign]
+        campaign = self.catalog.campaign_id[wanted]
+        spent = store.read(SPEND, campaign, np.full(len(campaign), store.position)).sum(axis=1)
         able = np.flatnonzero(spent < self.catalog.budget_micros[wanted])[: self.config.num_candidates]
         place, spent_micros = wanted[able], np.maximum(spent[able], 0).astype(np.int64)
         ad_id, moment = self.catalog.ad_id[place], np.full(len(place), store.position)
@@ -153,13 +153,13 @@ class Service:
         """Every candidate as if in slot 0: the auction knows what a lower slot costs."""
         n = len(place)
         return Rows(
-            user_id=np.full(n, request.user_id),
+            user_id=np.broadcast_to(np.int64(request.user_id), n),  # read and coded once, for all of them
             ad_id=self.catalog.ad_id[place],
             event_time=np.full(n, now),
             moment=np.full(n, moment),
             label=np.full(n, np.nan),
             numbers={name: np.full(n, value) for name, value in {**request.numbers, "slot": 0.0}.items()},
-            categories={name: np.full(n, value) for name, value in request.categories.items()},
+            categories={name: np.broadcast_to(value, n) for name, value in request.categories.items()},
         )
 
     def _gaps(self, rows: Rows, inputs: Inputs | None, deadline: Deadline) -> tuple[int, int]:
