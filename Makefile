@@ -35,6 +35,7 @@ report: $(VENV)/.test ## fill every number in the pages from docs/results (REPOR
 bench: $(VENV)/.test ## measure against plain libraries; writes benchmarks/results
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.auction
 
 size: $(VENV)/.test ## how long files and functions are, beside the codebases we look up to
 	@$(BIN)/python -c 'from common import size; from common.commands.output import table; print(table(size.table())); print(size.ANCHORS)'
