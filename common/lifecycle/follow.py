@@ -9,6 +9,8 @@ from common.lifecycle.log import EventLog
 def catch_up(store: LiveStore, log: EventLog) -> int:
     """Applies what the store has not seen yet; -> its position. Callers may race: each event is applied once."""
     with store.lock:
-        for stretch in log.scan(store.position):
+        position = store.position
+        for stretch in log.scan(position):
             store.apply(stretch)
-        return store.position
+            position += len(stretch)
+        return position
