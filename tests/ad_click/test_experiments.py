@@ -126,7 +126,6 @@ def test_batches_are_never_newer_than_the_row() -> None:
     old = features._batched(dataset, world.DAY).test
     assert (old.moment <= dataset.test.moment).all() and (old.moment < dataset.test.moment).any()
     assert (times[old.moment - 1] < old.event_time // world.DAY * world.DAY).all(), "nothing after midnight"
-    assert np.array_equal(features._batched(dataset, 1).test.moment, np.minimum(dataset.test.moment, np.searchsorted(times, dataset.test.event_time)))  # fmt: skip
 
 
 def test_real_data_has_no_planted_truth_to_ask() -> None:
