@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -236,6 +236,14 @@ class Child:
         self.process.stdin.flush()
         assert self.line() == "ok"
 
+    def cpu_ms(self) -> float:
+        """CPU its threads have used so far, where the system tells (Linux)."""
+        told = Path(f"/proc/{self.process.pid}/stat")
+        if not told.exists():
+            return float("nan")
+        ticks = told.read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, ticks)) * 1e3 / os.sysconf("SC_CLK_TCK")
+
     def ask(self, path: str, body: bytes) -> tuple[float, bytes]:
         """-> (ms, answer)."""
         begin = time.perf_counter()
@@ -281,21 +289,36 @@ def breakdown(answers: list[Mapping[str, Any]]) -> dict[str, float]:
     return {f"{name}_ms": float(np.median(ms)) for name, ms in stages.items()}
 
 
-def asker(
-    child: Child, path: str, bodies: list[bytes], num: int, all_ms: list[float], answers: list[bytes]
-) -> Callable[[], float]:
-    """-> a function that asks `num` times, one after the other, and returns the median ms."""
+@dataclass
+class Asked:
+    """What one side was asked and answered."""
 
-    def measure() -> float:
-        took = []
-        for _ in range(num):
-            ms, answer = child.ask(path, bodies[len(all_ms) % len(bodies)])
-            took.append(ms)
-            all_ms.append(ms)
-            answers.append(answer)
-        return quantile(took, 0.5)
+    ms: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)  # a request, round by round
+    answers: list[bytes] = field(default_factory=list)
 
-    return measure
+    def asker(self, child: Child, path: str, bodies: list[bytes], num: int) -> Callable[[], float]:
+        """-> a function that asks `num` times, one after the other, and returns the median ms."""
+
+        def measure() -> float:
+            before, first = child.cpu_ms(), len(self.ms)
+            for at in range(first, first + num):
+                ms, answer = child.ask(path, bodies[at % len(bodies)])
+                self.ms.append(ms)
+                self.answers.append(answer)
+            self.cpu_ms.append((child.cpu_ms() - before) / num)
+            return quantile(self.ms[first:], 0.5)
+
+        return measure
+
+    def row(self, what: str) -> dict[str, Any]:
+        return {
+            "what": what,
+            "p50_ms": quantile(self.ms, 0.5),
+            "p99_ms": quantile(self.ms, 0.99),
+            "requests": len(self.ms),
+            "cpu_ms": quantile(self.cpu_ms, 0.5),
+        }
 
 
 def measure(folder: Path, quick: bool) -> list[Row]:
@@ -317,35 +340,20 @@ def side_by_side(ours: Child, plain: Child, bodies: list[bytes], candidates: int
         first = json.loads(ours.ask(ROUTE, bodies[0])[1])
     assert first["degraded"] or first["ads"] == same, (first["ads"], same)
     rounds, num = (3, 20) if quick else (11, 70)
-    all_ms: list[float] = []
-    answers: list[bytes] = []
-    rows: list[Row] = []
+    mine, rows = Asked(), []
     for path in PLAIN:
-        theirs: list[float] = []
+        theirs = Asked()
         for child, route in ((ours, ROUTE), (plain, f"/{path}")):
-            asker(child, route, bodies, num, [], [])()  # warm
+            Asked().asker(child, route, bodies, num)()  # warm
         ratio = paired_rounds(
-            asker(plain, f"/{path}", bodies, num, theirs, []), asker(ours, ROUTE, bodies, num, all_ms, answers), rounds
+            theirs.asker(plain, f"/{path}", bodies, num), mine.asker(ours, ROUTE, bodies, num), rounds
         )
-        rows.append(
-            {
-                "what": f"plain FastAPI, pandas by {path}, {candidates} candidates",
-                "p50_ms": quantile(theirs, 0.5),
-                "p99_ms": quantile(theirs, 0.99),
-                "requests": len(theirs),
-                "times_ours": ratio.median,
-                "range": f"{ratio.low:.2f} ... {ratio.high:.2f}",
-            }
-        )
-    degraded = [answer["degraded"] for answer in map(json.loads, answers)]
-    row = {
-        "what": f"ours, {candidates} candidates",
-        "p50_ms": quantile(all_ms, 0.5),
-        "p99_ms": quantile(all_ms, 0.99),
-        "requests": len(all_ms),
-        "degraded": sum(map(bool, degraded)) / len(degraded),
-    }
-    return [row, {"what": "of it, by stage", **breakdown([json.loads(answer) for answer in answers])}, *rows]
+        row = theirs.row(f"plain FastAPI, pandas by {path}, {candidates} candidates")
+        rows.append(row | {"times_ours": ratio.median, "range": f"{ratio.low:.2f} ... {ratio.high:.2f}"})
+    answers = [json.loads(answer) for answer in mine.answers]
+    degraded = sum(bool(answer["degraded"]) for answer in answers) / len(answers)
+    row = mine.row(f"ours, {candidates} candidates") | {"degraded": degraded}
+    return [row, {"what": "of it, by stage", **breakdown(answers)}, *rows]
 
 
 def under_faults(ours: Child, bodies: list[bytes], quick: bool) -> list[Row]:
