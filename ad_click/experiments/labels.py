@@ -10,7 +10,7 @@ import numpy as np
 
 from ad_click import data, features, world
 from ad_click.config import Config
-from ad_click.experiments.money.lab import auction_lab, percent
+from ad_click.experiments.money.lab import Lab, auction_lab, percent
 from ad_click.experiments.tables import known
 from ad_click.model import delay
 from ad_click.world import DAY, NUM_TOPICS, START
@@ -30,6 +30,7 @@ WINDOWS = (1, 6, 24)  # hours
 WORLDS = ("exponential", "mixture", "mornings")  # the delay model's assumption holds, is bent, is broken
 TREES = {"num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 200, "min_sum_hessian_in_leaf": 5.0}
 NUM_TREES = 50
+NUM_REQUESTS = 600  # auctions
 LENGTHS = (6, 12, 24, 48, 96, 168)  # hours
 MIDNIGHTS = range(7, 13)
 EVER = 10_000  # hours: a window that no click misses
@@ -39,7 +40,8 @@ def delayed_labels(config: Config) -> Table:
     """What to call an impression that is not clicked yet (ADS-22): nothing, a window, a delay model or a late correction; each in a world where
     delays are exponential, the default one, and one in which late clicks wait for the morning. Judged by the planted chance of ever being
     clicked; `hindsight` has the labels nobody has at midnight, `as they are` is the foil. Money: auctions over planted probabilities that
-    are off by what the labels make of each topic, against the same auctions with the planted ones; bias alone, without a model's noise."""
+    are off by what the labels make of each topic, against the same auctions with the planted ones (bias alone, without a model's noise): what
+    the platform takes, what advertisers have of it, and what was promised against what was taken."""
     if config.data != "world":
         raise InputError(f"{config.data} states labels, not when clicks came. Leave --data out.")
     return [row for name in WORLDS for row in _world(replace(config, delays=name))]
@@ -51,15 +53,18 @@ def _world(config: Config) -> Table:
     judged = np.concatenate([day.judged for day in days])
     truth, users, topics = log.truth[judged], log.user_id[judged], log.topics[judged]
     scores = {name: np.concatenate([day.predictions[name] for day in days]) for name in days[0].predictions}
-    best, lab, table = scores["hindsight"], auction_lab(config), []
-    exact = lab.money(lab.clicks)
+    best, lab, table = scores["hindsight"], auction_lab(config, NUM_REQUESTS), []
+    exact = _money(lab, lab.clicks)
     for name, found in scores.items():
         level = calibration_ratio(truth, found)
         around = intervals.mean((found - level * truth) / truth.mean(), users)
         worse = intervals.mean(_loss(truth, found) - _loss(truth, best), users)
         off = np.divide(found @ topics, best @ topics, out=np.ones(NUM_TOPICS), where=best @ topics > 0)
-        money = lab.money(np.minimum(lab.clicks * off[lab.catalog.topic_id[lab.ads]], 1.0))
-        revenue, welfare = (percent(money[what], exact[what], lab.rows.user_id) for what in ("revenue", "welfare"))
+        money = _money(lab, np.minimum(lab.clicks * off[lab.catalog.topic_id[lab.ads]], 1.0))
+        changes = {
+            what: percent(money[what], exact[what], lab.rows.user_id) for what in ("revenue", "advertiser_utility")
+        }
+        changes["promised"] = percent(money["promised"], money["revenue"], lab.rows.user_id)
         table.append(
             {
                 "labels": name,
@@ -73,11 +78,20 @@ def _world(config: Config) -> Table:
                 / sum(day.clicks[name] for day in days),
                 "log_loss": float(_loss(truth, found).mean()),
                 **_bounded("loss_against_hindsight", worse),
-                **_bounded("revenue_percent", revenue),
-                **_bounded("welfare_percent", welfare),
+                **_bounded("revenue_percent", changes["revenue"]),
+                **_bounded("advertiser_percent", changes["advertiser_utility"]),
+                **_bounded("promised_percent", changes["promised"]),
             }
         )
     return table
+
+
+def _money(lab: Lab, predictions: Floats) -> dict[str, Floats]:
+    """[num_requests] what auctions over predictions bring, and `promised`: the revenue the platform expects of them by the same predictions."""
+    shown = lab.decide(predictions)
+    at = (shown.request, shown.place)
+    promised = shown.clicked * predictions[at] / lab.clicks[at] * shown.price + shown.charge
+    return {**lab.outcomes(shown), "promised": lab.by_request(shown, promised)}
 
 
 def _bounded(name: str, found: Interval) -> dict[str, float]:
