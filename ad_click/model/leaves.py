@@ -9,7 +9,7 @@ Breaks: trees and regression fitted on the same rows: the regression trusts leav
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from ad_click.model.fields import Seen
 from ad_click.model.linear import minimise
 from common.contract import Floats, Ints
 from common.training.seeding import lightgbm_threads
+
+MOST_TREES = 150
+"""Under the regression: each is one more column of it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def gbdt(seen: Seen, growth: Growth, config: Config) -> Trees:
 
 
 def gbdt_lr(seen: Seen, growth: Growth, config: Config) -> Leaves:
-    trees = gbdt(seen, growth, config)
+    trees = gbdt(seen, growth, replace(config, num_trees=min(config.num_trees, MOST_TREES)))
     found = trees.leaves(seen.inputs)
     sizes = np.array([tree["num_leaves"] for tree in trees.booster.dump_model()["tree_info"]][: found.shape[1]])
     weights, intercept = minimise(one_hot(found, sizes), int(sizes.sum()), seen.label, growth.l2)
