@@ -259,8 +259,8 @@ class Child:
         self.process.wait(20)
 
 
-def check(folder: Path, num: int) -> tuple[list[bytes], int]:
-    """All candidates' probabilities, ours and by pandas, bit for bit. -> bodies to ask, and how many candidates they have."""
+def check(folder: Path, num: int) -> tuple[list[bytes], str]:
+    """All candidates' probabilities, ours and by pandas, bit for bit. -> bodies to ask, and how large the auctions are."""
     with opened(folder) as (case, service, clock):
         requests = [visit.request() for visit in case.visits(num)]
         frames, now, candidates = Frames(service, service.platform.store.path), clock.now(), []
@@ -274,7 +274,9 @@ def check(folder: Path, num: int) -> tuple[list[bytes], int]:
                 frame = getattr(frames, how)(request, service.catalog.ad_id[place])
                 frames.context(frame, request, now)
                 assert np.array_equal(frames.predict(frame), expected), how
-    return [orjson.dumps(asdict(request)) for request in requests], min(candidates)
+        trees = service.model._booster.num_trees()
+        size = f"{min(candidates)} candidates of {len(service.catalog)} ads, {trees} trees"
+    return [orjson.dumps(asdict(request)) for request in requests], size
 
 
 def breakdown(answers: list[Mapping[str, Any]]) -> dict[str, float]:
@@ -324,16 +326,16 @@ class Asked:
 def measure(folder: Path, quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as temporary:
         homes = {name: Path(shutil.copytree(folder, Path(temporary) / name)) for name in ("check", "ours", "plain")}
-        bodies, candidates = check(homes["check"], 500)
+        bodies, size = check(homes["check"], 500)
         ours, plain = Child("ours", homes["ours"]), Child("plain", homes["plain"])
         try:
-            return [*side_by_side(ours, plain, bodies, candidates, quick), *under_faults(ours, bodies, quick)]
+            return [*side_by_side(ours, plain, bodies, size, quick), *under_faults(ours, bodies, quick)]
         finally:
             ours.end()
             plain.end()
 
 
-def side_by_side(ours: Child, plain: Child, bodies: list[bytes], candidates: int, quick: bool) -> list[Row]:
+def side_by_side(ours: Child, plain: Child, bodies: list[bytes], size: str, quick: bool) -> list[Row]:
     same = json.loads(plain.ask("/merge", bodies[0])[1])["ads"]
     first: dict[str, Any] = {"ads": []}
     while not first["ads"]:  # a busy machine may cut the first answers short
@@ -348,11 +350,11 @@ def side_by_side(ours: Child, plain: Child, bodies: list[bytes], candidates: int
         ratio = paired_rounds(
             theirs.asker(plain, f"/{path}", bodies, num), mine.asker(ours, ROUTE, bodies, num), rounds
         )
-        row = theirs.row(f"plain FastAPI, pandas by {path}, {candidates} candidates")
+        row = theirs.row(f"plain FastAPI, pandas by {path}, {size}")
         rows.append(row | {"times_ours": ratio.median, "range": f"{ratio.low:.2f} ... {ratio.high:.2f}"})
     answers = [json.loads(answer) for answer in mine.answers]
     degraded = sum(bool(answer["degraded"]) for answer in answers) / len(answers)
-    row = mine.row(f"ours, {candidates} candidates") | {"degraded": degraded}
+    row = mine.row(f"ours, {size}") | {"degraded": degraded}
     return [row, {"what": "of it, by stage", **breakdown(answers)}, *rows]
 
 
