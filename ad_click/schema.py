@@ -24,12 +24,12 @@ from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 
 SHOWN = ("request_id", "user_id", "ad_id", "campaign_id", "advertiser_id", "topic_id")
-"""Whose impression an event speaks of; -1 where the platform has no such thing. A client says the first three, the server joins the rest."""
+"""Whose impression an event speaks of; -1 where the platform has no such thing. A client says which request and which ad, the server joins the rest."""
 
-_PLATFORM = SHOWN[3:]
+_JOINED = {name: name for name in SHOWN if name not in ("request_id", "ad_id")}
 _OF_THE_IMPRESSION: Mapping[str, Any] = {
     "keys": SHOWN,
-    "optional": _PLATFORM,
+    "optional": tuple(_JOINED),
     "follows": ("impression", "request_id", "ad_id"),
 }
 
@@ -43,10 +43,10 @@ EVENTS: Mapping[str, EventKind] = {
     "click": EventKind(
         **_OF_THE_IMPRESSION,
         values=("charge_micros",),
-        joined={"charge_micros": "price_micros", **{name: name for name in _PLATFORM}},
+        joined={"charge_micros": "price_micros", **_JOINED},
     ),
-    "hide": EventKind(**_OF_THE_IMPRESSION, joined={name: name for name in _PLATFORM}),
-    "conversion": EventKind(**_OF_THE_IMPRESSION, joined={name: name for name in _PLATFORM}),
+    "hide": EventKind(**_OF_THE_IMPRESSION, joined=_JOINED),
+    "conversion": EventKind(**_OF_THE_IMPRESSION, joined=_JOINED),
     "forget": EventKind(keys=("user_id",)),
 }  # fmt: skip
 
