@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,9 +45,12 @@ class Running:
     now: int
 
 
-@pytest.fixture(scope="session")
-def running(run_once: tuple[Path, Result]) -> Iterator[Running]:
-    root, result = run_once
+@pytest.fixture(scope="module")
+def running(run_once: tuple[Path, Result], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A log of its own for every file: weeks that one of them plays are no other's past."""
+    trained, result = run_once
+    root = tmp_path_factory.mktemp("served") / "home"
+    shutil.copytree(trained, root)
     server = Server(token="a token for tests", simulated_clock=True)
     assert isinstance(server.clock, SimulatedClock)
     platform = Home(root).platform(result.artifact, features.VIEWS, server.clock)
