@@ -74,7 +74,7 @@ def entries(config: Config) -> list[Entry]:
         return lambda seen, setting: neural.fit(seen, kind, setting)
 
     line = (linear.minimise, linear.Linear, linear._design, linear._lr)
-    trees = (leaves.gbdt, leaves.Growth, leaves.Trees, leaves._matrix)
+    trees = (leaves.gbdt, leaves.Growth, leaves.Trees, model.matrix, model.parameters)
     torch = (neural.fit, neural.Setting, neural.Net, neural.Embedded)
     many, half = config.num_leaves, max(config.num_leaves // 2, 4)
     linears = [

@@ -11,6 +11,7 @@ Breaks: early stopping on too few clicks, negatives thinned out without correcti
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,13 +36,13 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Model:
     few = [column for column, size in enumerate(inputs[0].sizes) if size <= config.most_values]
     unseen = tuple(config.unseen.split())
     seen = [column for column, name in enumerate(inputs[0].number_names) if not name.startswith(unseen)]
-    matrices = [_matrix(part, seen, few) for part in inputs]
+    matrices = [matrix(part, seen, few) for part in inputs]
     labels = [dataset.train.label, dataset.valid.label]
     kept = [_thin(label, config) for label in labels]
     start = _start(inputs[0], labels[0], kept[0])
     starts = [_logits(part, start) for part in inputs]
     options: dict[str, Any] = {
-        "params": _parameters(config),
+        "params": {**parameters(config), "boost_from_average": False, "max_cat_threshold": 64, "cat_smooth": 20.0},
         "categorical_feature": [len(seen) + place for place in range(len(few))],
     }
     train = lightgbm.Dataset(matrices[0][kept[0]], labels[0][kept[0]], init_score=starts[0][kept[0]], **options)
@@ -89,8 +90,8 @@ class Model:
     def score(self, inputs: Inputs) -> Floats:
         """[n] probabilities of a click."""
         threads = lightgbm_threads() if len(inputs) > 5_000 else serving_threads()
-        matrix = _matrix(inputs, list(self.seen), list(self.few))
-        found = np.asarray(self._booster.predict(matrix, num_threads=threads, raw_score=True), dtype=np.float64)
+        columns = matrix(inputs, self.seen, self.few)
+        found = np.asarray(self._booster.predict(columns, num_threads=threads, raw_score=True), dtype=np.float64)
         raw = undo_downsampling(1 / (1 + np.exp(-found - _logits(inputs, self.start))), self.negative_rate)
         return raw if self.calibration is None else self.calibration.apply(raw)
 
@@ -113,18 +114,16 @@ class Model:
         return lightgbm.Booster(model_str=self.trees)
 
 
-def _parameters(config: Config) -> dict[str, Any]:
+def parameters(config: Config) -> dict[str, Any]:
+    """Of LightGBM, as every tree of this case is grown: the same bytes for the same rows."""
     return {
         "objective": "binary",
-        "boost_from_average": False,  # from the slot's own rate
         "num_leaves": config.num_leaves,
         "learning_rate": config.learning_rate,
         "min_data_in_leaf": config.min_leaf,
         "min_sum_hessian_in_leaf": config.min_hessian,
         "min_data_per_group": config.min_group,
         "lambda_l2": config.l2_leaves,
-        "max_cat_threshold": 64,
-        "cat_smooth": 20.0,
         "feature_fraction": 0.7,
         "seed": config.seed,
         "deterministic": True,
@@ -134,8 +133,9 @@ def _parameters(config: Config) -> dict[str, Any]:
     }
 
 
-def _matrix(inputs: Inputs, seen: list[int], few: list[int]) -> Floats:
-    return np.hstack([inputs.numbers[:, seen], inputs.codes[:, few].astype(np.float64)])
+def matrix(inputs: Inputs, seen: Sequence[int], few: Sequence[int]) -> Floats:
+    """[n, seen + few] the columns of numbers, then those of codes."""
+    return np.hstack([inputs.numbers[:, list(seen)], inputs.codes[:, list(few)].astype(np.float64)])
 
 
 def _start(inputs: Inputs, label: Floats, kept: Ints) -> tuple[float, ...]:

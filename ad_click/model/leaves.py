@@ -16,6 +16,7 @@ import numpy as np
 
 from ad_click.config import Config
 from ad_click.features import Inputs
+from ad_click.model import matrix, parameters
 from ad_click.model.fields import Seen
 from ad_click.model.linear import minimise
 from common.contract import Floats, Ints
@@ -40,26 +41,12 @@ def gbdt(seen: Seen, growth: Growth, config: Config) -> Trees:
     few = tuple(column for column, size in enumerate(seen.inputs.sizes) if 2 < size <= config.most_values)
     unseen = tuple(config.unseen.split())
     numbers = tuple(at for at, name in enumerate(seen.inputs.number_names) if not name.startswith(unseen))
-    parameters = {
-        "objective": "binary",
-        "num_leaves": growth.num_leaves,
-        "learning_rate": config.learning_rate,
-        "min_data_in_leaf": config.min_leaf,
-        "min_sum_hessian_in_leaf": config.min_hessian,
-        "min_data_per_group": config.min_group,
-        "lambda_l2": config.l2_leaves,
-        "feature_fraction": 0.7,
-        "seed": config.seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": lightgbm_threads(),
-        "verbosity": -1,
-    }
     crossed = list(range(len(numbers), len(numbers) + len(few)))
-    train = lightgbm.Dataset(_matrix(seen.inputs, numbers, few), seen.label, categorical_feature=crossed)
-    valid = lightgbm.Dataset(_matrix(seen.held_out, numbers, few), seen.held_label, reference=train)
+    train = lightgbm.Dataset(matrix(seen.inputs, numbers, few), seen.label, categorical_feature=crossed)
+    valid = lightgbm.Dataset(matrix(seen.held_out, numbers, few), seen.held_label, reference=train)
     stop = lightgbm.early_stopping(30, verbose=False)
-    booster = lightgbm.train(parameters, train, config.num_trees, valid_sets=[valid], callbacks=[stop])
+    grown = parameters(replace(config, num_leaves=growth.num_leaves))
+    booster = lightgbm.train(grown, train, config.num_trees, valid_sets=[valid], callbacks=[stop])
     return Trees(booster, numbers, few)
 
 
@@ -95,7 +82,7 @@ class Trees:
 
     def _predict(self, inputs: Inputs, pred_leaf: bool = False) -> Any:
         threads = lightgbm_threads() if len(inputs) > 5_000 else 1
-        return self.booster.predict(_matrix(inputs, self.numbers, self.few), num_threads=threads, pred_leaf=pred_leaf)
+        return self.booster.predict(matrix(inputs, self.numbers, self.few), num_threads=threads, pred_leaf=pred_leaf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +99,3 @@ class Leaves:
 
     def num_bytes(self) -> int:
         return self.trees.num_bytes() + self.weights.nbytes
-
-
-def _matrix(inputs: Inputs, numbers: tuple[int, ...], few: tuple[int, ...]) -> Floats:
-    return np.hstack([inputs.numbers[:, numbers], inputs.codes[:, few].astype(np.float64)])

@@ -11,7 +11,7 @@ import pytest
 from ad_click.config import SMOKE
 from ad_click.experiments import ladder, variants
 from ad_click.features import Inputs
-from ad_click.model import leaves, linear
+from ad_click.model import leaves, linear, matrix
 from ad_click.model.fields import Fields, Seen, rows
 from common.contract import Floats, Ints
 from common.eval.classification import log_loss
@@ -117,7 +117,7 @@ def test_trees_and_their_leaves_see_a_product_that_a_line_cannot() -> None:
         assert log_loss(seen.held_label, rung.score(seen.held_out)) < foil - 0.1
     place = trees.leaves(seen.inputs)
     assert (place < over.sizes).all() and len(np.unique(place[:, 0])) > 1
-    raw = trees.booster.predict(leaves._matrix(seen.inputs, trees.numbers, trees.few), raw_score=True)
+    raw = trees.booster.predict(matrix(seen.inputs, trees.numbers, trees.few), raw_score=True)
     values = np.array([[trees.booster.get_leaf_output(t, leaf) for t, leaf in enumerate(row)] for row in place[:50]])
     assert np.allclose(values.sum(axis=1), raw[:50]), "the leaves are those the trees add up"
 

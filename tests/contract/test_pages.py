@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,36 +28,28 @@ def known() -> Known:
     )
 
 
-@pytest.mark.parametrize("case", CASES or [""])
-def test_a_design_page_has_its_shape(case: str, known: Known) -> None:
-    if not case:  # no case here has pages: there is nothing to hold
-        return
-    text = (ROOT / case / "DESIGN.md").read_text()
-    assert pages.design(text, case, known) == []
+def found(problems: Callable[[str], list[str]]) -> dict[str, list[str]]:
+    """What is wrong, by case that has pages: a tree without such a case holds nothing, and skips nothing."""
+    return {case: wrong for case in CASES if (wrong := problems(case))}
 
 
-@pytest.mark.parametrize("case", CASES or [""])
-def test_every_entry_of_questions_answers_one_line_of_the_syllabus(case: str) -> None:
-    """The mapped test of `page` lines: an entry that is taken out is still named by its heading."""
-    if not case:  # no case here has pages: there is nothing to hold
-        return
-    page = ROOT / case / "QUESTIONS.md"
-    assert pages.questions(page, list(coverage.load())) == []
+def test_a_design_page_has_its_shape(known: Known) -> None:
+    assert found(lambda case: pages.design((ROOT / case / "DESIGN.md").read_text(), case, known)) == {}
 
 
-@pytest.mark.parametrize("case", CASES or [""])
-def test_questions_to_practise_are_whole(case: str, known: Known) -> None:
-    if not case:  # no case here has pages: there is nothing to hold
-        return
-    assert pages.practice(ROOT / case / "questions.yaml", known) == []
+def test_every_entry_of_questions_answers_one_line_of_the_syllabus() -> None:
+    """An entry that is taken out is still named by its heading."""
+    assert found(lambda case: pages.questions(ROOT / case / "QUESTIONS.md", list(coverage.load()))) == {}
+
+
+def test_questions_to_practise_are_whole(known: Known) -> None:
+    assert found(lambda case: pages.practice(ROOT / case / "questions.yaml", known)) == {}
 
 
 @pytest.mark.parametrize(
     "page", [f"{case}/{name}" for case in CASES for name in ("DESIGN.md", "QUESTIONS.md")] + ["docs/world.md"]
 )
 def test_links_and_commands_of_a_page_lead_somewhere(page: str, known: Known) -> None:
-    if not (ROOT / page).exists():
-        pytest.skip(f"no {page} here")
     assert pages.links(ROOT / page) + pages.commands((ROOT / page).read_text(), known) == []
 
 
@@ -309,10 +302,8 @@ def test_a_page_states_a_sum_and_a_changed_number_in_it_fails(tmp_path: Path) ->
     assert "the result says '5.9% `calc`'" in ledger.check(page, tmp_path)[0]
 
 
-@pytest.mark.parametrize("case", CASES or [""])
+@pytest.mark.parametrize("case", sorted(cases.find()))
 def test_the_calculator_knows_the_plan_of_a_case(case: str) -> None:
-    if not case:  # no case here has pages: there is nothing to hold
-        return
     plan = cases.get(case).stage("config").CAPACITY
     assert calculate(f"{case}.peak_qps / {case}.average_qps") == pytest.approx(plan.load.peak_factor)
     with pytest.raises(InputError, match="Did you mean 'peak_qps'"):
