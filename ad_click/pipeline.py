@@ -32,8 +32,9 @@ def run(config: Config, registry: Registry) -> Result:
         better = model.fit(dataset, fitted, config)
     with step("ad_click: policy and reference"):
         valid = fitted.inputs(dataset.valid, dataset.history)
-        rules = policy.fit(better.score(valid.at("slot", 0.0)), dataset.valid, config)
-        expected = monitor.reference(better.score(valid), dataset.valid, config)
+        held_out = better.held_out  # the served trees have learned from the validation rows
+        rules = policy.fit(held_out.score(valid.at("slot", 0.0)), dataset.valid, config)
+        expected = monitor.reference(held_out.score(valid), dataset.valid, config)
 
     with step("ad_click: score the test rows"):
         inputs = fitted.inputs(dataset.test, dataset.history)

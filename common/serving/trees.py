@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.contract import Floats, Ints
+from common.errors import InputError
 
 MOST_LEAVES = 64  # of a tree: the bits of a word
 Node = Mapping[str, Any]
@@ -23,15 +24,18 @@ Words = NDArray[np.uint64]  # or of 32 bits
 class QuickTrees:
     """The trees of a LightGBM booster that has one output.
 
-    They cost memory: a word for each tree and each threshold of the model. Trees of more than MOST_LEAVES leaves and splits that take zero
-    for missing are not expressed; `fits` says so.
+    They cost memory: a word for each tree and each threshold of the model. A tree may have MOST_LEAVES leaves, and zero may not stand for
+    missing (LightGBM's zero_as_missing).
     """
 
     def __init__(self, booster: Any) -> None:
         roots = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
         leaves = [[node["leaf_value"] for node in _leaves(root)] for root in roots]
         most = max(map(len, leaves))
-        assert most <= MOST_LEAVES, f"a tree has {most} leaves; {MOST_LEAVES} fit in a word"
+        if most > MOST_LEAVES:
+            raise InputError(
+                f"A tree has {most} leaves; quick trees have at most {MOST_LEAVES}. Grow smaller ones (num_leaves)."
+            )
         self._bits = _Bits(32 if most <= 32 else 64)
         self._every = ~np.zeros(len(roots), dtype=self._bits.one.dtype)
         self._values = np.zeros((len(roots), self._bits.size))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from common.contract import Floats, Ints
+from common.errors import InputError
 from common.serving.trees import QuickTrees, _Bits
 
 
@@ -69,7 +70,7 @@ def test_a_tree_that_never_split_adds_its_one_value() -> None:
 
 def test_what_a_word_cannot_hold_is_refused() -> None:
     booster, _ = grown(0, num_leaves=100, min_data_in_leaf=1)
-    with pytest.raises(AssertionError, match="fit in a word"):
+    with pytest.raises(InputError, match="A tree has 100 leaves"):
         QuickTrees(booster)
 
 
