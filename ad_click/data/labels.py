@@ -11,17 +11,17 @@ from common.features.views import pair
 
 
 def join(events: Events, window: int) -> Rows:
-    """One row per impression that logged the moment of its features, in log order; label 1 if a click came within `window` seconds."""
+    """One row per impression that logged the moment of its features, in log order; label 1 if a click came within `window` seconds. Repeats
+    change nothing, and a click dated before its impression is none."""
     shown = np.flatnonzero(impressions(events))
     clicks = np.flatnonzero(events.kind == "click")
-    shown_key, click_key = _keys(events, shown, clicks)
-    order = np.lexsort((events.event_time[clicks], click_key))
-    keys, first = np.unique(click_key[order], return_index=True)  # the first click decides; repeats change nothing
-    found = np.minimum(np.searchsorted(keys, shown_key), max(len(keys) - 1, 0))
     label = np.zeros(len(shown))
-    if len(keys):
-        delay = events.event_time[clicks][order][first][found] - events.event_time[shown]
-        label = ((keys[found] == shown_key) & (delay <= window)).astype(np.float64)
+    if len(shown):
+        shown_key, click_key = _keys(events, shown, clicks)
+        order = np.argsort(shown_key, kind="stable")
+        of = order[np.minimum(np.searchsorted(shown_key[order], click_key), len(shown) - 1)]  # whose click it would be
+        delay = events.event_time[clicks] - events.event_time[shown][of]
+        label[of[(shown_key[of] == click_key) & (delay >= 0) & (delay <= window)]] = 1.0
     return Rows(
         user_id=key_column(events, "user_id")[shown],
         ad_id=key_column(events, "ad_id")[shown],

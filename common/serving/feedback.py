@@ -59,7 +59,8 @@ def take(batch: Batch, kinds: Mapping[str, EventKind], platform: Platform) -> Ac
 
     What an event's kind declares as joined comes from the event it follows, whatever the client says. An event that follows none the
     log knows is kept with joined values of 0: it is counted and never billed. One event of a kind follows one event: whatever ids a client
-    thinks of, an impression is billed for one click.
+    thinks of, an impression is billed for one click. It is no earlier than what it follows: whatever time a client thinks of, a click falls
+    into the windows that its impression falls into, or into later ones.
     """
     now = platform.clock.now()
     problems = [
@@ -163,4 +164,5 @@ def joined(event: Event, kind: EventKind, known: Mapping[str, Event]) -> Event:
         elif source is not None:
             keys.pop(own, None)
             keys |= {own: source.keys[theirs]} if theirs in source.keys else {}
-    return replace(event, keys=keys, values=values)
+    time = event.event_time if source is None else max(event.event_time, source.event_time)
+    return replace(event, event_time=time, keys=keys, values=values)

@@ -36,6 +36,20 @@ def test_repeated_and_strange_clicks_change_no_label(tiny: Config) -> None:
     assert np.array_equal(labels.join(twice, 86_400).label, once.label)
 
 
+@pytest.mark.parametrize(
+    ("delay", "counts"), [(-1, False), (-(10**9), False), (0, True), (86_400, True), (86_401, False)]
+)
+def test_a_click_counts_from_its_impression_on(tiny: Config, delay: int, counts: bool) -> None:
+    """Dated back, a click is none; and beside a good one it changes nothing."""
+    events = data.load(tiny).history.events
+    once = labels.join(events, 86_400).label
+    shown = np.flatnonzero(labels.impressions(events))
+    more = take(events, np.concatenate([np.arange(len(events)), shown]))
+    more.kind[len(events) :] = "click"
+    more.event_time[len(events) :] += delay
+    assert np.array_equal(labels.join(more, 86_400).label, np.ones(len(once)) if counts else once)
+
+
 def test_the_split_is_by_time_and_the_test_rows_carry_no_labels(tiny: Config) -> None:
     dataset = data.load(tiny)
     assert dataset.train.event_time.max() < dataset.valid.event_time.min()

@@ -92,6 +92,24 @@ def test_what_is_joined_is_the_impressions_whatever_the_client_says(platform: Pl
     assert [event.keys["user_id"] for event in kept] == [1, 1], "what is not joined is the client's"
 
 
+@pytest.mark.parametrize(
+    ("posted", "kept"), [(0, 900), (899, 900), (900, 900), (950, 950), (1_060, 1_060), (None, 1_000)]
+)
+def test_nothing_is_earlier_than_what_it_follows(platform: Platform, posted: int | None, kept: int) -> None:
+    """A client that dates its click back would have it billed in a window that is over."""
+    when = {} if posted is None else {"event_time": posted}
+    (event,) = post(platform, {**click(), **when})[2]
+    assert event.event_time == kept
+    believed = click("free", campaign_id=20, values={"charge_micros": 500, "seconds": 4})
+    (free,) = post(platform, {**believed, **when}, kinds=TRUSTING)[2]  # negative control: what follows nothing
+    assert free.event_time == (1_000 if posted is None else posted)
+
+
+def test_an_event_that_follows_nothing_the_log_knows_keeps_its_time(platform: Platform) -> None:
+    (event,) = post(platform, {**click(ad_id=4), "event_time": 5})[2]
+    assert (event.event_time, event.values["charge_micros"]) == (5, 0)
+
+
 def test_a_kind_that_joins_nothing_keeps_what_was_posted(platform: Platform) -> None:
     """Negative control: the same keys and values under a kind that trusts the client."""
     lie = click(campaign_id=999, values={"charge_micros": 1, "seconds": 4})
