@@ -17,10 +17,11 @@ import numpy as np
 
 from ad_click.config import Config
 from ad_click.features import Features, Inputs
-from ad_click.schema import Dataset
+from ad_click.schema import Dataset, Rows
 from common.contract import Floats, Ints
 
 BINS = 16
+WEIGHT = 100  # rows by which the rate of slot 0 is held to that of all slots
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Baseline:
@@ -35,7 +36,7 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Baseline:
         sizes=sizes,
         weights=weights,
         intercept=intercept,
-        rate=float(dataset.train.label.mean()),
+        rate=_rate(dataset.train),
     )
 
 
@@ -53,7 +54,7 @@ def load(folder: Path) -> Baseline:
 @dataclass(frozen=True, eq=False)
 class Baseline:
     """edges: the cuts of each number; weights [sum(sizes)]: one a bin and one a code, column after column; rate: the share of
-    training rows that were clicked, the last rung of the ladder."""
+    training rows in slot 0 that were clicked, the last rung of the ladder."""
 
     edges: tuple[tuple[float, ...], ...]
     sizes: Ints
@@ -76,6 +77,12 @@ class Baseline:
             "rate": self.rate,
         }
         (folder / "baseline.json").write_text(json.dumps(saved))
+
+
+def _rate(rows: Rows) -> float:
+    """P(click in slot 0), as the auction takes it; of all rows where there are no slots."""
+    first = rows.label[rows.numbers["slot"] == 0] if "slot" in rows.numbers else rows.label
+    return float((first.sum() + WEIGHT * rows.label.mean()) / (len(first) + WEIGHT))
 
 
 def _edges(column: Floats) -> Floats:

@@ -34,7 +34,7 @@ _OF_THE_IMPRESSION: Mapping[str, Any] = {
 }
 
 EVENTS: Mapping[str, EventKind] = {
-    # price_micros is owed for a click, charge_micros for the impression itself; expected_micros is set aside until the click is in.
+    # price_micros is owed for a click, charge_micros for the impression itself; expected_micros is set aside for the click, which takes it back.
     "impression": EventKind(
         keys=SHOWN,
         values=("slot", "probability_ppm", "price_micros", "charge_micros", "expected_micros", "num_missing", "num_unknown", "degraded"),
@@ -42,8 +42,8 @@ EVENTS: Mapping[str, EventKind] = {
     ),
     "click": EventKind(
         **_OF_THE_IMPRESSION,
-        values=("charge_micros",),
-        joined={"charge_micros": "price_micros", **_JOINED},
+        values=("charge_micros", "expected_micros"),
+        joined={"charge_micros": "price_micros", "expected_micros": "expected_micros", **_JOINED},
     ),
     "hide": EventKind(**_OF_THE_IMPRESSION, joined=_JOINED),
     "conversion": EventKind(**_OF_THE_IMPRESSION, joined=_JOINED),

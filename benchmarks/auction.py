@@ -32,7 +32,7 @@ from pydantic import BaseModel
 
 from ad_click.features import DERIVED, MODELLED, NEW_HOURS, SPEND, TOPIC
 from ad_click.schema import Request
-from ad_click.serve import ROUTE, Found, Service
+from ad_click.serve import ROUTE, Found, Service, spent_of
 from benchmarks.harness import Row, open_loop, paired_rounds, quantile, write_result
 from common import cases
 from common.commands.opened import Opened, here, platform
@@ -148,13 +148,13 @@ class Frames:
         frame = getattr(self, how)(request, service.catalog.ad_id[place])
         self.context(frame, request, now)
         probability = self.predict(frame)
-        spent = np.maximum(frame[list(SPEND.columns)].to_numpy().sum(axis=1), 0).astype(np.int64)
         found = Found(
             place,
-            spent,
+            spent_of(frame[list(SPEND.columns)].to_numpy()),
             frame["user_ad.hide"].to_numpy() > 0,
             frame["user_ad.impression_24"].to_numpy().astype(np.int64),
             frame["ad.rate_hide_per_impression"].to_numpy(),
+            place[:0],
         )
         decision = service._auction(request, found, probability)
         return {

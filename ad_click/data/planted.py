@@ -91,6 +91,7 @@ def _values(made: World, source: Ints, kind: NDArray[np.str_]) -> dict[str, Ints
     values = {name: np.zeros(len(source), dtype=np.int64) for name in EVENTS["impression"].values}
     for name in ("slot", "probability_ppm", "price_micros", "charge_micros"):
         values[name] = np.where(kind == "impression", getattr(shown, name)[source], 0)
-    values["expected_micros"] = values["probability_ppm"] * values["price_micros"] // 1_000_000
+    expected = shown.probability_ppm * shown.price_micros // 1_000_000
+    values["expected_micros"] = np.where((kind == "impression") | (kind == "click"), expected[source], 0)
     values["charge_micros"] += np.where(kind == "click", shown.price_micros[source], 0)
     return values

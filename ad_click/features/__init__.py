@@ -66,11 +66,18 @@ USER_AD = View(
         Last("impression", "age", expires=168),
     ),
 )
-SPEND = View(  # for the auction, not for the model: owed for clicks and impressions, and set aside for clicks still to come
+# For the auction, not for the model: what clicks and impressions owe, what is set aside for clicks still to come (for this hour and the one
+# before, so for an hour at least), and what of it the clicks that have come take back.
+SPEND = View(
     "spend",
     ("campaign_id",),
-    (Count("click", "charge_micros", 24), Count("impression", "charge_micros", 24), Count("impression", "expected_micros", 1)),
-)  # fmt: skip
+    (
+        Count("click", "charge_micros", 24),
+        Count("impression", "charge_micros", 24),
+        Count("impression", "expected_micros", 2),
+        Count("click", "expected_micros", 2),
+    ),
+)
 MODELLED = (USER, AD, CAMPAIGN, ADVERTISER, USER_TOPIC, USER_AD)
 VIEWS = (*MODELLED, TOPIC, SPEND)
 DERIVED = ("topic.trend", "ad.hours", "hour", "weekday")

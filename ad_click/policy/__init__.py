@@ -7,7 +7,7 @@ Choice: rank by what an impression is worth, probability x bid or bid / 1000, le
 Else:   first price with bid shading, where buyers come from exchanges; VCG, where truth-telling over all slots has to be exact; CPM ads in
         the lower slots, where a lower slot costs them nothing, once advertisers are told where they run.
 Breaks: a probability that is too high for some ads shows the wrong one (experiment miscalibration; calibration_ratio in evaluate and monitor);
-        clicks later than an hour after the page are not set aside for, so a budget can be overdrawn by them (experiment pacing).
+        what is set aside for a click lapses an hour or two after the page, so later clicks can overdraw a budget (experiment pacing).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import numpy as np
 from ad_click.config import Config
 from ad_click.policy.auction import Candidates, Context, Decision, Rules, worth
 from ad_click.policy.invariants import INVARIANTS
-from ad_click.policy.reasons import reasons
+from ad_click.policy.reasons import out_of_budget, reasons
 from ad_click.schema import Request, Rows
 from common.contract import Floats, Ints
 
-__all__ = ["INVARIANTS", "Candidates", "Context", "Decision", "Policy", "fit", "load"]
+__all__ = ["INVARIANTS", "Candidates", "Context", "Decision", "Policy", "fit", "load", "out_of_budget"]
 
 
 def fit(predictions: Floats, rows: Rows, config: Config) -> Policy:
@@ -52,13 +52,13 @@ class Policy:
     slot_multipliers: tuple[float, ...]
 
     def decide(self, request: Request, candidates: Candidates, context: Context) -> Decision:
-        """The rules take ads out, then all but the best of each advertiser leave, then prices are set among the rest."""
+        """The rules take ads out, then all but the best of each advertiser and of each campaign leave, then prices are set among the rest."""
         value = worth(candidates, context, self.rules)
         out = self.rules.out(candidates, context, value)
         able = ~np.logical_or.reduce(list(out.values()))
         order = np.lexsort((candidates.ad_id, -value))  # ties to the older ad
         order = order[able[order]]
-        alone = order[_first_of_each(candidates.advertiser_id[order])]
+        alone = _alone(candidates, order, request.num_slots + 1)  # the last sets a price
         shown = alone[: request.num_slots]
         owed = self._owed(value, alone)[: len(shown)] + self.rules.harm(candidates)[shown]
         price, charge = _bill(candidates, context, self.rules, shown, owed)
@@ -94,7 +94,17 @@ def _bill(candidates: Candidates, context: Context, rules: Rules, shown: Ints, o
     return np.where(cpm, 0, click).astype(np.int64), np.where(cpm, impression, 0).astype(np.int64)
 
 
-def _first_of_each(advertiser_id: Ints) -> Ints:
-    """Places of the first ad of each advertiser, in order; ads without an advertiser (-1) are each their own."""
-    own = np.where(advertiser_id < 0, -1 - np.arange(len(advertiser_id)), advertiser_id)
-    return np.sort(np.unique(own, return_index=True)[1])
+def _alone(candidates: Candidates, order: Ints, most: int) -> Ints:
+    """The first `most` of the order of which no two share an advertiser or a campaign: each can pay its own next click, and two of one budget
+    could not pay both. Who has none (-1) shares with nobody."""
+    owners = (candidates.advertiser_id[order].tolist(), candidates.campaign_id[order].tolist())
+    chosen, advertisers, campaigns = list[int](), set[int](), set[int]()
+    for place, advertiser, campaign in zip(order.tolist(), *owners, strict=True):
+        if advertiser in advertisers or campaign in campaigns:
+            continue
+        chosen.append(place)
+        if len(chosen) == most:
+            break
+        advertisers |= {advertiser} - {-1}
+        campaigns |= {campaign} - {-1}
+    return np.array(chosen, dtype=np.int64)

@@ -12,9 +12,11 @@ from common.contract import Bools, Floats, Ints, Why
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """Ads that were scored, [n] each. bid_micros is for a click, or for a thousand impressions where `cpm`."""
+    """Ads that were scored, [n] each. bid_micros is for a click, or for a thousand impressions where `cpm`; -1 where an ad has no campaign or
+    no advertiser."""
 
     ad_id: Ints
+    campaign_id: Ints
     advertiser_id: Ints
     probability: Floats  # of a click in slot 0
     hide_probability: Floats

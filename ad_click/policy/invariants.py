@@ -19,12 +19,16 @@ Drawn = tuple[Request, Candidates, Context]
 
 
 def draw(rng: np.random.Generator) -> Drawn:
-    """A random auction with ties, zero bids, both pricings, spent budgets, hidden and often seen ads and repeated advertisers."""
+    """A random auction with ties, zero bids, both pricings, spent budgets, hidden and often seen ads, repeated advertisers and campaigns.
+    Ads of one campaign have one budget; some have no campaign (-1), and a budget each."""
     n = int(rng.integers(0, 40))
+    campaign = rng.integers(-1, max(n // 2, 1), n)
+    budget_of = np.where(campaign >= 0, campaign, n + np.arange(n))
     cpm = rng.random(n) < 0.3
     bid = rng.integers(0, 20, n) * 50_000
     candidates = Candidates(
         ad_id=np.sort(rng.choice(1000, n, replace=False)),
+        campaign_id=campaign,
         advertiser_id=rng.integers(-1, max(n // 2, 1), n),
         probability=np.round(rng.beta(1, 30, n), 3),
         hide_probability=np.round(rng.beta(1, 300, n), 4),
@@ -32,8 +36,8 @@ def draw(rng: np.random.Generator) -> Drawn:
         cpm=cpm,
     )
     context = Context(
-        budget_micros=rng.integers(1, 8, n) * 500_000,
-        spent_micros=rng.integers(0, 8, n) * 300_000,
+        budget_micros=(rng.integers(1, 8, 2 * n) * 500_000)[budget_of],
+        spent_micros=(rng.integers(0, 8, 2 * n) * 300_000)[budget_of],
         hidden=rng.random(n) < 0.1,
         num_seen=rng.integers(0, 8, n) * (rng.random(n) < 0.3),
     )
@@ -68,9 +72,15 @@ def _ordered(policy: Policy, rng: np.random.Generator) -> str:
 
 
 def _within_budget(policy: Policy, rng: np.random.Generator) -> str:
-    (_, _, context), shown = _decided(policy, rng)
-    left = (context.budget_micros - context.spent_micros)[shown.index] - shown.price_micros - shown.charge_micros
-    return f"{left.min()} micros left afterwards" if len(left) and left.min() < 0 else ""
+    """Were the whole page clicked: the ads of one campaign pay from one budget."""
+    (_, candidates, context), shown = _decided(policy, rng)
+    campaign = candidates.campaign_id[shown.index]
+    _, first, of = np.unique(
+        np.where(campaign >= 0, campaign, -1 - shown.index), return_index=True, return_inverse=True
+    )
+    owed = np.bincount(of, shown.price_micros + shown.charge_micros)
+    left = (context.budget_micros - context.spent_micros)[shown.index][first] - owed
+    return f"{left.min()} micros of a campaign left afterwards" if len(left) and left.min() < 0 else ""
 
 
 def _one_each(policy: Policy, rng: np.random.Generator) -> str:
@@ -124,7 +134,7 @@ def _less_when_nearly_spent(policy: Policy, rng: np.random.Generator) -> str:
 INVARIANTS: Mapping[str, Invariant] = {
     "nobody owes more than the bid or less than the floor, nor twice": _price_within,
     "a higher slot has no lower value": _ordered,
-    "an ad shown can pay its next click": _within_budget,
+    "a campaign can pay for every click on the page": _within_budget,
     "an advertiser is shown once": _one_each,
     "a hidden ad is not shown": _never_hidden,
     "nobody is shown one ad too often": _not_too_often,

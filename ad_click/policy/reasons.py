@@ -13,9 +13,10 @@ MOST = 3  # losers named a reason
 EVIDENCE = {
     "hidden": "the user hid this ad",
     "frequency": "the user was shown it as often as allowed in 24 hours",
-    "budget": "its campaign's 24 hours' budget cannot pay another click",
+    "budget": "its campaign's 24 hours' budget cannot pay its next click or impression",
     "floor": "an impression would be worth less than the floor",
     "advertiser": "another ad of this advertiser is worth more on this page",
+    "campaign": "another ad of this campaign, whose budget both would draw on, is worth more on this page",
 }
 
 
@@ -40,16 +41,35 @@ def reasons(
         return won + _left_out(candidates, value, out)
     last = value[shown[-1]]
     others = order[~_among(order, shown)]
-    advertiser = candidates.advertiser_id[others]
-    same = _among(advertiser, candidates.advertiser_id[shown]) & (advertiser >= 0)
-    outbid = others[~same][:MOST]
+    advertiser, campaign = (_shared(ids, others, shown) for ids in (candidates.advertiser_id, candidates.campaign_id))
+    outbid = others[~(advertiser | campaign)][:MOST]
     lost = [
         Why(item=int(candidates.ad_id[at]), stage="auction", reason="outbid", effect=_micros(value[at] - last), evidence=_needed(candidates, share[at], at, last - value[at]))
         for at in outbid.tolist()
     ]  # fmt: skip
-    beside = np.zeros(len(value), dtype=bool)
-    beside[others[same]] = value[others[same]] > last
-    return won + lost + _left_out(candidates, value, {**out, "advertiser": beside})
+    kept_out = (value[others] > last) | (len(outbid) == 0)  # by the rule alone: nobody else is waiting
+    beside = {"advertiser": advertiser & kept_out, "campaign": campaign & ~advertiser & kept_out}
+    out = {**out, **{name: _at(others[which], value) for name, which in beside.items()}}
+    return won + lost + _left_out(candidates, value, out)
+
+
+def out_of_budget(ad_id: Ints, worth: Floats) -> list[Why]:
+    """The first few of ads that were not even scored, as nothing is left of their campaigns' budgets. worth [n]: micros an impression."""
+    return [
+        Why(item=item, stage="candidates", reason="budget", effect=-_micros(value), evidence=EVIDENCE["budget"])
+        for item, value in zip(ad_id[:MOST].tolist(), worth[:MOST].tolist(), strict=True)
+    ]
+
+
+def _at(places: Ints, like: Floats) -> Bools:
+    which = np.zeros(len(like), dtype=bool)
+    which[places] = True
+    return which
+
+
+def _shared(ids: Ints, others: Ints, shown: Ints) -> Bools:
+    """[len(others)] whether one that is shown has the same id; -1 is nobody's."""
+    return _among(ids[others], ids[shown]) & (ids[others] >= 0)
 
 
 def _among(values: Ints, few: Ints) -> Bools:

@@ -14,10 +14,11 @@ from ad_click import features, schema, serve
 from ad_click.config import SMOKE, Config
 from common.contract import Platform, Result
 from common.lifecycle.home import Home
+from common.lifecycle.score import patient
 from common.serving.app import Served, Server
 from common.serving.clock import SimulatedClock
 
-PATIENT = replace(SMOKE, deadline_ms=4_000.0)  # a loaded machine must not decide what a test sees
+PATIENT = replace(SMOKE, deadline_ms=60_000.0)  # a loaded machine must not decide what a test sees
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +58,7 @@ def running(run_once: tuple[Path, Result], tmp_path_factory: pytest.TempPathFact
     now = int(result.history.event_time.max())
     server.clock.set(now)
     service = serve.start(result.artifact, platform)
+    patient(service)
     version = result.artifact.version
     server.add(Served(name="ad_click", service=service, platform=platform, events=schema.EVENTS, version=version))
     with TestClient(server.app) as client:

@@ -223,17 +223,31 @@ def test_pacing_spends_no_more_than_a_hard_stop(lot: days.Stretch, played: dict[
 
 
 @pytest.mark.parametrize("reserve", [True, False])
-def test_expected_clicks_are_set_aside_until_the_hour_ends(lot: days.Stretch, reserve: bool) -> None:
+def test_expected_clicks_are_set_aside_for_an_hour_or_two(lot: days.Stretch, reserve: bool) -> None:
     day = days._Day(lot, days.Arm(rules=lot.lab.rules, reserve=reserve))
     day.move(0)
     place, nothing = np.array([4]), np.zeros(1, np.int64)
-    later = int(np.flatnonzero(lot.lab.rows.event_time >= day.start + days.HOUR)[0])
     campaign = lot.lab.catalog.campaign_id[lot.lab.ads]
-    mine = campaign[later] == campaign[0, 4]
     day.show(0, place, nothing, nothing + 7, np.array([5_000.0]))
     assert day.auction(0)[2].spent_micros[4] == (5_007 if reserve else 7)
-    day.move(later)
-    assert (day.auction(later)[2].spent_micros == np.where(mine, 7, 0)).all()
+    for hours, aside in ((1, 5_000), (2, 0)):
+        later = int(np.flatnonzero(lot.lab.rows.event_time >= day.start + hours * days.HOUR)[0])
+        day.move(later)
+        mine = campaign[later] == campaign[0, 4]
+        assert (day.auction(later)[2].spent_micros == np.where(mine, 7 + aside * reserve, 0)).all()
+
+
+@pytest.mark.parametrize("reserve", [True, False])
+def test_a_click_takes_back_what_was_set_aside_for_it(lot: days.Stretch, reserve: bool) -> None:
+    day = days._Day(lot, days.Arm(rules=lot.lab.rules, reserve=reserve))
+    day.move(0)
+    mine = int(lot.lab.catalog.campaign_id[lot.lab.ads[0, 4]])
+    day.show(0, np.array([4]), np.array([0]), np.array([0]), np.array([5_000.0]))
+    day.due = [(day.start, mine, 90_000.0, 5_000.0)]
+    day.move(0)
+    assert day.auction(0)[2].spent_micros[4] == 90_000
+    day.taken_back[:] = 0  # control: what a click costs twice
+    assert day.auction(0)[2].spent_micros[4] == (95_000 if reserve else 90_000)
 
 
 def test_the_money_that_was_owed_is_the_money_that_was_charged(

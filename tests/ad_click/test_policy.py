@@ -84,13 +84,14 @@ def _all_ads_but(rule: str) -> Spoil:
 
 
 OWED = "nobody owes more than the bid or less than the floor, nor twice"
+BUDGET = "a campaign can pay for every click on the page"
 SPOILT: list[tuple[str, Spoil]] = [
     (OWED, lambda d, c, x: replace(d, price_micros=d.price_micros * 3)),
     (OWED, lambda d, c, x: replace(d, charge_micros=d.charge_micros * 3)),
     (OWED, lambda d, c, x: replace(d, price_micros=d.price_micros // 1_000, charge_micros=d.charge_micros // 1_000)),
     (OWED, lambda d, c, x: replace(d, charge_micros=d.charge_micros + 1)),
     ("a higher slot has no lower value", _everyone),
-    ("an ad shown can pay its next click", _all_ads_but("budget")),
+    (BUDGET, _all_ads_but("budget")),
     ("an advertiser is shown once", _everyone),
     ("a hidden ad is not shown", _all_ads_but("hidden")),
     ("nobody is shown one ad too often", _all_ads_but("frequency")),
@@ -110,6 +111,20 @@ def test_pacing_that_runs_the_wrong_way_is_caught() -> None:
     assert any(rule(spoilt, np.random.default_rng(seed)) for seed in range(50))
 
 
+class BudgetPerAd(Policy):
+    """Looks whether each ad can pay, and not that another of its campaign has to be paid from the same budget."""
+
+    def decide(self, request: Request, candidates: Candidates, context: Context) -> Decision:
+        apart = np.full(len(candidates.campaign_id), -1)
+        return super().decide(request, replace(candidates, campaign_id=apart), context)
+
+
+@pytest.mark.parametrize("pacing", [2.0, 0.0])
+def test_a_budget_that_two_ads_of_a_page_draw_on_is_caught(pacing: float) -> None:
+    spoilt = BudgetPerAd(replace(RULES, pacing=pacing), (1.0,))
+    assert any(INVARIANTS[BUDGET](spoilt, np.random.default_rng(seed)) for seed in range(100))
+
+
 def test_every_rule_has_a_policy_that_breaks_it() -> None:
     spoilt = {sentence for sentence, _ in SPOILT} | {"a campaign that has spent more is worth no more"}
     assert spoilt == set(INVARIANTS)
@@ -123,6 +138,7 @@ def auction(
     first = np.arange(n) == 0
     candidates = Candidates(
         ad_id=1 + np.arange(n),
+        campaign_id=1 + np.arange(n),
         advertiser_id=1 + np.arange(n),
         probability=np.array([probability for probability, _, _ in ads]),
         hide_probability=hide * first,
@@ -207,6 +223,7 @@ def test_a_budget_that_cannot_pay_the_next_click_is_left_out() -> None:
     assert [ad for ad, _, _ in owed(auction(*ads, spent=9_500_000))] == [1, 2]
     spent = auction(*ads, spent=9_500_001)
     assert [ad for ad, _, _ in owed(spent)] == [2] and why(spent, 1)[0].reason == "budget"
+    assert "next click or impression" in why(spent, 1)[0].evidence
     an_impression = auction(ads[1], spent=9_999_600)  # 400 micros are enough for it
     assert len(owed(an_impression)) == 1 and not owed(auction(ads[1], spent=9_999_601))
 
@@ -256,10 +273,33 @@ def test_a_second_ad_of_an_advertiser_says_why_it_is_not_shown() -> None:
     assert POLICY.decide(request, nobody, context).index.tolist() == [0, 1]
 
 
+def test_one_page_cannot_overspend_a_campaign_whose_advertiser_is_unknown() -> None:
+    """Ads of one campaign, a budget that pays one click and not two: one is shown, and the others say why they are not."""
+    request, candidates, context = Request(user_id=0, num_slots=3), *_two_of_one()
+    candidates = replace(candidates, advertiser_id=np.full(3, -1), campaign_id=np.array([7, 7, 7]))
+    context = replace(context, budget_micros=np.full(3, 500_000))
+    shown = PLAIN.decide(request, candidates, context)
+    assert shown.index.tolist() == [0]
+    assert [(line.item, line.reason) for line in shown.why] == [(1, "won"), (2, "campaign"), (3, "campaign")]
+    other = replace(candidates, campaign_id=np.array([7, 7, 8]))
+    assert PLAIN.decide(request, other, context).index.tolist() == [0, 2]
+    apart = replace(candidates, campaign_id=np.full(3, -1))  # negative control: of no campaign
+    assert PLAIN.decide(request, apart, context).index.tolist() == [0, 1, 2]
+
+
+def test_who_leaves_for_its_advertiser_keeps_nobody_of_its_campaign_out() -> None:
+    """Down the page: ad 2 leaves beside ad 1 of its advertiser, so ad 3 of ad 2's campaign may be shown."""
+    _, candidates, context = Request(user_id=0), *_two_of_one()
+    candidates = replace(candidates, campaign_id=np.array([1, 2, 2]))
+    shown = POLICY.decide(Request(user_id=0, num_slots=2), candidates, context)
+    assert shown.index.tolist() == [0, 2] and why(shown, 2)[0].reason == "advertiser"
+
+
 def _two_of_one() -> tuple[Candidates, Context]:
     three = np.zeros(3, dtype=np.int64)
     candidates = Candidates(
         ad_id=np.array([1, 2, 3]),
+        campaign_id=np.array([1, 2, 3]),
         advertiser_id=np.array([5, 5, 9]),
         probability=np.array([0.02, 0.02, 0.02]),
         hide_probability=np.zeros(3),

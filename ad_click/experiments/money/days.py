@@ -26,12 +26,14 @@ from common.contract import Experiment, Floats, Ints, Table
 
 HOUR = 3600
 WINDOW = 24  # hours a budget is for
+ASIDE = 2  # hours, this one among them, for which expected clicks are set aside
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """reserve: expected clicks of this hour are set aside, as features.SPEND does; throttle: a campaign that nears its budget is left out by
-    chance instead of bidding less; one_each: an advertiser is shown once; endless: nobody looks at budgets."""
+    """reserve: expected clicks of this hour and the one before are set aside until they come, as features.SPEND does; throttle: a campaign that
+    nears its budget is left out by chance instead of bidding less; one_each: an advertiser is shown once, not only each of its campaigns;
+    endless: nobody looks at budgets."""
 
     rules: Rules
     reserve: bool = True
@@ -99,7 +101,9 @@ class _Day:
 
     stretch: Stretch
     arm: Arm
-    due: list[tuple[int, int, float]] = field(default_factory=list)  # (time, campaign, micros) of clicks on their way
+    due: list[tuple[int, int, float, float]] = field(
+        default_factory=list
+    )  # (time, campaign, price, expected) of clicks to come
     seen: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))  # user -> (time, ad)
     hidden: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
 
@@ -109,33 +113,34 @@ class _Day:
         self.hours = int(lab.rows.event_time[-1] - self.start) // HOUR + 1
         self.hour = 0
         self.charged = np.zeros((self.hours + WINDOW, int(ads.campaign_id.max()) + 1))
-        self.set_aside = np.zeros(self.charged.shape[1])
+        self.set_aside = np.zeros(self.charged.shape)
+        self.taken_back = np.zeros(self.charged.shape)
         self.budget = np.zeros(self.charged.shape[1])
         self.budget[ads.campaign_id] = ads.budget_micros
         self.once = np.zeros(self.charged.shape[1])
         self.once[ads.campaign_id] = np.where(lab.cpm, ads.bid_micros / 1000, ads.bid_micros)
 
     def move(self, at: int) -> None:
-        """To the time of a request: clicks come in, an hour's reservation ends with it."""
+        """To the time of a request: clicks come in, and each takes back what was set aside for it."""
         now = int(self.stretch.lab.rows.event_time[at])
         self._arrive(now)
-        if (now - self.start) // HOUR > self.hour:
-            self.hour = (now - self.start) // HOUR
-            self.set_aside[:] = 0
+        self.hour = (now - self.start) // HOUR
 
     def _arrive(self, now: int) -> None:
         while self.due and self.due[0][0] <= now:
-            time, campaign, micros = heappop(self.due)
+            time, campaign, price, expected = heappop(self.due)
             hour = (time - self.start) // HOUR
             if hour < len(self.charged):
-                self.charged[hour, campaign] += micros
+                self.charged[hour, campaign] += price
+                self.taken_back[hour, campaign] += expected
 
     def auction(self, at: int) -> tuple[Ints, Candidates, Context]:
         """-> the places of the candidates, which throttling may have thinned, and what the policy is told of them."""
         lab, arm = self.stretch.lab, self.arm
         ads, campaign = lab.ads[at], lab.catalog.campaign_id[lab.ads[at]]
-        window = self.charged[max(0, self.hour - WINDOW + 1) : self.hour + 1].sum(axis=0)
-        spent = (window + self.set_aside if arm.reserve else window)[campaign]
+        spent = self._lately(self.charged, WINDOW)[campaign]
+        if arm.reserve:
+            spent += np.maximum(self._lately(self.set_aside, ASIDE) - self._lately(self.taken_back, ASIDE), 0)[campaign]
         budget = self.budget[campaign]
         taking_part = arm.throttle * (1 - spent / budget) if arm.throttle else np.ones(len(ads))
         place = np.flatnonzero(self.stretch.chance[2, at] < taking_part)
@@ -152,6 +157,11 @@ class _Day:
         )
         return place, _at(candidates, place), _at(context, place)
 
+    def _lately(self, by_hour: Floats, hours: int) -> Floats:
+        """[campaigns] the sum over the last hours, this one among them."""
+        found: Floats = by_hour[max(0, self.hour - hours + 1) : self.hour + 1].sum(axis=0)
+        return found
+
     def _times(self, at: int, within: int) -> Ints:
         """[num_candidates] how often this person was shown each candidate in the last `within` seconds."""
         rows, ads = self.stretch.lab.rows, self.stretch.lab.ads[at]
@@ -166,10 +176,11 @@ class _Day:
         campaign = lab.catalog.campaign_id[ads]
         tired = TIRES ** self._times(at, 10**9)[place]
         np.add.at(self.charged[self.hour], campaign, charge)
-        np.add.at(self.set_aside, campaign, expected)
+        np.add.at(self.set_aside[self.hour], campaign, expected)
         clicked: Floats = self.stretch.ever[at, place] * world.EXAMINED[: len(place)] * tired
         for i in np.flatnonzero((chance[0] < clicked) & (price > 0)).tolist():
-            heappush(self.due, (now + int(self.stretch.delay[at, place[i]]), int(campaign[i]), float(price[i])))
+            money = float(price[i]), float(expected[i])
+            heappush(self.due, (now + int(self.stretch.delay[at, place[i]]), int(campaign[i]), *money))
         self.hidden[user] += ads[chance[1] < lab.hides[at, place]].tolist()
         self.seen[user] += [(now, ad) for ad in ads.tolist()]
         return clicked

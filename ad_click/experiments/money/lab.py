@@ -154,6 +154,7 @@ class Lab:
         ads = self.ads[at]
         return Candidates(
             ad_id=ads,
+            campaign_id=self.catalog.campaign_id[ads],
             advertiser_id=self.catalog.advertiser_id[ads],
             probability=predictions,
             hide_probability=hides,
