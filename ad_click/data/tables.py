@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,12 @@ from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 
 SPLITS = ("train", "valid", "test")
-VALUES = EVENTS["impression"].values
+VALUES = EVENTS["impression"].values  # those of a click are among them
+MOST_SLOTS = 1000  # they are counted in an array
 TABLES = {
     "rows": Roles(
         required={"user_id": "id", "ad_id": "id", "label": "label"},
-        optional={"event_time": "time", "moment": "number", "split": "category"},
+        optional={"event_time": "time", "request_id": "id", "moment": "number", "split": "category"},
     ),
     "catalog": Roles(
         required={"ad_id": "id"},
@@ -41,26 +44,26 @@ TABLES = {
 
 def read(path: Path, config: Config) -> Dataset:
     """rows: one a line, split by time (or by the role `split`). Without `events` the log is made from the rows, a click as late as the
-    window allows; without a clock, statistics leave the row itself out and a tenth and a fifth of the rows, by chance, are held out."""
+    window allows; without a clock, statistics leave the row itself out and a tenth and a fifth of the rows, by chance, are held out. Rows
+    that do not say their moment have that of their impression in `events`."""
     tables = read_tables(path, TABLES)
     given = tables["rows"]
-    rows = _rows(given)
+    _check(given)
     clocked = "event_time" in given.roles
     if clocked and "moment" not in given.roles:
-        rows = rows.take(np.argsort(rows.event_time, kind="stable"))
+        given = _sorted_by_time(given)
+    rows = _rows(given)
     catalog = _catalog(tables.get("catalog"), rows)
-    events = (
-        events_of(tables["events"], SHOWN, VALUES) if "events" in tables else made_up(rows, catalog, clocked, config)
-    )
+    events = _events(tables["events"]) if "events" in tables else made_up(rows, catalog, clocked, config)
     if "moment" not in given.roles:
-        shown = events.kind == "impression"
-        rows = Rows(**{**vars(rows), "moment": events.moment[shown]})
+        moment = _moments(given, events) if "events" in tables else events.moment[events.kind == "impression"]
+        rows = replace(rows, moment=moment)
     index = _split(given, rows, clocked, config)
     train, valid, test = (rows.take(part) for part in index)
     if not clocked and "events" not in tables:  # held-out rows are no part of the statistics
         events = made_up(train, catalog, clocked, config)
         train, valid, test = (
-            Rows(**{**vars(part), "moment": moment})
+            replace(part, moment=moment)
             for part, moment in zip((train, valid, test), (np.arange(len(train)), *(np.full(len(part), -1) for part in (valid, test))), strict=True)
         )  # fmt: skip
     history = AsOfStore(events) if clocked else LeaveOneOutStore(events)
@@ -120,10 +123,87 @@ def made_up(rows: Rows, catalog: Catalog, clocked: bool, config: Config) -> Even
     )
 
 
+def _check(table: Table) -> None:
+    """What the case cannot work with, though each cell for itself is what its column says."""
+    if np.isnan(table.roles["label"]).any():
+        raise InputError("rows: some labels are empty. Expected 0 or 1 in each; drop the rows that are not known yet.")
+    if np.isnan(table.roles.get("moment", np.zeros(0))).any():
+        raise InputError(
+            "rows: some moments are empty. Expected the position in events at which a row's features are read; leave the role out and it is found."
+        )
+    slot = table.numbers.get("slot", np.zeros(1))
+    wrong = ~((slot >= 0) & (slot < MOST_SLOTS) & (slot == np.floor(slot)))
+    expected = "Expected whole numbers from 0, the first slot of a page"
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"rows: column 'slot', row {row + 1}: {slot[row]:g}. {expected}, below {MOST_SLOTS}. Mend or drop the row."
+        )
+    if len(slot) and slot.min() > 0:
+        raise InputError(
+            f"rows: column 'slot' begins with {slot.min():g}. {expected}: an auction asks for the click in slot 0. Subtract {slot.min():g} from each."
+        )
+
+
+def _sorted_by_time(table: Table) -> Table:
+    order = np.argsort(table.roles["event_time"], kind="stable")
+    columns = {
+        name: {column: values[order] for column, values in getattr(table, name).items()}
+        for name in ("roles", "numbers", "categories")
+    }
+    return replace(table, **columns)
+
+
+def _events(table: Table) -> Events:
+    """An empty moment is none, not 0: nothing would have been known at 0."""
+    events, moment = events_of(table, SHOWN, VALUES), table.roles.get("moment")
+    return events if moment is None else replace(events, moment=integers(np.where(np.isnan(moment), -1, moment)))
+
+
+def _moments(rows: Table, events: Events) -> Ints:
+    """[rows] of each row's impression, found by (request_id, ad_id) or by (user_id, ad_id, event_time): the moment it logged, or else where
+    the first impression of its page stands, as all slots of a page are read at once."""
+    if "event_time" not in rows.roles:
+        raise InputError(
+            "rows: there is no event_time, so events cannot be read as of a row. Add event_time, or leave events out: statistics then leave the row itself out."
+        )
+    shown = np.flatnonzero(events.kind == "impression")
+    logged = {"event_time": events.event_time, **events.keys}
+    named = (rows.roles.get("request_id", np.full(1, -1)) >= 0).all() and (logged["request_id"][shown] >= 0).all()
+    page = ("request_id",) if named else ("user_id", "event_time")
+    names = (*page, "ad_id")
+    of = _first_equal([logged[name][shown] for name in names], [rows.roles[name] for name in names])
+    if (of < 0).any():
+        row = int((of < 0).argmax())
+        said = ", ".join(f"{name} {_called(rows, name, row)}" for name in names)
+        raise InputError(
+            f"rows: the row of {said} has no impression in events (kind = impression, the same {', '.join(names)}). Add it, or drop the row."
+        )
+    pages = [logged[name][shown] for name in page]
+    first = shown[_first_equal(pages, pages)]
+    return np.where(events.moment[shown] >= 0, events.moment[shown], events.position[first])[of]
+
+
+def _called(table: Table, role: str, row: int) -> Any:
+    """A value as the file has it."""
+    value = table.roles[role][row]
+    return table.names[role][value] if role in table.names else value
+
+
+def _first_equal(columns: Sequence[Ints], wanted: Sequence[Ints]) -> Ints:
+    """[len(wanted)] the first index at which all columns are as wanted, -1 if there is none."""
+    n = len(columns[0])
+    code = np.zeros(n + len(wanted[0]), dtype=np.int64)
+    for theirs, ours in zip(columns, wanted, strict=True):
+        values = np.unique(np.concatenate([theirs, ours]), return_inverse=True)[1]
+        code = np.unique(code * (values.max(initial=0) + 1) + values, return_inverse=True)[1]
+    first = np.full(code.max(initial=0) + 1, -1)
+    first[code[:n][::-1]] = np.arange(n)[::-1]
+    return first[code[n:]]
+
+
 def _rows(table: Table) -> Rows:
     roles = table.roles
-    if np.isnan(roles["label"]).any():
-        raise InputError("rows: some labels are empty. Expected 0 or 1 in each; drop the rows that are not known yet.")
     nothing = np.full(len(table), -1.0)
     return Rows(
         user_id=roles["user_id"],

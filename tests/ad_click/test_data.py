@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ import pytest
 from ad_click import data, evaluate, features, world
 from ad_click.config import OVERRIDES, SMOKE, Config
 from ad_click.data import frappe, labels
+from ad_click.schema import Dataset
 from common.config import with_data
+from common.contract import Ints
 from common.errors import InputError
 from common.events import take
 
@@ -85,6 +89,11 @@ def test_the_log_knows_what_was_owed_and_for_which_campaign(tiny: Config) -> Non
     ].any()
     aside = shown.probability_ppm * shown.price_micros // 1_000_000
     assert np.array_equal(events.values["expected_micros"][impression], aside) and aside.any()
+    assert not events.values["expected_micros"][others].any()
+    number = {key: at for at, key in enumerate(zip(shown.request_id.tolist(), shown.ad_id.tolist(), strict=True))}
+    clicks = zip(*(events.keys[name][click].tolist() for name in ("request_id", "ad_id")), strict=True)
+    of = [number[key] for key in clicks]
+    assert np.array_equal(events.values["expected_micros"][click], aside[of]), "a click takes back what was set aside"
 
 
 def test_a_conversion_is_logged_when_it_arrives(tiny: Config) -> None:
@@ -149,6 +158,136 @@ def test_what_is_written_comes_back_bit_for_bit(tiny: Config, tmp_path: Path) ->
         ours, theirs = (features.fit(d, tiny).inputs(getattr(d, part), d.history) for d in (dataset, again))
         assert np.array_equal(ours.numbers, theirs.numbers, equal_nan=True) and np.array_equal(ours.codes, theirs.codes)
         assert np.array_equal(getattr(dataset, part).label, getattr(again, part).label, equal_nan=True)
+
+
+SMALL = replace(SMOKE, num_users=50, num_ads=20, num_advertisers=5, num_impressions=600, days=3)
+NOWHERE = {"rows": ("moment",), "events": ("moment",)}
+Edit = Callable[[list[dict[str, str]]], list[dict[str, str]]]
+
+
+def edited(folder: Path, without: Mapping[str, Sequence[str]], requests: bool = False, **edits: Edit) -> Dataset:
+    """A small world's tables, written as we write them, changed as people's are, and read again. `without`: roles a table does not have;
+    `requests`: rows say whose page they stand on; edits: of the lines of a table."""
+    dataset = data.load(SMALL)
+    data.write(dataset, data.judgments(SMALL), folder)
+    if requests:
+        request = dataset.history.events.keys["request_id"][dataset.history.events.kind == "impression"]
+        edits["rows"] = with_request(request, edits.get("rows", list))
+    schema = (folder / "schema.toml").read_text().split("\n\n")  # a section each
+    for table in ("rows", "events"):
+        gone, more = without.get(table, ()), ["request_id"] if requests and table == "rows" else []
+        with (folder / f"{table}.csv").open() as file:
+            lines = edits.get(table, list)(list(csv.DictReader(file)))
+        with (folder / f"{table}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, [name for name in lines[0] if name not in gone], extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(lines)
+        at = next(at for at, section in enumerate(schema) if section.startswith(f"[{table}.roles]"))
+        kept = [line for line in schema[at].splitlines() if line.partition(" ")[0] not in gone]
+        schema[at] = "\n".join([*kept, *(f'{name} = "{name}"' for name in more)])
+    (folder / "schema.toml").write_text("\n\n".join(schema))
+    return data.load(with_data(SMALL, f"csv:{folder}", OVERRIDES))
+
+
+def with_request(request: Ints, then: Edit) -> Edit:
+    """Rows stand in the order of their impressions."""
+    return lambda lines: then(
+        [{**line, "request_id": str(one)} for line, one in zip(lines, request[: len(lines)].tolist(), strict=True)]
+    )
+
+
+def moments(dataset: Dataset) -> list[tuple[int, ...]]:
+    """(user, ad, time, moment) of every row, sorted."""
+    parts = (dataset.train, dataset.valid, dataset.test)
+    columns = [
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("user_id", "ad_id", "event_time", "moment")
+    ]
+    return sorted(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def shuffled(lines: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [lines[at] for at in np.random.default_rng(3).permutation(len(lines))]
+
+
+@pytest.mark.parametrize("requests", [False, True])
+@pytest.mark.parametrize("without", [NOWHERE, {"rows": ("moment",)}])
+def test_rows_find_their_impressions_in_whatever_order_they_come(
+    tmp_path: Path, without: Mapping[str, Sequence[str]], requests: bool
+) -> None:
+    """Without moments, each is where the first impression of its page stands: as the platform itself read them."""
+    again = edited(tmp_path, without, requests, rows=shuffled)
+    assert moments(again) == moments(data.load(SMALL))
+    assert len({moment for *_, moment in moments(again)}) > 100  # control: not all of them cold
+    seen = again.history.read(features.USER, again.valid.user_id, again.valid.moment)
+    assert seen[:, 0].any()
+
+
+def test_a_split_stays_with_its_row_when_rows_are_not_in_order_of_time(tmp_path: Path) -> None:
+    again, dataset = edited(tmp_path, NOWHERE, rows=shuffled), data.load(SMALL)
+    for part in ("train", "valid", "test"):
+        ours, theirs = (getattr(one, part).event_time for one in (dataset, again))
+        assert np.array_equal(ours, theirs), part
+
+
+def without_impression(lines: list[dict[str, str]]) -> list[dict[str, str]]:
+    first = next(at for at, line in enumerate(lines) if line["kind"] == "impression")
+    return lines[:first] + lines[first + 1 :]
+
+
+@pytest.mark.parametrize("requests", [False, True])
+def test_a_row_without_an_impression_is_named(tmp_path: Path, requests: bool) -> None:
+    row = data.load(SMALL).train.take(np.array([0]))
+    expected = "request_id 0, " if requests else f"user_id {row.user_id[0]}, event_time {row.event_time[0]}, "
+    with pytest.raises(
+        InputError, match=f"rows: the row of {expected}ad_id {row.ad_id[0]} has no impression in events"
+    ):
+        edited(tmp_path, NOWHERE, requests, events=without_impression)
+
+
+def test_an_empty_moment_is_found_in_events_and_refused_in_rows(tmp_path: Path) -> None:
+    """0 would be a moment at which nothing was known."""
+
+    def emptied(lines: list[dict[str, str]]) -> list[dict[str, str]]:
+        return [{**line, "moment": "" if at % 2 else line["moment"]} for at, line in enumerate(lines)]
+
+    with pytest.raises(InputError, match="some moments are empty"):
+        edited(tmp_path / "refused", {}, rows=emptied)
+    again = edited(tmp_path / "found", {"rows": ("moment",)}, events=emptied)
+    assert moments(again) == moments(data.load(SMALL))
+
+
+def test_events_beside_rows_without_a_clock_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no event_time, so events cannot be read as of a row"):
+        edited(tmp_path, {"rows": ("moment", "event_time"), "events": ("moment",)})
+
+
+@pytest.mark.parametrize(
+    ("slots", "said"),
+    [
+        ("123", r"column 'slot' begins with 1\. .* Subtract 1 from each"),
+        ("01x", r"column 'slot', row 3: nan\. Expected whole numbers from 0.* Mend or drop the row"),
+        ("0h1", r"column 'slot', row 2: 0\.5\. Expected whole numbers from 0"),
+        ("0-1", r"column 'slot', row 2: -1\. Expected whole numbers from 0"),
+        ("0m1", r"column 'slot', row 2: 1e\+09\. Expected whole numbers .* below 1000"),
+    ],
+)
+def test_slots_that_no_auction_could_ask_for_are_refused(tmp_path: Path, slots: str, said: str) -> None:
+    words = {"x": "", "h": "0.5", "-": "-1", "m": "1e9"}
+    with pytest.raises(InputError, match=said):
+        data.load(slotted(tmp_path, [words.get(slot, slot) for slot in slots]))
+
+
+def test_slots_from_0_are_taken(tmp_path: Path) -> None:
+    """Negative control."""
+    assert set(data.load(slotted(tmp_path, ["0", "1", "2"])).train.numbers["slot"].tolist()) == {0, 1, 2}
+
+
+def slotted(folder: Path, slots: list[str]) -> Config:
+    lines = [f"7,{at % 3},{1_700_000_000 + at},{at % 2},{slots[at % len(slots)]}" for at in range(30)]
+    (folder / "rows.csv").write_text("\n".join(["who,ad,when,clicked,slot", *lines]) + "\n")
+    roles = 'user_id = "who"\nad_id = "ad"\nevent_time = "when"\nlabel = "clicked"\n'
+    (folder / "schema.toml").write_text(f'[roles]\n{roles}[columns]\nslot = "number"\n')
+    return with_data(SMOKE, f"csv:{folder / 'rows.csv'}", OVERRIDES)
 
 
 def _frappe(folder: Path, num_rows: int = 60) -> Path:
