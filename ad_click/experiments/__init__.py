@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ad_click.experiments import charts, continual, features, labels, ladder, money, training, variants
+from ad_click.experiments import charts, continual, features, gates, labels, ladder, money, training, variants
 from common.contract import Experiment
 from common.eval.chart import Chart
 
 EXPERIMENTS: Mapping[str, Experiment] = {
+    **gates.EXPERIMENTS,
     **training.EXPERIMENTS,
     **labels.EXPERIMENTS,
     **money.EXPERIMENTS,

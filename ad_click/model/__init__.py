@@ -2,8 +2,8 @@
 
 In:     training and validation rows and their features.
 Out:    a Scorer of calibrated click probabilities.
-Choice: LightGBM: crosses found by splits, missing values and counts as they are; it starts from each slot's rate, and two numbers (Platt)
-        correct the logit as far as the validation rows are sure that it is wrong.
+Choice: LightGBM: crosses found by splits, missing values and counts as they are; it starts from each slot's rate, and two numbers (a
+        level, a slope of the low end) correct it as far as the validation rows are sure that it is wrong.
 Else:   DeepFM or DCN-V2, where ids carry what no statistic does and a GPU is there anyway; isotonic, with ten times the clicks.
 Breaks: early stopping on too few clicks, negatives thinned out without correction: calibration_ratio in evaluate and monitor.
 """
@@ -24,7 +24,7 @@ from ad_click.features import Features, Inputs
 from ad_click.schema import Dataset
 from common.contract import Floats, Ints
 from common.errors import InputError
-from common.eval.calibration import Isotonic, Platt, Temperature, from_json, undo_downsampling
+from common.eval.calibration import Bent, Calibration, from_json, undo_downsampling
 from common.serving.trees import MOST_LEAVES, QuickTrees
 from common.training.seeding import lightgbm_threads
 
@@ -32,8 +32,8 @@ ONE_REQUEST = 2_000  # rows; above, LightGBM's threads are quicker
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Model:
-    """Trees until validation log loss has not improved for 30 of them, Platt's two numbers on the same validation rows, then as many trees
-    once more on all rows: the last days say most about the next. `Model.before` are the trees that have not seen the validation rows."""
+    """Trees until validation log loss has not improved for 30 of them, two numbers of calibration on the same validation rows, then trees
+    once more on all rows, more by as much as there are more rows: the last days say most about the next. `Model.before` are the trees that have not seen the validation rows."""
     import lightgbm
 
     if config.num_leaves > MOST_LEAVES:
@@ -62,7 +62,7 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Model:
     trees = booster.model_to_string(num_iteration=booster.best_iteration)
     model = Model(trees, start, tuple(seen), tuple(few), config.negative_rate, None)
     if config.calibrate:
-        model = replace(model, calibration=Platt.shrunk(labels[1], model.score(inputs[1])))
+        model = replace(model, calibration=Bent.fit(labels[1], model.score(inputs[1])))
     if not config.refit:
         return model
     rows, label, begin = (
@@ -70,7 +70,8 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Model:
         for parts in (matrices, labels, starts)
     )
     everything = lightgbm.Dataset(rows, label, init_score=begin, **options)
-    booster = lightgbm.train(options["params"], everything, max(booster.best_iteration, 1))
+    num_trees = round(max(booster.best_iteration, 1) * len(label) / len(kept[0]))
+    booster = lightgbm.train(options["params"], everything, num_trees)
     return replace(model, trees=booster.model_to_string(), before=model)
 
 
@@ -92,7 +93,7 @@ class Model:
     seen: tuple[int, ...]
     few: tuple[int, ...]
     negative_rate: float
-    calibration: Platt | Temperature | Isotonic | None
+    calibration: Calibration | None
     before: Model | None = None
 
     @property

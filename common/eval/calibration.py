@@ -1,4 +1,4 @@
-"""Do the probabilities mean what they say? Errors of calibration, the reliability table, three maps that repair it, and the sum that undoes
+"""Do the probabilities mean what they say? Errors of calibration, the reliability table, four maps that repair it, and the sum that undoes
 thinned negatives."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from common.contract import Floats, Table
 from common.errors import InputError
-from common.eval.classification import CLIP, by_score, log_loss
+from common.eval.classification import CLIP, by_score
 
 
 def ece(labels: Floats, predictions: Floats, weights: Floats | None = None, bins: int = 15) -> float:
@@ -73,31 +73,45 @@ class Platt:
         logits = _logit(predictions)
         centre = logits.mean()  # centred, so that equal predictions leave the slope alone
         design = np.stack([logits - centre, np.ones(len(labels))], axis=1)
-        theta = np.array([0.0, _logit(labels.mean())])
-        for _ in range(50):
-            expected = _sigmoid(design @ theta)
-            curvature = (design * (expected * (1 - expected))[:, None]).T @ design + 1e-9 * np.eye(2)
-            step = np.linalg.solve(curvature, design.T @ (labels - expected))
-            theta = theta + np.clip(step, -2, 2)  # separable labels have no maximum: walk there, do not jump
-            if np.abs(step).max() < 1e-9:
-                break
+        theta, _ = _newton(design, labels, np.zeros(len(labels)), np.array([0.0, _logit(labels.mean())]))
         return cls(slope=float(theta[0]), offset=float(theta[1] - theta[0] * centre))
-
-    @classmethod
-    def shrunk(cls, labels: Floats, predictions: Floats) -> Platt:
-        """`fit`, drawn towards leaving the predictions as they are. Where nothing is wrong with them two free numbers still gain one nat of
-        likelihood, in expectation (half of a chi-square of two: Wilks 1938). So of a gain of g nats the share 1 - 1 / g is kept, of one
-        below 1 nothing: a factor that is plainly wrong is mended whole, noise is not."""
-        full = cls.fit(labels, predictions)
-        gain = len(labels) * (log_loss(labels, predictions) - log_loss(labels, full.apply(predictions)))
-        kept = max(0.0, 1 - 1 / gain) if gain > 0 else 0.0
-        return cls(slope=1 + kept * (full.slope - 1), offset=kept * full.offset)
 
     def apply(self, predictions: Floats) -> Floats:
         return _sigmoid(self.slope * _logit(predictions) + self.offset)
 
     def as_json(self) -> dict[str, Any]:
         return {"kind": "platt", "slope": self.slope, "offset": self.offset}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bent:
+    """q = sigmoid(logit(p) + offset + bend * min(logit(p) - knee, 0)): a level, and a slope of its own below the knee. Boosted trees stop
+    before their lowest scores are low enough: a step on the log loss is never longer than the learning rate there."""
+
+    offset: float
+    bend: float
+    knee: float
+
+    @classmethod
+    def fit(cls, labels: Floats, predictions: Floats) -> Bent:
+        """Maximum likelihood with the knee at the median logit; then of each number the share 1 - z^2 / t^2 is kept, t its estimate over its
+        standard error, z = 1.96, and nothing where |t| < z (the non-negative garrote: Breiman 1995). So noise stays out, and what is
+        plainly wrong is mended whole."""
+        _need_both(labels)
+        logits = _logit(predictions)
+        knee = float(np.median(logits))
+        design = np.stack([np.ones(len(labels)), np.minimum(logits - knee, 0)], axis=1)
+        theta, curvature = _newton(design, labels, logits, np.zeros(2))
+        sureness = theta**2 / np.diag(np.linalg.inv(curvature))
+        offset, bend = theta * np.maximum(0.0, 1 - 1.96**2 / np.maximum(sureness, 1e-12))
+        return cls(offset=float(offset), bend=max(float(bend), -0.9), knee=knee)  # below -1 the order would turn
+
+    def apply(self, predictions: Floats) -> Floats:
+        logits = _logit(predictions)
+        return _sigmoid(logits + self.offset + self.bend * np.minimum(logits - self.knee, 0))
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": "bent", "offset": self.offset, "bend": self.bend, "knee": self.knee}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,14 +167,31 @@ class Isotonic:
         return {"kind": "isotonic", "x": list(self.x), "y": list(self.y)}
 
 
-def from_json(found: Mapping[str, Any]) -> Platt | Temperature | Isotonic:
+Calibration = Platt | Bent | Temperature | Isotonic
+
+
+def from_json(found: Mapping[str, Any]) -> Calibration:
     """The map that `as_json` described."""
     if found["kind"] == "platt":
         return Platt(slope=float(found["slope"]), offset=float(found["offset"]))
+    if found["kind"] == "bent":
+        return Bent(offset=float(found["offset"]), bend=float(found["bend"]), knee=float(found["knee"]))
     if found["kind"] == "temperature":
         return Temperature(temperature=float(found["temperature"]))
     assert found["kind"] == "isotonic", found["kind"]
     return Isotonic(x=tuple(found["x"]), y=tuple(found["y"]))
+
+
+def _newton(design: Floats, labels: Floats, offset: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    """design [n, k], offset [n] logits -> the k numbers of maximum likelihood, and the curvature [k, k] there."""
+    for _ in range(50):
+        expected = _sigmoid(offset + design @ theta)
+        curvature = (design * (expected * (1 - expected))[:, None]).T @ design + 1e-9 * np.eye(len(theta))
+        step = np.linalg.solve(curvature, design.T @ (labels - expected))
+        theta = theta + np.clip(step, -2, 2)  # separable labels have no maximum: walk there, do not jump
+        if np.abs(step).max() < 1e-9:
+            break
+    return theta, curvature
 
 
 def _need_both(labels: Floats) -> None:

@@ -146,28 +146,47 @@ def test_extreme_and_equal_predictions_do_not_break_platt() -> None:
         calibration.Platt.fit(np.zeros(3), np.full(3, 0.5))
 
 
-def test_a_shrunk_platt_leaves_alone_what_only_noise_speaks_against_and_mends_what_is_plainly_wrong() -> None:
-    """Of true probabilities a full fit makes something worse in nearly every draw; of a factor of three it keeps all."""
-    moved, full = [], []
+def _rare(seed: int) -> tuple[Floats, Floats]:
+    """Labels of chances around two in a hundred, and the chances."""
+    rng = np.random.default_rng(seed)
+    truth = 1 / (1 + np.exp(-rng.normal(-4, 0.9, 40_000)))
+    return (rng.random(len(truth)) < truth).astype(float), truth
+
+
+def test_a_bent_map_leaves_alone_what_only_noise_speaks_against() -> None:
+    """True probabilities: the garrote's error is a fraction of what the same likelihood makes of them without it."""
+    errors: dict[str, list[float]] = {"bent": [], "platt": []}
     for seed in range(40):
-        rng = np.random.default_rng(seed)
-        truth = 1 / (1 + np.exp(-rng.normal(-3.5, 0.8, 20_000)))
-        labels = (rng.random(len(truth)) < truth).astype(float)
-        moved.append(abs(np.log(calibration.Platt.shrunk(labels, truth).apply(truth).sum() / truth.sum())))
-        full.append(abs(np.log(calibration.Platt.fit(labels, truth).apply(truth).sum() / truth.sum())))
-        wrong = np.minimum(3 * truth, 0.99)
-        mended = calibration.Platt.shrunk(labels, wrong).apply(wrong).sum() / truth.sum()
-        assert abs(mended - calibration.Platt.fit(labels, wrong).apply(wrong).sum() / truth.sum()) < 0.02
-    assert np.mean(np.square(moved)) < np.mean(np.square(full)) / 2
-    assert np.median(moved) < 1e-9, "in more than half of the draws nothing is moved"
+        labels, truth = _rare(seed)
+        for name, found in (
+            ("bent", calibration.Bent.fit(labels, truth)),
+            ("platt", calibration.Platt.fit(labels, truth)),
+        ):
+            errors[name].append(float(np.log(found.apply(truth).sum() / truth.sum())))
+    assert np.median(np.abs(errors["bent"])) < 1e-9
+    assert np.std(errors["bent"]) < 0.7 * np.std(errors["platt"])
 
 
-def test_a_shrunk_platt_lies_between_the_identity_and_the_fit() -> None:
-    rng = np.random.default_rng(3)
-    truth = 1 / (1 + np.exp(-rng.normal(-3.5, 0.8, 20_000)))
-    labels = (rng.random(len(truth)) < truth).astype(float)
-    told = 1.1 * truth
-    full, shrunk = calibration.Platt.fit(labels, told), calibration.Platt.shrunk(labels, told)
-    share = (shrunk.slope - 1) / (full.slope - 1)
-    assert 0 < share < 1
-    assert shrunk.offset / full.offset == pytest.approx(share)
+def test_a_bent_map_mends_what_is_plainly_wrong() -> None:
+    """A factor on all, and scores that are not low enough at the low end, as boosted trees leave them."""
+    labels, truth = _rare(1)
+    logits = np.log(truth / (1 - truth))
+    knee = np.median(logits)
+    shallow = 1 / (1 + np.exp(-np.where(logits < knee, knee + 0.5 * (logits - knee), logits)))
+    low = truth < np.quantile(truth, 0.2)
+    assert shallow[low].sum() / truth[low].sum() > 1.4, "what is to be mended"
+    for wrong in (shallow, np.minimum(3 * truth, 0.99)):
+        mended = calibration.Bent.fit(labels, wrong).apply(wrong)
+        assert mended[low].sum() / truth[low].sum() == pytest.approx(1, abs=0.2)
+        assert mended.sum() / truth.sum() == pytest.approx(1, abs=0.05)
+    platt = calibration.Platt.fit(labels, shallow).apply(shallow)
+    assert platt[low].sum() / truth[low].sum() > 1.3, "one slope for all cannot bend: the foil"
+
+
+def test_a_bent_map_keeps_the_order_and_is_read_back() -> None:
+    labels, truth = _rare(1)
+    found = calibration.Bent.fit(labels, np.sort(truth)[::-1])
+    assert found.bend >= -0.9
+    grid = np.linspace(0.0001, 0.9, 500)
+    assert (np.diff(found.apply(grid)) > 0).all()
+    assert calibration.from_json(json.loads(json.dumps(found.as_json()))) == found
