@@ -12,7 +12,7 @@ import numpy as np
 from ad_click.config import Config
 from ad_click.experiments.stream import DAYS, FIRST, WIDTH, Stream, compared, stream, trees
 from ad_click.features import Inputs
-from ad_click.model import leaves, linear
+from ad_click.model import leaves, linear, matrix, parameters
 from ad_click.model.fields import Fields
 from common.contract import Experiment, Floats, Ints, Table
 from common.features.encoders import Standardizer, signed_log
@@ -73,7 +73,8 @@ def forgetting(config: Config) -> Table:
 def refresh(config: Config) -> Table:
     """How should a model stay fresh? Once a day: trees grown anew, leaves refitted, a few more trees, a line fitted anew, FTRL that goes on.
 
-    All are judged on the same later days; the foil is trees that stop learning on the first. `rows_a_day` is what each reads."""
+    All are judged on the same later days and know the same days; trees grown anew hold the last of them out to stop by. The foil is trees
+    that stop learning on the first. `rows_a_day` is what each reads."""
     flow = stream(config)
     judged = flow.judged
     day = flow.day[judged]
@@ -108,34 +109,50 @@ def _grown_once(flow: Stream, config: Config) -> Follow:
 
 
 def _leaves_refitted(flow: Stream, config: Config) -> Follow:
-    """The splits stay; each leaf moves a tenth of the way to what the newest day says (LightGBM's refit)."""
-    state = [trees(flow.seen(FIRST), config)]
+    return _day_by_day(flow, trees(flow.seen(FIRST), config), refitted)
 
-    def follow(today: int) -> tuple[Score, int]:
-        rows = _news(flow, today)
-        if len(rows):
-            inputs, label = flow.rows_of(rows)
-            booster = state[0].booster.refit(_matrix(state[0], inputs), label, decay_rate=KEEP)
-            state[0] = replace(state[0], booster=booster)
-        return state[0].score, len(rows)
 
-    return follow
+def refitted(grown: leaves.Trees, inputs: Inputs, label: Floats) -> leaves.Trees:
+    """The splits stay; each leaf moves a tenth of the way to what these rows say (LightGBM's refit), from where the trees began."""
+    columns, start = matrix(inputs, grown.numbers, grown.few), np.full(len(label), grown.start)
+    return replace(grown, booster=grown.booster.refit(columns, label, decay_rate=KEEP, init_score=start))
 
 
 def _more_trees(flow: Stream, config: Config) -> Follow:
-    """A few trees on top, grown on the newest day alone (LightGBM's init_model)."""
+    whole = _start_in_the_leaves(trees(flow.seen(FIRST), config))
+    return _day_by_day(flow, whole, lambda grown, inputs, label: further(grown, inputs, label, config))
+
+
+def further(grown: leaves.Trees, inputs: Inputs, label: Floats, config: Config) -> leaves.Trees:
+    """MORE_TREES on top, grown on these rows alone (LightGBM's init_model, which knows no start beside the trees)."""
     import lightgbm
 
-    state = [trees(flow.seen(FIRST), config)]
+    columns = matrix(inputs, grown.numbers, grown.few)
+    table = lightgbm.Dataset(columns, label, categorical_feature=grown.categories)
+    booster = lightgbm.train(parameters(config), table, MORE_TREES, init_model=grown.booster)
+    return replace(grown, booster=booster)
+
+
+def _start_in_the_leaves(grown: leaves.Trees) -> leaves.Trees:
+    """The same scores from trees that begin at 0: the first tree's leaves hold the start."""
+    import lightgbm
+
+    booster = lightgbm.Booster(model_str=grown.booster.model_to_string())
+    for leaf in range(booster.dump_model(num_iteration=1)["tree_info"][0]["num_leaves"]):
+        booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + grown.start)
+    return replace(grown, booster=booster, start=0.0)
+
+
+def _day_by_day(
+    flow: Stream, first: leaves.Trees, onward: Callable[[leaves.Trees, Inputs, Floats], leaves.Trees]
+) -> Follow:
+    """Trees that go on from what they were the day before."""
+    state = [first]
 
     def follow(today: int) -> tuple[Score, int]:
         rows = _news(flow, today)
         if len(rows):
-            inputs, label = flow.rows_of(rows)
-            before = state[0].booster
-            table = lightgbm.Dataset(_matrix(state[0], inputs), label)
-            booster = lightgbm.train(before.params | {"verbosity": -1}, table, MORE_TREES, init_model=before)
-            state[0] = replace(state[0], booster=booster)
+            state[0] = onward(state[0], *flow.rows_of(rows))
         return state[0].score, len(rows)
 
     return follow
@@ -143,48 +160,31 @@ def _more_trees(flow: Stream, config: Config) -> Follow:
 
 def _line_anew(flow: Stream, config: Config) -> Follow:
     def follow(today: int) -> tuple[Score, int]:
-        seen = flow.seen(today)
-        return linear.lr(seen, config.l2).score, len(seen.label)
+        rows = flow.known(today)
+        return linear.logistic(*flow.rows_of(rows), config.l2).score, len(rows)
 
     return follow
 
 
 def _ftrl(flow: Stream, config: Config) -> Follow:
-    """One pass in the order of time over the days the trees began with; a day later the pass goes on."""
-    start = FIRST - flow.lag - WIDTH
-    fields = Fields.fit(flow.rows_of(flow.of(start, FIRST - flow.lag))[0])
-    width = fields.width + 1
-    z, n = np.zeros(width), np.zeros(width)
+    """One pass in the order of time over the days the line begins with; a day later the pass goes on."""
+    begun = flow.known(FIRST)
+    fields = Fields.fit(flow.rows_of(begun)[0])
+    z, n = np.zeros(fields.width + 1), np.zeros(fields.width + 1)
 
     def follow(today: int) -> tuple[Score, int]:
-        rows = _news(flow, today) if today > FIRST else flow.of(start, FIRST - flow.lag)
+        rows = _news(flow, today) if today > FIRST else begun
         inputs, label = flow.rows_of(rows)
-        places = np.column_stack([fields.places(inputs), np.full(len(rows), width - 1)])
-        _go_on(z, n, places, label)
-        weights = linear.proximal(z, n, STEP)
-        return linear.Linear(fields, (), weights[:-1], float(weights[-1])).score, len(rows)
+        linear.follow(z, n, fields.places(inputs), label, STEP)
+        return linear.as_of_now(fields, z, n, STEP).score, len(rows)
 
     return follow
-
-
-def _go_on(z: Floats, n: Floats, places: Ints, label: Floats) -> None:
-    """FTRL-Proximal from where z and n stand, which it moves."""
-    for at, y in zip(places, label, strict=True):
-        weight = linear.proximal(z[at], n[at], STEP)
-        gradient = 1 / (1 + np.exp(-weight.sum())) - y
-        after = n[at] + gradient * gradient
-        z[at] += gradient - (np.sqrt(after) - np.sqrt(n[at])) / STEP.alpha * weight
-        n[at] = after
 
 
 def _news(flow: Stream, today: int) -> Ints:
     """The rows whose labels came in since the day before; none on the first day, whose model has just been trained."""
     known = today - flow.lag
     return flow.of(known - 1, known) if today > FIRST else flow.of(0, 0)
-
-
-def _matrix(grown: leaves.Trees, inputs: Inputs) -> Floats:
-    return np.hstack([inputs.numbers[:, grown.numbers], inputs.codes[:, grown.few].astype(np.float64)])
 
 
 WAYS: Mapping[str, Callable[[Stream, Config], Follow]] = {
@@ -206,7 +206,7 @@ class _Columns:
 
     @classmethod
     def fit(cls, inputs: Inputs, config: Config) -> _Columns:
-        few = tuple(column for column, size in enumerate(inputs.sizes) if 2 < size <= config.most_values)
+        few = tuple(column for column, size in enumerate(inputs.sizes) if size <= config.most_values)
         return cls(Standardizer.fit(signed_log(inputs.numbers)), few)
 
     def matrix(self, inputs: Inputs) -> Floats:

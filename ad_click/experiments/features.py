@@ -10,7 +10,7 @@ import numpy as np
 from ad_click import world
 from ad_click.config import Config
 from ad_click.experiments.stream import SEEDS, compared, of_world, only_world, together, trees, worlds
-from ad_click.experiments.tables import loaded
+from ad_click.experiments.tables import difference_of_means, loaded
 from ad_click.features import Features, Inputs
 from ad_click.model import fields, linear
 from ad_click.model.fields import Fields, Rung, Seen
@@ -19,7 +19,6 @@ from ad_click.world.titles import appeal
 from common.contract import Experiment, Floats, Ints, Table
 from common.eval import intervals
 from common.eval.classification import log_loss_units
-from common.eval.report import Interval
 from common.features.encoders import hash_bucket
 from common.population import normal
 
@@ -95,7 +94,7 @@ def cold_start(config: Config) -> Table:
     The foil gives everybody the average click rate."""
     found: dict[str, list[Floats]] = {}
     truths, users, slices = [], [], []
-    for here in worlds(config):
+    for here in worlds(config, SEEDS):
         dataset, fitted, key = loaded(here)
         wordless = replace(fitted, text_prior=np.zeros_like(fitted.text_prior))
         found.setdefault("with words", []).append(_fit_and_score(dataset, fitted, here))
@@ -125,7 +124,7 @@ def text_prior(config: Config) -> Table:
     it is the foil. The price is a sum: words read for a thousand ads, at PRICE a million words."""
     found: dict[str, list[Floats]] = {}
     truths, users, read, learned = [], [], 0.0, 0.0
-    for here in worlds(config):
+    for here in worlds(config, SEEDS):
         dataset, fitted, key = loaded(here)
         rows, catalog = np.flatnonzero(key.slices["ad"] == "new"), dataset.catalog
         worth, noise = appeal(here.seed, catalog.ad_id), normal(here.seed, "ad_click.judge", catalog.ad_id)[:, 0]
@@ -151,7 +150,8 @@ def leakage(config: Config) -> Table:
     """What does a leak look like? Rows held out at random or by time, features as of the moment or over the whole log.
 
     `offline`: log loss above the ceiling's on the rows held out, as a team would read it; `honest`: the same model on the days after,
-    features as of the moment. Below zero offline, nobody can be that good: the foil, with the whole log, its own clicks included."""
+    features as of the moment; `optimism`: honest minus offline, each user's rows of both together. Below zero offline, nobody can be that
+    good: the foil, with the whole log, its own clicks included."""
     only_world(config)
     dataset, fitted, key = loaded(config)
     after = fitted.inputs(dataset.test, dataset.history)
@@ -171,11 +171,14 @@ def leakage(config: Config) -> Table:
             scorer = trees(seen, config)
             offline = _above(config, labelled.take(judged), label[judged], scorer.score(fields.rows(inputs, judged)))
             honest = _above(config, dataset.test, key.label, scorer.score(after))
+            users = labelled.user_id[judged]
+            optimism = difference_of_means(honest, offline, key.user_id, users)
+            before, later = intervals.mean(offline, users), intervals.mean(honest, key.user_id)
             table.append({
                 "rows_and_features": f"{split}, {moments}",
-                "offline": offline.value, "low": offline.low, "high": offline.high,
-                "honest": honest.value, "honest_low": honest.low, "honest_high": honest.high,
-                "optimism": honest.value - offline.value,
+                "offline": before.value, "low": before.low, "high": before.high,
+                "honest": later.value, "honest_low": later.low, "honest_high": later.high,
+                "optimism": optimism.value, "optimism_low": optimism.low, "optimism_high": optimism.high,
             })  # fmt: skip
     return table
 
@@ -187,7 +190,7 @@ def counters(config: Config) -> Table:
     counters and served old ones, the skew that one feature code prevents."""
     found: dict[str, list[Floats]] = {}
     truths, users = [], []
-    for here in worlds(config):
+    for here in worlds(config, SEEDS):
         dataset, fitted, _ = loaded(here)
         seen = Seen.of(dataset, fitted)
         fresh = trees(seen, here)
@@ -256,10 +259,9 @@ def _line(train: Ints, test: Ints, width: int, label: Floats, config: Config) ->
     return scores
 
 
-def _above(config: Config, rows: Rows, label: Floats, scores: Floats) -> Interval:
-    """Log loss above the ceiling's on the same rows: comparable where the rows are not."""
-    truth = world.ceiling(config).score(rows)
-    return intervals.mean(log_loss_units(label, scores) - log_loss_units(label, truth), rows.user_id)
+def _above(config: Config, rows: Rows, label: Floats, scores: Floats) -> Floats:
+    """[n] log loss above the ceiling's on the same rows: comparable where the rows are not."""
+    return log_loss_units(label, scores) - log_loss_units(label, world.ceiling(config).score(rows))
 
 
 EXPERIMENTS: Mapping[str, Experiment] = {

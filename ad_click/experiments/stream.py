@@ -6,24 +6,26 @@ noise of the labels taken out. It cannot see a label that leaked: who asks about
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ad_click import data, features, world
 from ad_click.config import Config
+from ad_click.experiments.tables import known
 from ad_click.features import Inputs
 from ad_click.model import fields, leaves
 from ad_click.model.fields import Seen
 from ad_click.schema import Rows
-from common.contract import Floats, Ints, Table
+from common.contract import FeatureStore, Floats, Ints, Table
 from common.errors import InputError
 from common.eval import intervals
-from common.eval.classification import CLIP
+from common.eval.classification import expected_log_loss_units
 from common.eval.report import Interval
+from common.features.views import View
 
-DAYS, FIRST, WIDTH = 28, 18, 10
+DAYS, FIRST, WIDTH = 41, 24, 10
 """Of a log; the day on which a model is first served; days a model is trained on. FIRST is late because counters begin empty: a model of
 the first week is wrong in the second in a world that stands still, and that would be taken for drift."""
 
@@ -31,27 +33,47 @@ SEEDS = 2
 
 
 def stream(config: Config) -> Stream:
-    """Every row of a log of DAYS in order of time, with its inputs as of its moment. Vocabularies and what words are worth are those of
-    the days before FIRST; counters flow on."""
+    """The rows of a log of DAYS in order of time, from the first that a model is trained on, with their inputs as of their moments; vocabularies
+    and what words are worth as a model served from FIRST on knows them. Counters flow on."""
     only_world(config)
     config = replace(config, days=DAYS)
     dataset, key = data.load(config), data.judgments(config)
-    rows = together([dataset.train, dataset.valid, replace(dataset.test, label=key.label)])
-    day = (rows.event_time - world.START) // world.DAY
-    before = replace(dataset, train=rows.take(np.flatnonzero(day < FIRST)))
-    inputs = features.fit(before, config).inputs(rows, dataset.history)
-    return Stream(rows, inputs, world.ceiling(config).score(rows), day, -(-config.click_window_hours // 24))
+    whole = together([dataset.train, dataset.valid, replace(dataset.test, label=key.label)])
+    day, lag = (whole.event_time - world.START) // world.DAY, -(-config.click_window_hours // 24)
+    kept = np.flatnonzero(day >= FIRST - lag - WIDTH)
+    rows, history = whole.take(kept), _ReadOnce(dataset.history, {})
+
+    def learned(today: int) -> Inputs:
+        before = whole.take(np.flatnonzero(day < today - lag))
+        return features.fit(replace(dataset, train=before), config).inputs(rows, history)
+
+    return Stream(rows, learned(FIRST), world.ceiling(config).score(rows), day[kept], lag, learned)
+
+
+@dataclass(frozen=True, eq=False)
+class _ReadOnce:
+    """A store for always the same rows: what a view says of them is read once."""
+
+    store: FeatureStore
+    known: dict[str, Floats]
+
+    def read(self, view: View, keys: Ints, moments: Ints) -> Floats:
+        if view.name not in self.known:
+            self.known[view.name] = self.store.read(view, keys, moments)
+        return self.known[view.name]
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """day [n]: whole days since the log began; truth [n]: the planted probability of the label; lag: days until a label is known."""
+    """day [n]: whole days since the log began; truth [n]: the planted probability of the label; lag: days until a label is known; learned:
+    day -> the inputs of the same rows by what is known about the columns at its midnight."""
 
     rows: Rows
     inputs: Inputs
     truth: Floats
     day: Ints
     lag: int
+    learned: Callable[[int], Inputs]
 
     def of(self, first: int, last: int) -> Ints:
         """Row indices of the days first <= day < last."""
@@ -66,39 +88,32 @@ class Stream:
         """-> inputs and labels of some rows."""
         return fields.rows(self.inputs, index), self.rows.label[index]
 
+    def known(self, day: int) -> Ints:
+        """Row indices of the WIDTH newest days whose labels are in at midnight of `day`."""
+        return self.of(day - self.lag - WIDTH, day - self.lag)
+
     def seen(self, day: int) -> Seen:
-        """What a model served from midnight of `day` on is trained on: WIDTH days, the newest whose labels are in, the last held out."""
-        known = day - self.lag
-        return Seen(*self.rows_of(self.of(known - WIDTH, known - 1)), *self.rows_of(self.of(known - 1, known)))
+        """What a model served from midnight of `day` on is trained on: the days that are known, the last of them held out to stop by."""
+        last = day - self.lag - 1
+        return Seen(*self.rows_of(self.of(last + 1 - WIDTH, last)), *self.rows_of(self.of(last, last + 1)))
 
 
-def trees(seen: Seen, config: Config) -> leaves.Trees:
+def trees(seen: Seen, config: Config, objective: str = "binary") -> leaves.Trees:
     """Boosted trees as the ladder has them. Not calibrated: the few clicks held out here would cost more than a week of drift."""
-    return leaves.gbdt(seen, leaves.Growth(config.num_leaves), config)
-
-
-def expected(truth: Floats, predictions: Floats) -> Floats:
-    """[n] expected log loss of each row, in nats."""
-    clipped = np.clip(predictions, CLIP, 1 - CLIP)
-    units: Floats = -truth * np.log(clipped) - (1 - truth) * np.log1p(-clipped)
-    return units
-
-
-def difference(truth: Floats, ours: Floats, theirs: Floats, user_id: Ints) -> Interval:
-    """Expected log loss of ours minus theirs on the same rows, with an interval over users."""
-    return intervals.mean(expected(truth, ours) - expected(truth, theirs), user_id)
+    return leaves.gbdt(seen, leaves.Growth(config.num_leaves, objective=objective), config)
 
 
 def compared(name: str, scores: Mapping[str, Floats], truth: Floats, user_id: Ints) -> Table:
     """One row a prediction: expected log loss, its difference to the first one's, and predicted over expected clicks."""
-    first = next(iter(scores.values()))
+    units = {what: expected_log_loss_units(truth, found) for what, found in scores.items()}
+    first = next(iter(units.values()))
     rows = []
     for what, found in scores.items():
-        against = difference(truth, found, first, user_id)
+        against = intervals.mean(units[what] - first, user_id)
         rows.append(
             {
                 name: what,
-                "log_loss": float(expected(truth, found).mean()),
+                "log_loss": float(units[what].mean()),
                 "against_first": against.value,
                 "low": against.low,
                 "high": against.high,
@@ -108,10 +123,21 @@ def compared(name: str, scores: Mapping[str, Floats], truth: Floats, user_id: In
     return rows
 
 
-def worlds(config: Config) -> Iterator[Config]:
-    """The same config in SEEDS worlds. One fit is as noisy as a small effect is large, and an interval over users does not see it."""
+def worlds(config: Config, num: int) -> Iterator[Config]:
+    """The same config in `num` worlds. One fit is as noisy as a small effect is large, and an interval over users does not see it."""
     only_world(config)
-    yield from (replace(config, seed=seed) for seed in range(config.seed, config.seed + SEEDS))
+    yield from (replace(config, seed=seed) for seed in range(config.seed, config.seed + num))
+
+
+def over_worlds(units: Sequence[Floats], users: Sequence[Ints]) -> Interval:
+    """The mean over the rows of all worlds, world by world in both lists, with the wider of two intervals: over users, which knows nothing of
+    worlds, and over worlds, which knows little of them where they are few."""
+    found = intervals.mean(np.concatenate(units), np.concatenate(users))
+    if len(units) < 2:
+        return found
+    between = intervals.mean(np.array([part.mean() for part in units]), np.arange(len(units)))
+    reach = max((known(one.high) - known(one.low)) / 2 for one in (found, between))
+    return replace(found, low=found.value - reach, high=found.value + reach)
 
 
 def of_world(config: Config, user_id: Ints) -> Ints:

@@ -11,8 +11,9 @@ from ad_click import data, features
 from ad_click.config import Config
 from ad_click.features import Features
 from ad_click.schema import Dataset, Judgments
-from common.contract import Table
-from common.eval.report import Report, paired
+from common.contract import Floats, Ints, Table
+from common.eval import intervals
+from common.eval.report import Interval, Report, paired
 
 
 def loaded(config: Config) -> tuple[Dataset, Features, Judgments]:
@@ -49,6 +50,14 @@ def against(name: str, reports: Mapping[str, Report]) -> Table:
             }
         )
     return rows
+
+
+def difference_of_means(one: Floats, other: Floats, of_one: Ints, of_other: Ints) -> Interval:
+    """Mean of one minus mean of other, measured on different rows, with an interval over users: a user's rows in both count together, so what
+    makes a user hard in both cancels. Each row's part of the error is its distance from its own mean, as in a mean over all."""
+    value, total = float(one.mean() - other.mean()), len(one) + len(other)
+    parts = [sign * (units - units.mean()) * total / len(units) for sign, units in ((1, one), (-1, other))]
+    return intervals.mean(value + np.concatenate(parts), np.concatenate([of_one, of_other]))
 
 
 def known(bound: float | None) -> float:

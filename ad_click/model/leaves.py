@@ -28,32 +28,37 @@ MOST_TREES = 150
 
 @dataclass(frozen=True)
 class Growth:
-    """What is tried: leaves of a tree, and for the regression over them its l2."""
+    """What is tried: leaves of a tree, and for the regression over them its l2. objective: cross_entropy where labels are chances."""
 
     num_leaves: int
     l2: float = 0.0
+    objective: str = "binary"
 
 
 def gbdt(seen: Seen, growth: Growth, config: Config) -> Trees:
-    """LightGBM with the config's own regularisation, until validation log loss has not improved for 30 trees."""
+    """LightGBM with the config's own regularisation, until validation log loss has not improved for 30 trees. The trees begin from the log-odds
+    of the training rows, which LightGBM would hide in the leaves of the first tree, where a refit takes it for something to unlearn."""
     import lightgbm
 
-    few = tuple(column for column, size in enumerate(seen.inputs.sizes) if 2 < size <= config.most_values)
+    few = tuple(column for column, size in enumerate(seen.inputs.sizes) if size <= config.most_values)
     unseen = tuple(config.unseen.split())
     numbers = tuple(at for at, name in enumerate(seen.inputs.number_names) if not name.startswith(unseen))
-    crossed = list(range(len(numbers), len(numbers) + len(few)))
-    train = lightgbm.Dataset(matrix(seen.inputs, numbers, few), seen.label, categorical_feature=crossed)
-    valid = lightgbm.Dataset(matrix(seen.held_out, numbers, few), seen.held_label, reference=train)
+    start = float(np.log(seen.label.mean() / (1 - seen.label.mean())))
+    nothing = Trees(None, numbers, few, start)
+    train = nothing.table(seen.inputs, seen.label)
+    valid = nothing.table(seen.held_out, seen.held_label, reference=train)
     stop = lightgbm.early_stopping(30, verbose=False)
     grown = parameters(replace(config, num_leaves=growth.num_leaves))
+    grown |= {"objective": growth.objective, "boost_from_average": False}
     booster = lightgbm.train(grown, train, config.num_trees, valid_sets=[valid], callbacks=[stop])
-    return Trees(booster, numbers, few)
+    kept = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
+    return replace(nothing, booster=kept)
 
 
 def gbdt_lr(seen: Seen, growth: Growth, config: Config) -> Leaves:
     trees = gbdt(seen, growth, replace(config, num_trees=min(config.num_trees, MOST_TREES)))
     found = trees.leaves(seen.inputs)
-    sizes = np.array([tree["num_leaves"] for tree in trees.booster.dump_model()["tree_info"]][: found.shape[1]])
+    sizes = np.array([tree["num_leaves"] for tree in trees.booster.dump_model()["tree_info"]])
     weights, intercept = minimise(one_hot(found, sizes), int(sizes.sum()), seen.label, growth.l2)
     return Leaves(trees, sizes, weights, intercept)
 
@@ -65,24 +70,46 @@ def one_hot(leaves: Ints, sizes: Ints) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class Trees:
+    """start: the log-odds the trees begin from; numbers, few: the columns of numbers and of codes they see."""
+
     booster: Any
     numbers: tuple[int, ...]
     few: tuple[int, ...]
+    start: float
 
     def score(self, inputs: Inputs) -> Floats:
-        return np.asarray(self._predict(inputs), dtype=np.float64)
+        """[n] probabilities of a click."""
+        found: Floats = 1 / (1 + np.exp(-self.start - self._predict(inputs, raw_score=True)))
+        return found
 
     def leaves(self, inputs: Inputs) -> Ints:
         """[n, trees] the leaf of each tree."""
-        found = np.asarray(self._predict(inputs, pred_leaf=True), dtype=np.int64)
-        return found.reshape(len(inputs), -1)
+        return self._predict(inputs, pred_leaf=True).astype(np.int64).reshape(len(inputs), -1)
+
+    def table(self, inputs: Inputs, label: Floats, reference: Any = None) -> Any:
+        """The rows as LightGBM trains on them."""
+        import lightgbm
+
+        return lightgbm.Dataset(
+            matrix(inputs, self.numbers, self.few),
+            label,
+            init_score=np.full(len(label), self.start),
+            categorical_feature=self.categories,
+            reference=reference,
+        )
+
+    @property
+    def categories(self) -> list[int]:
+        """Which columns of the matrix are codes."""
+        return list(range(len(self.numbers), len(self.numbers) + len(self.few)))
 
     def num_bytes(self) -> int:
-        return len(self.booster.model_to_string(num_iteration=self.booster.best_iteration))
+        return len(self.booster.model_to_string())
 
-    def _predict(self, inputs: Inputs, pred_leaf: bool = False) -> Any:
+    def _predict(self, inputs: Inputs, **what: bool) -> Floats:
         threads = lightgbm_threads() if len(inputs) > 5_000 else 1
-        return self.booster.predict(matrix(inputs, self.numbers, self.few), num_threads=threads, pred_leaf=pred_leaf)
+        columns = matrix(inputs, self.numbers, self.few)
+        return np.asarray(self.booster.predict(columns, num_threads=threads, **what), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)

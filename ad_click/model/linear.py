@@ -39,12 +39,12 @@ def rate(seen: Seen, strength: float) -> Rates:
 
 def lr(seen: Seen, l2: float) -> Linear:
     """Newton-like steps (L-BFGS) on the log loss plus l2 / 2 * |weights|^2."""
-    return _lr(seen, l2, ())
+    return logistic(seen.inputs, seen.label, l2)
 
 
 def crosses(seen: Seen, l2: float) -> Linear:
     """The same with the pairs of CROSSES that these rows have."""
-    return _lr(seen, l2, CROSSES)
+    return logistic(seen.inputs, seen.label, l2, CROSSES)
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,25 @@ def ftrl(seen: Seen, step: Step) -> Linear:
     """One pass over the rows in their order, each seen once: FTRL-Proximal, Algorithm 1 of McMahan et al. 2013 (Ad Click Prediction: a
     View from the Trenches), every feature 1 or 0. A day's rows later, the pass goes on from z and n: nothing is fitted anew."""
     fields = Fields.fit(seen.inputs)
-    z, n = follow(fields.places(seen.inputs), seen.label, fields.width + 1, step)
-    weights = proximal(z, n, step)
-    return Linear(fields, (), weights[:-1], float(weights[-1]))
+    z, n = np.zeros(fields.width + 1), np.zeros(fields.width + 1)
+    follow(z, n, fields.places(seen.inputs), seen.label, step)
+    return as_of_now(fields, z, n, step)
 
 
-def follow(places: Ints, label: Floats, width: int, step: Step) -> tuple[Floats, Floats]:
-    """-> z, n [width]; the last coordinate is the intercept, there in every row."""
-    z, n = np.zeros(width), np.zeros(width)
-    for at, y in zip(np.column_stack([places, np.full(len(places), width - 1)]), label, strict=True):
+def follow(z: Floats, n: Floats, places: Ints, label: Floats, step: Step) -> None:
+    """Goes on from z and n [width], which it moves; the last coordinate is the intercept, there in every row."""
+    for at, y in zip(np.column_stack([places, np.full(len(places), len(z) - 1)]), label, strict=True):
         weight = proximal(z[at], n[at], step)
         gradient = 1 / (1 + np.exp(-weight.sum())) - y
         after = n[at] + gradient * gradient
         z[at] += gradient - (np.sqrt(after) - np.sqrt(n[at])) / step.alpha * weight
         n[at] = after
-    return z, n
+
+
+def as_of_now(fields: Fields, z: Floats, n: Floats, step: Step) -> Linear:
+    """The line that z and n have come to."""
+    weights = proximal(z, n, step)
+    return Linear(fields, (), weights[:-1], float(weights[-1]))
 
 
 def proximal(z: Floats, n: Floats, step: Step) -> Floats:
@@ -111,7 +115,7 @@ class Linear:
 
     def score(self, inputs: Inputs) -> Floats:
         """[n] probabilities of a click."""
-        logits = self.weights[_design(self.fields, self.pairs, inputs)].sum(axis=1) + self.intercept
+        logits = self.weights[design(self.fields, self.pairs, inputs)].sum(axis=1) + self.intercept
         found: Floats = 1 / (1 + np.exp(-logits))
         return found
 
@@ -119,16 +123,17 @@ class Linear:
         return self.weights.nbytes
 
 
-def _lr(seen: Seen, l2: float, named: Sequence[tuple[str, str]]) -> Linear:
-    fields = Fields.fit(seen.inputs)
+def logistic(inputs: Inputs, label: Floats, l2: float, named: Sequence[tuple[str, str]] = ()) -> Linear:
+    """One weight a value of each field, and one a pair of values of each named pair of fields."""
+    fields = Fields.fit(inputs)
     known = fields.names
     pairs = tuple((known.index(one), known.index(two)) for one, two in named if one in known and two in known)
     width = fields.width + BUCKETS * bool(pairs)
-    weights, intercept = minimise(_design(fields, pairs, seen.inputs), width, seen.label, l2)
+    weights, intercept = minimise(design(fields, pairs, inputs), width, label, l2)
     return Linear(fields, pairs, weights, intercept)
 
 
-def _design(fields: Fields, pairs: Sequence[tuple[int, int]], inputs: Inputs) -> Ints:
+def design(fields: Fields, pairs: Sequence[tuple[int, int]], inputs: Inputs) -> Ints:
     """[n, f + pairs] which weights a row has. Two codes are told apart below 2^24; the pair's own place keeps pairs apart."""
     codes, places = fields.codes(inputs), fields.places(inputs)
     crossed = [
@@ -139,12 +144,12 @@ def _design(fields: Fields, pairs: Sequence[tuple[int, int]], inputs: Inputs) ->
 
 
 def minimise(places: Ints, width: int, label: Floats, l2: float) -> tuple[Floats, float]:
-    """-> weights [width], intercept of a logistic regression on rows of ones at `places` [n, k]."""
+    """-> weights [width], intercept of a logistic regression on rows of ones at `places` [n, k]; as patient as the baseline."""
     from scipy.sparse import csr_matrix
     from sklearn.linear_model import LogisticRegression
 
     num_rows, per_row = places.shape
     starts = np.arange(0, num_rows * per_row + 1, per_row)
-    design = csr_matrix((np.ones(places.size), places.ravel().astype(np.int32), starts), shape=(num_rows, width))
-    line = LogisticRegression(C=1 / l2, max_iter=200, tol=1e-4).fit(design, label)
+    ones = csr_matrix((np.ones(places.size), places.ravel().astype(np.int32), starts), shape=(num_rows, width))
+    line = LogisticRegression(C=1 / l2, max_iter=1000, tol=1e-5).fit(ones, label)
     return line.coef_[0], float(line.intercept_[0])

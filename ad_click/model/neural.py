@@ -51,16 +51,29 @@ class Setting:
 
 def fit(seen: Seen, kind: type[Embedded], setting: Setting) -> Net:
     """Adam until validation stops improving, then on from the best epoch at a tenth of the learning rate: the schedule of BARS, half of
-    what its deep models reach on Frappe. `Net.history` is the plateau, one dict an epoch."""
+    what its deep models reach on Frappe. Nothing but `setting.penalty` holds weights back: the decay of AdamW would be a second penalty on
+    the embeddings. `Net.history` is the plateau, one dict an epoch."""
     fields = Fields.fit(seen.inputs, setting.bins, setting.rare)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(setting.seed)
         module = kind(fields, setting)
     net = Net(fields, setting, module, [])
-    columns = {"places": net.places(seen.inputs), "label": torch.as_tensor(seen.label, dtype=torch.float32)}
-    held_out = net.places(seen.held_out)
     with torch.no_grad():  # start from the click rate, or the first epochs go into finding it
         module.bias.fill_(float(np.log(seen.label.mean() / (1 - seen.label.mean()))))
+    # embeddings held back to nothing leave Adam sums below 1e-38, many times slower to add
+    torch.set_flush_denormal(True)
+    try:
+        descend(net, seen)
+    finally:
+        torch.set_flush_denormal(False)
+    return net
+
+
+def descend(net: Net, seen: Seen) -> None:
+    """Fills the history and leaves the weights of the best epoch."""
+    setting, module = net.setting, net.module
+    columns = {"places": net.places(seen.inputs), "label": torch.as_tensor(seen.label, dtype=torch.float32)}
+    held_out = net.places(seen.held_out)
 
     def loss(module: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         fitted = nn.functional.binary_cross_entropy_with_logits(module(batch["places"]), batch["label"])
@@ -73,9 +86,6 @@ def fit(seen: Seen, kind: type[Embedded], setting: Setting) -> Net:
             return -classification.auc(seen.held_label, found)
         return classification.log_loss(seen.held_label, found)
 
-    torch.set_flush_denormal(
-        True
-    )  # embeddings held back to nothing leave Adam sums below 1e-38, many times slower to add
     best, kept = np.inf, module.state_dict()
     for drop in range(setting.drops + 1):
         history = loop.train(
@@ -85,17 +95,16 @@ def fit(seen: Seen, kind: type[Embedded], setting: Setting) -> Net:
             epochs=setting.epochs,
             batch_size=setting.batch_size,
             learning_rate=setting.learning_rate / 10**drop,
+            weight_decay=0.0,
             seed=setting.seed,
             validate=validate,
             patience=setting.patience,
-            name=kind.__name__,
+            name=type(module).__name__,
         )
         net.history.extend(history)
         if (value := min(row["valid"] for row in history)) < best:
             best, kept = value, {name: weight.clone() for name, weight in module.state_dict().items()}
-    torch.set_flush_denormal(False)
     module.load_state_dict(kept)
-    return net
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +168,7 @@ class TwoTower(Embedded):
 
     def __init__(self, fields: Fields, setting: Setting) -> None:
         super().__init__(fields, setting)
-        self.sides = [_side(fields.names, ad) for ad in (False, True)]
+        self.sides = [tower_fields(fields.names, ad) for ad in (False, True)]
         self.towers = nn.ModuleList(
             mlp(len(side) * setting.size, setting.hidden, setting.dropout, out=32) for side in self.sides
         )
@@ -271,7 +280,7 @@ def mlp(width: int, hidden: tuple[int, ...], dropout: float, out: int = 0) -> nn
     return nn.Sequential(*layers, *([nn.Linear(width, out)] if out else []))
 
 
-def _side(names: tuple[str, ...], ad: bool) -> list[int]:
+def tower_fields(names: tuple[str, ...], ad: bool) -> list[int]:
     """Which fields a tower sees: the ad's, or all others but those of the pair."""
     here = [name.startswith(AD_SIDE) for name in names]
     return [place for place, name in enumerate(names) if here[place] == ad and not name.startswith(PAIR)]

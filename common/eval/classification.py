@@ -23,6 +23,13 @@ def log_loss_units(labels: Floats, predictions: Floats) -> Floats:
     return -np.where(labels == 1, np.log(clipped), np.log1p(-clipped))
 
 
+def expected_log_loss_units(chances: Floats, predictions: Floats) -> Floats:
+    """[n] the mean of `log_loss_units` over labels drawn with these chances of being 1: what planted probabilities say about predictions, the
+    noise of the labels taken out."""
+    clipped = np.clip(predictions, CLIP, 1 - CLIP)
+    return -(chances * np.log(clipped) + (1 - chances) * np.log1p(-clipped))
+
+
 def log_loss(labels: Floats, predictions: Floats, weights: Floats | None = None) -> float:
     """Mean cross-entropy in nats."""
     return float(np.average(log_loss_units(labels, predictions), weights=weights))

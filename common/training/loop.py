@@ -21,12 +21,14 @@ def train(
     batch_size: int,
     learning_rate: float,
     seed: int,
+    weight_decay: float = 0.01,
     validate: Callable[[torch.nn.Module], float] | None = None,
     patience: int = 2,
     name: str = "model",
 ) -> list[dict[str, float]]:
     """Shuffles `columns` (tensors of equal length) into batches and minimises loss(module, batch). `validate` (lower is better) is called
-    after each epoch; the best epoch's weights are kept and `patience` epochs without gain end the run. -> one dict an epoch:
+    after each epoch; the best epoch's weights are kept and `patience` epochs without gain end the run. `weight_decay` 0 is Adam: whoever holds
+    weights back in `loss` wants no second hold on them. -> one dict an epoch:
     {"epoch", "loss"} and "valid" where there is a `validate`. The module is left in eval mode.
 
     The run is a function of its arguments: shuffling has a generator of its own, and dropout draws from a global one that is seeded here
@@ -36,7 +38,7 @@ def train(
 
     lengths = {column: len(tensor) for column, tensor in columns.items()}
     assert len(set(lengths.values())) == 1 and min(lengths.values()) > 0, f"columns to train on: {lengths}"
-    optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=weight_decay)
     shuffle = torch.Generator().manual_seed(seed)
     best, best_value, since_best = None, math.inf, 0
     history: list[dict[str, float]] = []

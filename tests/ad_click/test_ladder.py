@@ -10,6 +10,7 @@ import pytest
 
 from ad_click.config import SMOKE
 from ad_click.experiments import ladder, variants
+from ad_click.experiments.ladder import fitting, levels, rungs
 from ad_click.features import Inputs
 from ad_click.model import leaves, linear, matrix
 from ad_click.model.fields import Fields, Seen, rows
@@ -55,8 +56,11 @@ def test_ftrl_follows_the_closed_form_of_one_coordinate() -> None:
         w = -z / ((1.0 + n**0.5) / 0.3 + 0.5)
         g = 1 / (1 + np.exp(-w)) - y
         z, n = z + g - ((n + g * g) ** 0.5 - n**0.5) / 0.3 * w, n + g * g
-    found = linear.follow(np.empty((4, 0), np.int64), label, 1, step)
-    assert np.allclose(found, ([z], [n]))
+    whole, parts = (np.zeros(1), np.zeros(1)), (np.zeros(1), np.zeros(1))
+    linear.follow(*whole, np.empty((4, 0), np.int64), label, step)
+    for part in (slice(1), slice(1, None)):
+        linear.follow(*parts, np.empty((4, 0), np.int64)[part], label[part], step)
+    assert np.allclose(whole, ([z], [n])) and np.array_equal(whole, parts), "and goes on from where it stood"
     assert linear.proximal(np.array([0.1, -2.0]), np.ones(2), linear.Step(alpha=1.0, l1=0.5)).tolist() == [0.0, 0.5]
 
 
@@ -185,7 +189,7 @@ def test_a_tower_never_sees_the_pair() -> None:
         "ad_id",
         "slot",
     )
-    user, ad = neural._side(names, False), neural._side(names, True)
+    user, ad = neural.tower_fields(names, False), neural.tower_fields(names, True)
     assert [names[at] for at in user] == ["user.click", "user_id", "slot"]
     assert [names[at] for at in ad] == ["ad.impression", "topic.trend", "ad_id"]
 
@@ -215,21 +219,21 @@ def test_every_torch_rung_learns_what_its_order_allows() -> None:
 
 def test_tuning_keeps_the_trial_that_validates_best() -> None:
     seen = planted()
-    entry = ladder.Entry(name="LR", fit=linear.lr, trials=(1e6, 1.0), refresh=ladder.FULL, code=(linear.lr,))
+    entry = rungs.Entry(name="LR", fit=linear.lr, trials=(1e6, 1.0), refresh=rungs.FULL, code=(linear.lr,))
     loss = {
-        trials: log_loss(seen.held_label, ladder.tuned(entry, trials, seen).score(seen.held_out))
+        trials: log_loss(seen.held_label, fitting.tuned(entry, trials, seen).score(seen.held_out))
         for trials in ((1e6,), (1.0,), (1e6, 1.0))
     }
     assert loss[1e6, 1.0] == loss[1.0,] < loss[1e6,]
 
 
 def test_lines_are_of_code_alone() -> None:
-    assert ladder.num_lines(linear.lr) == 2, "a def and a return: the docstring is no code"
-    assert ladder.num_lines(linear.lr, linear.lr) == 2 < ladder.num_lines(linear.lr, linear.crosses)
+    assert fitting.num_lines(linear.lr) == 2, "a def and a return: the docstring is no code"
+    assert fitting.num_lines(linear.lr, linear.lr) == 2 < fitting.num_lines(linear.lr, linear.crosses)
 
 
 def test_every_rung_of_the_issue_is_there_with_as_many_trials() -> None:
-    found = {entry.name: entry for entry in ladder.entries(SMOKE)}
+    found = {entry.name: entry for entry in rungs.entries(SMOKE)}
     assert list(found) == [
         "global rate", "ad rate", "LR", "crosses + LR", "FTRL online", "GBDT", "GBDT + LR on leaves",
         "NN", "two-tower", "FM", "DeepFM", "DCN", "DCN-V2",
@@ -242,8 +246,8 @@ def test_rank_agreement_of_what_is_on_file(monkeypatch: pytest.MonkeyPatch) -> N
     turned = {name: -value for name, value in losses.items()}
     for other, expected in ((losses, 1.0), (turned, -1.0)):
         on_file = {"ladder": losses, "ladder.frappe": other}
-        monkeypatch.setattr(ladder, "_column", lambda name, column, on_file=on_file: on_file[name])
-        kendall, random = ladder.rank_agreement(SMOKE)[:2]
+        monkeypatch.setattr(levels, "_column", lambda name, column, on_file=on_file: on_file[name])
+        kendall, random = levels.rank_agreement(SMOKE)[:2]
         assert kendall["agreement"] == pytest.approx(expected)
         assert not random["low"] < kendall["agreement"] < random["high"] and abs(random["agreement"]) < 0.1
 
@@ -308,5 +312,5 @@ def test_real_data_without_a_clock_leave_the_rungs_their_ids() -> None:
     inputs = planted(50).inputs
     assert ladder.ids_alone(inputs, LeaveOneOutStore.__new__(LeaveOneOutStore)).numbers.shape == (len(inputs), 0)
     assert ladder.ids_alone(inputs, AsOfStore.__new__(AsOfStore)) is inputs
-    frappe = [entry.name for entry in ladder.entries(replace(SMOKE, data="frappe:somewhere"))]
-    assert set(frappe) - {entry.name for entry in ladder.entries(SMOKE)} == {ladder.FM_CUT_OFF}
+    frappe = [entry.name for entry in rungs.entries(replace(SMOKE, data="frappe:somewhere"))]
+    assert set(frappe) - {entry.name for entry in rungs.entries(SMOKE)} == {rungs.FM_CUT_OFF}
