@@ -22,10 +22,10 @@ class Config:
     seed: int = 0
     data: str = "world"  # or NAME:PATH, see data/
     # the world
-    num_users: int = 20_000
-    num_ads: int = 2_000
-    num_advertisers: int = 200
-    num_impressions: int = 1_020_000
+    num_users: int = 40_000
+    num_ads: int = 4_000
+    num_advertisers: int = 400
+    num_impressions: int = 2_040_000
     days: int = 14
     trend: float = 1.0  # how strongly the appeal of topics drifts
     interaction: float = 1.0  # how strongly two columns say together what neither says alone
@@ -38,7 +38,7 @@ class Config:
     # model
     num_trees: int = 400
     num_leaves: int = 31
-    learning_rate: float = 0.05
+    learning_rate: float = 0.1
     min_leaf: int = 200
     min_hessian: float = (
         30.0  # of a leaf: p (1 - p) summed over its rows, which is about its clicks where clicks are rare
@@ -71,7 +71,6 @@ SMOKE = replace(
     num_impressions=120_000,
     num_trees=60,
     num_leaves=15,
-    learning_rate=0.1,
 )
 DEMO = replace(
     DEFAULT,
@@ -81,7 +80,6 @@ DEMO = replace(
     num_advertisers=80,
     num_impressions=300_000,
     num_trees=150,
-    learning_rate=0.1,
 )
 LARGE = replace(
     DEFAULT, preset="large", num_users=1_000_000, num_ads=20_000, num_advertisers=2_000, num_impressions=10_000_000
@@ -104,6 +102,7 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "frappe": {
         "num_leaves": 16,
         "num_trees": 800,
+        "learning_rate": 0.05,
         "min_leaf": 100,
         "min_hessian": 0.001,
         "refit": False,  # the published models did not see the validation rows either
