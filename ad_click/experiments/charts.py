@@ -19,8 +19,11 @@ from common.eval.chart import Chart
 from common.eval.classification import expected_log_loss_units
 
 INTERACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
-TRENDS = (0.0, 1.0, 2.0, 4.0)
-WORLDS, NUM_TREES = 4, 60  # of the two tables of retraining, which hold a hundred fits and more
+TRENDS = (0.0, 1.0, 2.0, 4.0, 8.0)
+WORLDS, SHARE, NUM_TREES = 5, 2, 60
+"""Of the two tables of retraining, which hold hundreds of fits: worlds, each with a half of the config's impressions, and the most trees. What
+varies most is the drift a world happens to have, so many small worlds say more than a few large ones."""
+
 SCHEDULES = {"every day": 1, "every 3 days": 3, "every 7 days": 7}
 OLDEST = 7  # days; judged are the days on which a model can have grown so old: nine of them, as long as the fastest wave of the planted drift
 PRICE = 0.2  # of a run: as much as 0.2 % of one day's log loss is worth
@@ -109,13 +112,16 @@ class ByModel:
 def _by_model(config: Config, first: int) -> ByModel:
     """One model a day from `first` on, with the vocabularies and words of its day. They learn from the planted chances of a click in place of the
     clicks: the luck of a few thousand clicks makes one fit differ from the next by more than a week of drift does."""
-    flow, few = stream(config), replace(config, num_trees=min(config.num_trees, NUM_TREES))
+    config = replace(
+        config, num_impressions=config.num_impressions // SHARE, num_trees=min(config.num_trees, NUM_TREES)
+    )
+    flow = stream(config)
     judged = flow.of(FIRST + OLDEST, DAYS - flow.lag)
     loss = []
     for day in range(first, DAYS - flow.lag):
         inputs = flow.learned(day)
         today = replace(flow, inputs=inputs, rows=replace(flow.rows, label=flow.truth))
-        scores = trees(today.seen(day), few, objective="cross_entropy").score(fields.rows(inputs, judged))
+        scores = trees(today.seen(day), config, objective="cross_entropy").score(fields.rows(inputs, judged))
         loss.append(expected_log_loss_units(flow.truth[judged], scores))
     return ByModel(np.stack(loss), flow.day[judged] - first, of_world(config, flow.rows.user_id[judged]))
 

@@ -119,7 +119,7 @@ def refitted(grown: leaves.Trees, inputs: Inputs, label: Floats) -> leaves.Trees
 
 
 def _more_trees(flow: Stream, config: Config) -> Follow:
-    whole = _start_in_the_leaves(trees(flow.seen(FIRST), config))
+    whole = start_in_the_leaves(trees(flow.seen(FIRST), config))
     return _day_by_day(flow, whole, lambda grown, inputs, label: further(grown, inputs, label, config))
 
 
@@ -133,7 +133,7 @@ def further(grown: leaves.Trees, inputs: Inputs, label: Floats, config: Config) 
     return replace(grown, booster=booster)
 
 
-def _start_in_the_leaves(grown: leaves.Trees) -> leaves.Trees:
+def start_in_the_leaves(grown: leaves.Trees) -> leaves.Trees:
     """The same scores from trees that begin at 0: the first tree's leaves hold the start."""
     import lightgbm
 

@@ -9,7 +9,8 @@ Breaks: rare ids learned by heart within an epoch or two (the penalty on embeddi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +61,23 @@ def fit(seen: Seen, kind: type[Embedded], setting: Setting) -> Net:
     net = Net(fields, setting, module, [])
     with torch.no_grad():  # start from the click rate, or the first epochs go into finding it
         module.bias.fill_(float(np.log(seen.label.mean() / (1 - seen.label.mean()))))
-    # embeddings held back to nothing leave Adam sums below 1e-38, many times slower to add
+    with _quick():
+        descend(net, seen)
+    return net
+
+
+@contextmanager
+def _quick() -> Iterator[None]:
+    """One thread: matrices this small gain little by a second one, and on a busy machine lose many times as much. And embeddings held back to
+    nothing leave Adam sums below 1e-38, which are many times slower to add than zeros."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     try:
-        descend(net, seen)
+        yield
     finally:
         torch.set_flush_denormal(False)
-    return net
+        torch.set_num_threads(threads)
 
 
 def descend(net: Net, seen: Seen) -> None:
