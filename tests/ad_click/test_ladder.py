@@ -8,8 +8,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from ad_click import model
 from ad_click.config import SMOKE
-from ad_click.experiments import ladder, variants
+from ad_click.experiments import ladder, tables, variants
 from ad_click.experiments.ladder import fitting, levels, rungs
 from ad_click.features import Inputs
 from ad_click.model import leaves, linear, matrix
@@ -18,6 +19,7 @@ from common.contract import Floats, Ints
 from common.eval.classification import log_loss
 from common.eval.report import Interval
 from common.features.asof import AsOfStore
+from common.training import loop
 
 
 def planted(num_rows: int = 4_000, order: int = 1, seed: int = 0) -> Seen:
@@ -214,6 +216,59 @@ def test_every_torch_rung_learns_what_its_order_allows() -> None:
     assert log_loss(seen.held_label, crowded.score(seen.held_out)) > foil - 0.1, "two rows of a table hold nothing"
 
 
+def test_a_third_order_is_seen_by_cross_layers_and_by_no_machine_of_pairs() -> None:
+    from ad_click.model import neural
+
+    seen = planted(order=3)
+    setting = neural.Setting(
+        size=8, hidden=(32,), dropout=0.0, penalty=1e-5, learning_rate=1e-2, batch_size=256, patience=3, bins=0
+    )
+    loss = {
+        kind: log_loss(seen.held_label, neural.fit(seen, neural.KINDS[kind], setting).score(seen.held_out))
+        for kind in ("FM", "DCN")
+    }
+    assert loss["DCN"] < 0.4 and loss["FM"] == pytest.approx(np.log(2), abs=0.02), "two of the three say nothing"
+
+
+def test_nothing_but_the_penalty_holds_embeddings_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands for a value that no row has keeps the embedding it was drawn with; AdamW's own decay would shrink it."""
+    import torch
+
+    from ad_click.model import neural
+
+    seen, setting = planted(), neural.Setting(penalty=0.0, learning_rate=0.1, epochs=2, bins=0)
+
+    def moved(setting: neural.Setting) -> float:
+        net = neural.fit(seen, neural.NN, setting)
+        torch.manual_seed(setting.seed)
+        drawn, now = neural.NN(net.fields, setting).table.weight, net.module.table.weight
+        unseen = np.cumsum(net.fields.sizes) - net.fields.sizes
+        return float((now - drawn).detach()[unseen].abs().max())
+
+    assert moved(setting) == 0 < moved(replace(setting, penalty=1.0))
+    train = loop.train
+    monkeypatch.setattr(loop, "train", lambda *args, **named: train(*args, **{**named, "weight_decay": 0.01}))
+    assert moved(setting) > 0
+
+
+def test_a_fit_that_fails_leaves_torch_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from ad_click.model import neural
+
+    def diverges(*args: object, **named: object) -> None:
+        assert torch.get_num_threads() == 1 and torch.tensor(1e-40) * 1 == 0, "denormals are flushed"
+        raise FloatingPointError
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    monkeypatch.setattr(loop, "train", diverges)
+    with pytest.raises(FloatingPointError):
+        neural.fit(planted(100), neural.FM, neural.Setting())
+    assert torch.get_num_threads() == 2 and torch.tensor(1e-40) * 1 > 0
+    torch.set_num_threads(before)
+
+
 # -------------------------------------------------------------------------------------------------------------------------- ladder
 
 
@@ -225,6 +280,34 @@ def test_tuning_keeps_the_trial_that_validates_best() -> None:
         for trials in ((1e6,), (1.0,), (1e6, 1.0))
     }
     assert loss[1e6, 1.0] == loss[1.0,] < loss[1e6,]
+
+
+@pytest.mark.slow
+def test_rungs_are_held_against_the_model_that_saw_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(
+        SMOKE, num_users=500, num_ads=60, num_advertisers=10, num_impressions=30_000, num_trees=20, preset="demo"
+    )
+    some = [entry for entry in rungs.entries(config) if entry.name in ("global rate", "LR", "GBDT")]
+    monkeypatch.setattr(ladder, "entries", lambda config: some)
+    table = {row["model"]: row for row in ladder.ladder(config)}
+    assert list(table) == [rungs.MODEL, rungs.SERVED, "global rate", "LR", "GBDT"]
+    assert [row["trials"] for row in table.values()] == [2, 1, 1, 2, 2]
+    dataset, fitted, key = tables.loaded(config)
+    loss = {}
+    for name, changed in (
+        ("all rows", {}),
+        ("many leaves", {"refit": False}),
+        ("half", {"refit": False, "num_leaves": 7}),
+    ):
+        scorer = model.fit(dataset, fitted, replace(config, **changed))
+        loss[name] = log_loss(key.label, scorer.score(fitted.inputs(dataset.test, dataset.history)))
+    assert table[rungs.SERVED]["log_loss"] == loss["all rows"] != table[rungs.MODEL]["log_loss"]
+    assert (
+        table[rungs.MODEL]["log_loss"] in (loss["many leaves"], loss["half"])
+        and table[rungs.MODEL]["against_model"] == 0
+    )
+    assert table["global rate"]["low"] > 0, "the foil"
+    assert not [row for row in ladder.ladder(replace(config, refit=False)) if row["model"] == rungs.SERVED]
 
 
 def test_lines_are_of_code_alone() -> None:
