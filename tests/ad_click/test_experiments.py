@@ -181,8 +181,8 @@ def test_ways_to_stay_fresh_know_the_same_days() -> None:
 
 @pytest.mark.slow
 def test_thinned_negatives_keep_the_order_and_inflate_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A twentieth of the negatives: the same AUC, the planted level when corrected, above ten times it when not. At DEMO the corrected level
-    lies between .97 and 1.03; 1,700 clicks as here say it to one in forty, and fewer trees leave the high ones too low, so the band is wider."""
+    """A twentieth of the negatives: the same AUC, near the planted level when corrected, above ten times it when not. The band is wider than
+    the .97 to 1.03 wanted of the stored table: 1,700 clicks tell the level to one part in forty, and few trees leave high chances too low."""
     monkeypatch.setattr(training, "KEPT", (0.05,))
     rows = {found["negatives"]: found for found in training.thinned_negatives(replace(SMOKE, seed=1))}
     corrected, not_corrected = rows["0.05"], rows["0.05, not corrected"]
