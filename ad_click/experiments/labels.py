@@ -19,7 +19,7 @@ from common.errors import InputError
 from common.eval import intervals
 from common.eval.calibration import calibration_ratio
 from common.eval.chart import Chart
-from common.eval.classification import CLIP
+from common.eval.classification import expected_log_loss_units
 from common.eval.report import Interval
 from common.training.seeding import lightgbm_threads
 
@@ -58,7 +58,7 @@ def _world(config: Config) -> Table:
     for name, found in scores.items():
         level = calibration_ratio(truth, found)
         around = intervals.mean((found - level * truth) / truth.mean(), users)
-        worse = intervals.mean(_loss(truth, found) - _loss(truth, best), users)
+        worse = intervals.mean(expected_log_loss_units(truth, found) - expected_log_loss_units(truth, best), users)
         off = np.divide(found @ topics, best @ topics, out=np.ones(NUM_TOPICS), where=best @ topics > 0)
         money = _money(lab, np.minimum(lab.clicks * off[lab.catalog.topic_id[lab.ads]], 1.0))
         changes = {
@@ -76,7 +76,7 @@ def _world(config: Config) -> Table:
                 "worst_topic": float(off[np.abs(np.log(off)).argmax()]),
                 "positives_over_clicks": sum(day.positives[name] for day in days)
                 / sum(day.clicks[name] for day in days),
-                "log_loss": float(_loss(truth, found).mean()),
+                "log_loss": float(expected_log_loss_units(truth, found).mean()),
                 **_bounded("loss_against_hindsight", worse),
                 **_bounded("revenue_percent", changes["revenue"]),
                 **_bounded("advertiser_percent", changes["advertiser_utility"]),
@@ -89,9 +89,7 @@ def _world(config: Config) -> Table:
 def _money(lab: Lab, predictions: Floats) -> dict[str, Floats]:
     """[num_requests] what auctions over predictions bring, and `promised`: the revenue the platform expects of them by the same predictions."""
     shown = lab.decide(predictions)
-    at = (shown.request, shown.place)
-    promised = shown.clicked * predictions[at] / lab.clicks[at] * shown.price + shown.charge
-    return {**lab.outcomes(shown), "promised": lab.by_request(shown, promised)}
+    return {**lab.outcomes(shown), "promised": lab.promised(shown, predictions)}
 
 
 def _bounded(name: str, found: Interval) -> dict[str, float]:
@@ -215,12 +213,6 @@ def _train(log: Log, rows: Ints, labels: Floats, weights: Floats | None) -> Any:
         log.inputs[rows], labels, weight=weights, categorical_feature=log.categories, params=parameters
     )
     return lightgbm.train(parameters, table, NUM_TREES)
-
-
-def _loss(truth: Floats, predictions: Floats) -> Floats:
-    """[n] expected log loss under the planted truth."""
-    clipped = np.clip(predictions, CLIP, 1 - CLIP)
-    return -(truth * np.log(clipped) + (1 - truth) * np.log1p(-clipped))
 
 
 def hours_to_learn_from(config: Config) -> Table:

@@ -116,23 +116,34 @@ def _price_a_click(lab: Lab, ways: list[Shown], which: list[Bools]) -> float | N
 
 
 def models_in_money(config: Config) -> Table:
-    """What the fitted scorers earn beside the truth; the share of clicks for all, the last rung of serving, should lose."""
+    """What the fitted scorers earn beside the truth. `promised` is what their own predictions expect of the ads they chose, its change against
+    what comes: whoever picks the largest of 500 estimates picks the largest errors. Two should lose: the rate of slot 0 for all, the last
+    rung of serving, and trees on a twentieth of the negatives whose odds nobody corrected."""
     lab = auction_lab(config)
     dataset = load(config)
     fitted = features.fit(dataset, config)
     inputs = fitted.inputs(lab.asked, dataset.history)
     trees = model.fit(dataset, fitted, config)
+    thin = model.fit(dataset, fitted, replace(config, negative_rate=0.05, calibrate=False, refit=False))
     simple = baseline.fit(dataset, fitted, config)
     scores = {
         "truth": lab.clicks.ravel(),
         "model": trees.score(inputs),
         "model, not calibrated": replace(trees, calibration=None).score(inputs),
+        "negatives thinned, corrected": thin.score(inputs),
+        "negatives thinned, not corrected": replace(thin, negative_rate=1.0).score(inputs),
         "baseline": simple.score(inputs),
         "one rate for all": np.full(lab.ads.size, simple.rate),
     }
-    return compared(
-        "scorer", {name: lab.money(found) for name, found in scores.items()}, (*MONEY, "clicks"), lab.rows.user_id
-    )
+    shown = {name: lab.decide(found.reshape(lab.ads.shape)) for name, found in scores.items()}
+    money = {name: lab.outcomes(found) for name, found in shown.items()}
+    table = compared("scorer", money, (*MONEY, "clicks"), lab.rows.user_id)
+    for name, found in shown.items():
+        promised = lab.promised(found, scores[name])
+        change = percent(promised, money[name]["revenue"], lab.rows.user_id)
+        row = {"scorer": name, "outcome": "promised", "a_thousand_pages": 1e-3 * float(promised.mean())}
+        table.append({**row, "change_percent": change.value, "low": change.low, "high": change.high})
+    return table
 
 
 def objectives(config: Config) -> Table:

@@ -190,6 +190,12 @@ class Lab:
         }
         return {name: self.by_request(shown, unit) for name, unit in units.items()}
 
+    def promised(self, shown: Shown, predictions: Floats) -> Floats:
+        """[num_requests] micros that whoever believes these predictions expects of what was shown: `revenue` is what comes."""
+        at = (shown.request, shown.place)
+        believed = predictions.reshape(self.ads.shape)[at] / self.clicks[at]
+        return self.by_request(shown, shown.clicked * believed * shown.price + shown.charge)
+
     def by_request(self, shown: Shown, unit: Floats) -> Floats:
         """[num_requests] the sum of a unit of what was shown."""
         return np.bincount(shown.request, unit, len(self.ads)).astype(np.float64)
