@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from common.contract import Table
@@ -45,9 +45,8 @@ def _primary(name: str, report: Mapping[str, Any]) -> str:
 def experiment(rows: Table, stated: str) -> Table:
     """The rows of an experiment as a page shows them: `low` and `high` beside the value before them, and the origin of every number in the
     head of its column, or in each cell where the rows differ. The first column names the row; `stated` is the origin of the whole."""
-    names = [
-        name for name in dict.fromkeys(key for row in rows for key in row) if name not in ("low", "high", "origin")
-    ]
+    every = dict.fromkeys(key for row in rows for key in row)
+    names = [name for name in every if name != "origin" and not _is_bound(name, every)]
     cells = [{name: cell(row, name, stated) for name in names if name in row} for row in rows]
     shown: Table = [{} for _ in rows]
     for i, name in enumerate(names):
@@ -62,11 +61,17 @@ def experiment(rows: Table, stated: str) -> Table:
 
 
 def cell(row: Mapping[str, Any], name: str, stated: str) -> dict[str, Any]:
-    """{value, low, high, origin} of one cell; `low` and `high` of a row are those of the column before `low`."""
+    """{value, low, high, origin} of one cell; its bounds are NAME_low and NAME_high, or else, of the column before `low`, `low` and `high`."""
     names = list(row)
-    bounded = {"low", "high"} <= set(names) and name == names[names.index("low") - 1]
-    ends = {key: row[key] if bounded else None for key in ("low", "high")}
+    first = {"low", "high"} <= set(names) and name == names[names.index("low") - 1]
+    ends = {key: row.get(f"{name}_{key}", row[key] if first else None) for key in ("low", "high")}
     return {"value": row[name], **ends, "origin": "machine" if is_timed(name) else row_origin(row, stated)}
+
+
+def _is_bound(name: str, names: Iterable[str]) -> bool:
+    """Stands beside the value it bounds, not in a column of its own."""
+    value, _, end = name.rpartition("_")
+    return end in ("low", "high") and (not value or value in names)
 
 
 def row_origin(row: Mapping[str, Any], stated: str) -> str:
