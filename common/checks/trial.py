@@ -279,9 +279,9 @@ class Recorder:
             self._repaired.wait(HANG_SECONDS)
 
     @contextmanager
-    def snapshot(self) -> Iterator[Any]:
+    def snapshot(self, patience: float | None = None) -> Iterator[Any]:
         self.meet("open")
-        with self._store.snapshot() as now:
+        with self._store.snapshot(patience) as now:
             yield _Noting(now, self)
 
     def read(self, view: View, keys: Ints, moments: Ints) -> Floats:

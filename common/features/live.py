@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from common.contract import FORGET, Events, Floats, Ints
 from common.data.checkpoints import Checkpoints
 from common.errors import InputError
 from common.events import single, take
+from common.features.afterwards import Afterwards
 from common.features.cache import Cache
 from common.features.plain import Plain
 from common.features.record import Layout
@@ -42,6 +43,7 @@ class LiveStore:
         self._readers = Pool(path)
         self._writer = connect(path)
         self._checkpoints = Checkpoints(path, self._writer)
+        self._afterwards = Afterwards()
         try:
             with self.lock, _transaction(self._writer):
                 self._prepare()
@@ -55,6 +57,14 @@ class LiveStore:
     def position(self) -> int:
         with self.snapshot() as now:
             return now.position
+
+    def seen(self) -> int:
+        """`position` for a writer, who holds the lock and waits for nobody."""
+        return place(self._writer)[0]
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Runs `call`, which writes here, beside the thread that asks; whoever opens a snapshot next waits for it."""
+        self._afterwards.do(call)
 
     def holds(self, view: View) -> bool:
         return view.fingerprint in self._held
@@ -105,9 +115,11 @@ class LiveStore:
             self._held = {**self._held} | {view.fingerprint: self._layouts[view.fingerprint] for view in missing}
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
-        """One state of the store for several reads: whatever is applied meanwhile is not seen. Ends with the `with`, which waits for no
+    def snapshot(self, patience: float | None = None) -> Iterator[Snapshot]:
+        """One state of the store for several reads: whatever is applied meanwhile is not seen. What was to be written `soon` is waited for,
+        `patience` seconds at most: then the state is a moment old, and its position says so. Ends with the `with`, which waits for no
         reader that is still inside."""
+        self._afterwards.wait(patience)
         now = Snapshot(self._readers, self._held, self._caches)
         try:
             yield now
@@ -121,6 +133,7 @@ class LiveStore:
 
     def close(self) -> None:
         """Ends every connection that nobody reads from, and the others when their reader has left; reading afterwards is an error."""
+        self._afterwards.close()
         self._checkpoints.close()
         with self.lock:
             self._writer.close()

@@ -21,7 +21,7 @@ def require(platform: Platform, views: Iterable[View]) -> None:
 
 
 def record(platform: Platform, events: Sequence[Event]) -> None:
-    """Durable first, then visible to the next request."""
+    """Durable first; visible to the next request, which waits for it: the answer does not."""
     if events:
         platform.log.append(events)
-        catch_up(platform.store, platform.log)
+        platform.store.soon(lambda: catch_up(platform.store, platform.log))

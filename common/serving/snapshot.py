@@ -31,12 +31,13 @@ class Unopened:
 
 @contextmanager
 def snapshot(stages: Stages, deadline: Deadline, store: LiveStore) -> Iterator[Snapshot | Unopened]:
-    """`store.snapshot()` inside the stage "store". A snapshot that opens too late is ended at once by the thread that opened it."""
+    """`store.snapshot()` inside the stage "store", half of whose time it may wait for what the last answers wrote. A snapshot that
+    opens too late is ended at once by the thread that opened it."""
     ours, turn, is_over = ExitStack(), threading.Lock(), False
 
     def enter() -> Snapshot | Unopened:
         opened = ExitStack()
-        now = opened.enter_context(store.snapshot())
+        now = opened.enter_context(store.snapshot(patience=stages.limits_ms[STORE] / 2e3))
         with turn:
             if not is_over:
                 ours.push(opened.pop_all())

@@ -27,7 +27,7 @@ class Store:
         self.may_open, self.closed = threading.Event(), threading.Event()
 
     @contextmanager
-    def snapshot(self) -> Iterator[Any]:
+    def snapshot(self, patience: float | None = None) -> Iterator[Any]:
         assert self.may_open.wait(SECONDS)
         try:
             yield self
