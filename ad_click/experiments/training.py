@@ -16,12 +16,13 @@ from ad_click.schema import Dataset, Judgments
 from common.contract import Experiment, Floats, Ints, Table
 from common.errors import InputError
 from common.eval import intervals
-from common.eval.calibration import Isotonic, Platt, Temperature, calibration_ratio, ece
+from common.eval.calibration import Isotonic, Level, Platt, Temperature, calibration_ratio, ece
 from common.eval.chart import Chart
 from common.eval.classification import auc, expected_log_loss_units
 
 KEPT = (0.1, 0.05, 0.01)  # shares of the negatives
-MAPS: Mapping[str, type[Platt] | type[Isotonic] | type[Temperature]] = {
+MAPS: Mapping[str, type[Level] | type[Platt] | type[Isotonic] | type[Temperature]] = {
+    "level": Level,
     "Platt": Platt,
     "isotonic": Isotonic,
     "temperature": Temperature,

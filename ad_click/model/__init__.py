@@ -2,9 +2,10 @@
 
 In:     training and validation rows and their features.
 Out:    a Scorer of calibrated click probabilities.
-Choice: LightGBM: crosses found by splits, missing values and counts as they are; it starts from each slot's rate, and two numbers (a
-        level, a slope of the low end) correct it as far as the validation rows are sure that it is wrong.
-Else:   DeepFM or DCN-V2, where ids carry what no statistic does and a GPU is there anyway; isotonic, with ten times the clicks.
+Choice: LightGBM: crosses found by splits, missing values and counts as they are; it starts from each slot's rate, and one number
+        moves the level as far as the validation rows are sure that it is wrong.
+Else:   DeepFM or DCN-V2, where ids carry what no statistic does and a GPU is there anyway; Platt or isotonic, where the shape is wrong and
+        clicks are plenty.
 Breaks: early stopping on too few clicks, negatives thinned out without correction: calibration_ratio in evaluate and monitor.
 """
 
@@ -24,7 +25,7 @@ from ad_click.features import Features, Inputs
 from ad_click.schema import Dataset
 from common.contract import Floats, Ints
 from common.errors import InputError
-from common.eval.calibration import Bent, Calibration, from_json, undo_downsampling
+from common.eval.calibration import Calibration, Level, from_json, undo_downsampling
 from common.serving.trees import MOST_LEAVES, QuickTrees
 from common.training.seeding import lightgbm_threads
 
@@ -32,7 +33,7 @@ ONE_REQUEST = 2_000  # rows; above, LightGBM's threads are quicker
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Model:
-    """Trees until validation log loss has not improved for 30 of them, two numbers of calibration on the same validation rows, then trees
+    """Trees until validation log loss has not improved for 30 of them, the level on the same validation rows, then trees
     once more on all rows, more by as much as there are more rows: the last days say most about the next. `Model.before` are the trees that have not seen the validation rows."""
     import lightgbm
 
@@ -62,7 +63,7 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Model:
     trees = booster.model_to_string(num_iteration=booster.best_iteration)
     model = Model(trees, start, tuple(seen), tuple(few), config.negative_rate, None)
     if config.calibrate:
-        model = replace(model, calibration=Bent.fit(labels[1], model.score(inputs[1])))
+        model = replace(model, calibration=Level.fit(labels[1], model.score(inputs[1])))
     if not config.refit:
         return model
     rows, label, begin = (

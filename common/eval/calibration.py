@@ -84,34 +84,26 @@ class Platt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bent:
-    """q = sigmoid(logit(p) + offset + bend * min(logit(p) - knee, 0)): a level, and a slope of its own below the knee. Boosted trees stop
-    before their lowest scores are low enough: a step on the log loss is never longer than the learning rate there."""
+class Level:
+    """q = sigmoid(logit(p) + offset): one number, the level (calibration in the large). It tilts nothing, so what the scores say of one slot
+    or device against another stays as it is."""
 
     offset: float
-    bend: float
-    knee: float
 
     @classmethod
-    def fit(cls, labels: Floats, predictions: Floats) -> Bent:
-        """Maximum likelihood with the knee at the median logit; then of each number the share 1 - z^2 / t^2 is kept, t its estimate over its
-        standard error, z = 1.96, and nothing where |t| < z (the non-negative garrote: Breiman 1995). So noise stays out, and what is
-        plainly wrong is mended whole."""
+    def fit(cls, labels: Floats, predictions: Floats) -> Level:
+        """Maximum likelihood, of which the share 1 - z^2 / t^2 is kept, t the estimate over its standard error, z = 1.96, and nothing where
+        |t| < z (the non-negative garrote: Breiman 1995). So the noise of few clicks stays out, and what is plainly wrong is mended whole."""
         _need_both(labels)
-        logits = _logit(predictions)
-        knee = float(np.median(logits))
-        design = np.stack([np.ones(len(labels)), np.minimum(logits - knee, 0)], axis=1)
-        theta, curvature = _newton(design, labels, logits, np.zeros(2))
-        sureness = theta**2 / np.diag(np.linalg.inv(curvature))
-        offset, bend = theta * np.maximum(0.0, 1 - 1.96**2 / np.maximum(sureness, 1e-12))
-        return cls(offset=float(offset), bend=max(float(bend), -0.9), knee=knee)  # below -1 the order would turn
+        theta, curvature = _newton(np.ones((len(labels), 1)), labels, _logit(predictions), np.zeros(1))
+        sureness = float(theta[0] ** 2 * curvature[0, 0])
+        return cls(offset=float(theta[0]) * max(0.0, 1 - 1.96**2 / max(sureness, 1e-12)))
 
     def apply(self, predictions: Floats) -> Floats:
-        logits = _logit(predictions)
-        return _sigmoid(logits + self.offset + self.bend * np.minimum(logits - self.knee, 0))
+        return _sigmoid(_logit(predictions) + self.offset)
 
     def as_json(self) -> dict[str, Any]:
-        return {"kind": "bent", "offset": self.offset, "bend": self.bend, "knee": self.knee}
+        return {"kind": "level", "offset": self.offset}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,15 +159,15 @@ class Isotonic:
         return {"kind": "isotonic", "x": list(self.x), "y": list(self.y)}
 
 
-Calibration = Platt | Bent | Temperature | Isotonic
+Calibration = Platt | Level | Temperature | Isotonic
 
 
 def from_json(found: Mapping[str, Any]) -> Calibration:
     """The map that `as_json` described."""
     if found["kind"] == "platt":
         return Platt(slope=float(found["slope"]), offset=float(found["offset"]))
-    if found["kind"] == "bent":
-        return Bent(offset=float(found["offset"]), bend=float(found["bend"]), knee=float(found["knee"]))
+    if found["kind"] == "level":
+        return Level(offset=float(found["offset"]))
     if found["kind"] == "temperature":
         return Temperature(temperature=float(found["temperature"]))
     assert found["kind"] == "isotonic", found["kind"]

@@ -153,40 +153,24 @@ def _rare(seed: int) -> tuple[Floats, Floats]:
     return (rng.random(len(truth)) < truth).astype(float), truth
 
 
-def test_a_bent_map_leaves_alone_what_only_noise_speaks_against() -> None:
-    """True probabilities: the garrote's error is a fraction of what the same likelihood makes of them without it."""
-    errors: dict[str, list[float]] = {"bent": [], "platt": []}
+def test_a_level_leaves_alone_what_only_noise_speaks_against() -> None:
+    """True probabilities: in most draws nothing is moved, and the error is a fraction of what two numbers make of the same labels."""
+    errors: dict[str, list[float]] = {"level": [], "platt": []}
     for seed in range(40):
         labels, truth = _rare(seed)
-        for name, found in (
-            ("bent", calibration.Bent.fit(labels, truth)),
-            ("platt", calibration.Platt.fit(labels, truth)),
-        ):
+        maps = {"level": calibration.Level.fit(labels, truth), "platt": calibration.Platt.fit(labels, truth)}
+        for name, found in maps.items():
             errors[name].append(float(np.log(found.apply(truth).sum() / truth.sum())))
-    assert np.median(np.abs(errors["bent"])) < 1e-9
-    assert np.std(errors["bent"]) < 0.7 * np.std(errors["platt"])
+    assert np.median(np.abs(errors["level"])) < 1e-9
+    assert np.std(errors["level"]) < 0.7 * np.std(errors["platt"])
 
 
-def test_a_bent_map_mends_what_is_plainly_wrong() -> None:
-    """A factor on all, and scores that are not low enough at the low end, as boosted trees leave them."""
-    labels, truth = _rare(1)
-    logits = np.log(truth / (1 - truth))
-    knee = np.median(logits)
-    shallow = 1 / (1 + np.exp(-np.where(logits < knee, knee + 0.5 * (logits - knee), logits)))
-    low = truth < np.quantile(truth, 0.2)
-    assert shallow[low].sum() / truth[low].sum() > 1.4, "what is to be mended"
-    for wrong in (shallow, np.minimum(3 * truth, 0.99)):
-        mended = calibration.Bent.fit(labels, wrong).apply(wrong)
-        assert mended[low].sum() / truth[low].sum() == pytest.approx(1, abs=0.2)
-        assert mended.sum() / truth.sum() == pytest.approx(1, abs=0.05)
-    platt = calibration.Platt.fit(labels, shallow).apply(shallow)
-    assert platt[low].sum() / truth[low].sum() > 1.3, "one slope for all cannot bend: the foil"
-
-
-def test_a_bent_map_keeps_the_order_and_is_read_back() -> None:
-    labels, truth = _rare(1)
-    found = calibration.Bent.fit(labels, np.sort(truth)[::-1])
-    assert found.bend >= -0.9
-    grid = np.linspace(0.0001, 0.9, 500)
-    assert (np.diff(found.apply(grid)) > 0).all()
-    assert calibration.from_json(json.loads(json.dumps(found.as_json()))) == found
+def test_a_level_mends_a_factor_on_all() -> None:
+    for seed in range(5):
+        labels, truth = _rare(seed)
+        wrong = 3 * truth / (1 + 2 * truth)  # three times the odds
+        found = calibration.Level.fit(labels, wrong)
+        assert found.offset == pytest.approx(-np.log(3), abs=0.1)
+        assert found.apply(wrong).sum() / truth.sum() == pytest.approx(1, abs=0.08)
+        assert np.array_equal(np.argsort(found.apply(wrong)), np.argsort(wrong))
+        assert calibration.from_json(json.loads(json.dumps(found.as_json()))) == found
