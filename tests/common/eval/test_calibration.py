@@ -158,7 +158,10 @@ def test_a_level_leaves_alone_what_only_noise_speaks_against() -> None:
     errors: dict[str, list[float]] = {"level": [], "platt": []}
     for seed in range(40):
         labels, truth = _rare(seed)
-        maps = {"level": calibration.Level.fit(labels, truth), "platt": calibration.Platt.fit(labels, truth)}
+        maps: dict[str, calibration.Calibration] = {
+            "level": calibration.Level.fit(labels, truth),
+            "platt": calibration.Platt.fit(labels, truth),
+        }
         for name, found in maps.items():
             errors[name].append(float(np.log(found.apply(truth).sum() / truth.sum())))
     assert np.median(np.abs(errors["level"])) < 1e-9
