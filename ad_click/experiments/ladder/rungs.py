@@ -106,7 +106,7 @@ def settings(name: str, config: Config) -> Sequence[Any]:
     if config.data != "world":
         published = Setting(penalty=0.05, epochs=100, by="auc", seed=config.seed)
         if name == FM_CUT_OFF:
-            return (replace(published, penalty=5e-6, drops=0, spread=1e-4, patience=2),)
+            return (replace(published, penalty=5e-6, drops=0, spread=1e-4, patience=100),)
         if name == "FM":
             return (replace(published, penalty=5e-6, learning_rate=1e-2),)
         return (replace(published, hidden=(100, 100) if name == "two-tower" else (200, 200)),)
