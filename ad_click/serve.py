@@ -20,7 +20,7 @@ from ad_click.config import Config
 from ad_click.features import AD, SPEND, USER_AD, Inputs
 from ad_click.policy import Candidates, Context, Decision, out_of_budget
 from ad_click.schema import SHOWN, Answer, Request, Rows, ShownAd, load_catalog, pricing
-from common.contract import Bools, Event, Floats, Ints, Platform
+from common.contract import Bools, Event, FeatureStore, Floats, Ints, Platform
 from common.features.views import pair
 from common.serving.app import route
 from common.serving.deadline import Deadline, Stages
@@ -141,21 +141,21 @@ class Service:
     def _look_up(self, request: Request, wanted: Ints, store: Snapshot | Unopened) -> Found:
         """The dearest `num_candidates` that can still pay: a spent campaign leaves its place to the next. Spend and hides come from the
         events alone, so a restart or a second server knows them too."""
-        place, spent_micros, left_out = self._able(wanted, store)
+        place, spent_micros, left_out = self._able(wanted, store, store.position)
         ad_id, moment = self.catalog.ad_id[place], np.full(len(place), store.position)
         mine = store.read(USER_AD, pair(np.full(len(place), request.user_id), ad_id), moment)
         hides, seen = mine[:, _column(USER_AD.columns, "hide")], mine[:, _column(USER_AD.columns, "impression_24")]
         hide_rate = store.read(AD, ad_id, moment)[:, _column(AD.columns, "rate_hide_per_impression")]
         return Found(place, spent_micros, hides > 0, seen.astype(np.int64), hide_rate, left_out)
 
-    def _able(self, wanted: Ints, store: Snapshot | Unopened) -> tuple[Ints, Ints, Ints]:
+    def _able(self, wanted: Ints, store: FeatureStore, moment: int) -> tuple[Ints, Ints, Ints]:
         """-> those who can pay, what their campaigns have spent, and the dearer ones who cannot. Looks on, step by step, until `num_candidates`
         can or none is left: however many campaigns are spent, as many ads are scored."""
         most, spent, able = self.config.num_candidates, NOBODY, NOBODY
         budget = self.catalog.budget_micros[wanted]
         for first in range(0, len(wanted), 2 * most):
             campaign = self.catalog.campaign_id[wanted[first : first + 2 * most]]
-            read = store.read(SPEND, campaign, np.full(len(campaign), store.position))
+            read = store.read(SPEND, campaign, np.full(len(campaign), moment))
             spent = np.append(spent, spent_of(read))
             able = np.flatnonzero(spent < budget[: len(spent)])[:most]
             if len(able) == most:

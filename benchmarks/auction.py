@@ -96,6 +96,12 @@ class Frames:
         newcomer: dict[Any, Any] = dict(zip(view.columns, values[-1].tolist(), strict=True))
         return pd.DataFrame(values[:-1], index=index, columns=list(view.columns)), newcomer
 
+    def read(self, view: View, keys: Ints, moments: Ints) -> Floats:
+        """As a store, for whose budget is spent: the tables say one thing, whatever the moment."""
+        table, newcomer = self.tables[view]
+        found: Floats = table.reindex(keys).fillna(newcomer).to_numpy()
+        return found
+
     def merge(self, request: Request, ad_id: Ints) -> pd.DataFrame:
         frame = pd.DataFrame({"user_id": request.user_id, "ad_id": ad_id})
         frame = frame.merge(self.ads, left_on="ad_id", right_index=True, how="left")
@@ -144,7 +150,7 @@ class Frames:
 
     def respond(self, how: str, request: Request, now: int) -> dict[str, Any]:
         service = self.service
-        place = service._wanted(request, now)[: service.config.num_candidates]
+        place, _, left_out = service._able(service._wanted(request, now), self, 0)
         frame = getattr(self, how)(request, service.catalog.ad_id[place])
         self.context(frame, request, now)
         probability = self.predict(frame)
@@ -154,7 +160,7 @@ class Frames:
             frame["user_ad.hide"].to_numpy() > 0,
             frame["user_ad.impression_24"].to_numpy().astype(np.int64),
             frame["ad.rate_hide_per_impression"].to_numpy(),
-            place[:0],
+            left_out,
         )
         decision = service._auction(request, found, probability)
         return {
