@@ -39,6 +39,10 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Model:
 
     if config.num_leaves > MOST_LEAVES:
         raise InputError(f"num_leaves is {config.num_leaves}; trees that answer requests have at most {MOST_LEAVES}.")
+    if not 0 < config.negative_rate <= 1:
+        raise InputError(
+            f"negative_rate is {config.negative_rate}; expected the share of negatives to keep, above 0 and at most 1."
+        )
     inputs = [features.inputs(rows, dataset.history) for rows in (dataset.train, dataset.valid)]
     few = [column for column, size in enumerate(inputs[0].sizes) if size <= config.most_values]
     unseen = tuple(config.unseen.split())
