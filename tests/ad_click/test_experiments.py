@@ -162,6 +162,7 @@ def test_further_trees_are_as_many_as_were_asked_for_and_learn_from_their_rows()
     assert level(trees) < 1.05 < level(more) < 2
 
 
+@pytest.mark.slow
 def test_ways_to_stay_fresh_know_the_same_days() -> None:
     """The line reads all days that are known, the newest too, as the one that goes on has; more trees are grown each day."""
     small = replace(TINY, min_hessian=1.0, min_leaf=20)  # a tiny day holds a dozen clicks
@@ -197,7 +198,8 @@ def test_the_interval_beside_what_is_off_is_its_own() -> None:
 
     for found in training.reliability(TINY):
         off = cell(found, "off_percent", "world")
-        assert off["low"] <= off["value"] <= off["high"] and cell(found, "clicked", "world")["low"] is None
+        assert off["low"] <= off["value"] <= off["high"]
+        assert cell(found, "clicked", "world")["low"] == found["clicked_low"] <= found["clicked"]
         assert off["value"] == pytest.approx(100 * (found["planted"] / found["predicted"] - 1))
 
 

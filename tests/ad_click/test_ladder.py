@@ -216,6 +216,7 @@ def test_every_torch_rung_learns_what_its_order_allows() -> None:
     assert log_loss(seen.held_label, crowded.score(seen.held_out)) > foil - 0.1, "two rows of a table hold nothing"
 
 
+@pytest.mark.slow
 def test_a_third_order_is_seen_by_cross_layers_and_by_no_machine_of_pairs() -> None:
     from ad_click.model import neural
 

@@ -71,6 +71,7 @@ def test_the_same_people_do_the_same_again() -> None:
     assert again != [events for _, events in played(replace(SMOKE, seed=1), 50)]
 
 
+@pytest.mark.slow
 def test_lost_clicks_are_two_in_three() -> None:
     healthy, lost = count(played(SMOKE)), count(played(replace(SMOKE, drift="clicks_lost")))
     assert 0.2 < lost["click"] / healthy["click"] < 0.5

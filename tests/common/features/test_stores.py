@@ -185,6 +185,7 @@ def test_the_fold_is_the_same_in_rounds_and_one_by_one(monkeypatch: pytest.Monke
     assert np.array_equal(in_rounds[1], one_by_one[1])
 
 
+@pytest.mark.slow
 def test_a_few_events_are_folded_in_as_many_are() -> None:
     """One record, byte for byte, and what it says, also where a total leaves 64 bits; the control folds in an event less."""
     rng, caught = np.random.default_rng(0), 0
