@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from ad_click import baseline, evaluate, model, world
 from ad_click.config import Config
-from ad_click.experiments.tables import known, loaded
+from ad_click.experiments.tables import known, large_slices, loaded
 from common.contract import Experiment, Floats, Ints, Table
 from common.errors import InputError
 from common.eval import intervals
 from common.eval.calibration import calibration_ratio, ece
 from common.eval.classification import normalized_entropy
-
-LARGE = 10_000  # rows of a slice; of fewer the planted ads and people are too few to be average
 
 
 def gates(config: Config) -> Table:
@@ -32,25 +28,13 @@ def gates(config: Config) -> Table:
     truth, users = world.ceiling(config).score(dataset.test), key.user_id
     table: Table = []
     for name, found in {"model": scores, "a tenth too high": 1.1 * scores}.items():
-        for slice_name, at in _slices(key.slices, len(truth)).items():
+        for slice_name, at in large_slices(key.slices, len(truth)).items():
             table.append({"scorer": name, "gate": f"over planted, {slice_name}", "rows": len(at), **_level(truth[at], found[at], users[at])})  # fmt: skip
         around = intervals.bootstrap(_ece_above, (key.label, truth, found), users, config.seed, reps=evaluate.REPS)
         table.append({"scorer": name, "gate": "ECE above the ceiling's", "rows": len(truth), "value": around.value, "low": around.low, "high": around.high})  # fmt: skip
         gain = intervals.bootstrap(_entropy_above, (key.label, simple, found), users, config.seed, reps=evaluate.REPS)
         table.append({"scorer": name, "gate": "normalized entropy above the baseline's", "rows": len(truth), "value": gain.value, "low": gain.low, "high": gain.high})  # fmt: skip
     return table
-
-
-def _slices(slices: Mapping[str, object], num_rows: int) -> dict[str, Ints]:
-    """Row indices of all rows and of every large slice."""
-    found = {"all": np.arange(num_rows)}
-    for name, column in slices.items():
-        values = np.asarray(column)
-        for value in np.unique(values):
-            at = np.flatnonzero(values == value)
-            if len(at) >= LARGE:
-                found[f"{name}={value}"] = at
-    return found
 
 
 def _level(truth: Floats, found: Floats, users: Ints) -> dict[str, float]:

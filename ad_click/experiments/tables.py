@@ -10,7 +10,7 @@ import numpy as np
 from ad_click import data, features
 from ad_click.config import Config
 from ad_click.features import Features
-from ad_click.schema import Dataset, Judgments
+from ad_click.schema import Categories, Dataset, Judgments
 from common.contract import Floats, Ints, Table
 from common.eval import intervals
 from common.eval.report import Interval, Report, paired
@@ -64,3 +64,15 @@ def known(bound: float | None) -> float:
     """A bound of an interval over users, which has bounds."""
     assert bound is not None
     return bound
+
+
+LARGE = 10_000  # rows of a slice; of fewer the planted ads and people are too few to be average
+
+
+def large_slices(slices: Categories, num_rows: int) -> dict[str, Ints]:
+    """Row indices of all rows and of every large slice, by name."""
+    found = {"all": np.arange(num_rows)}
+    for name, column in slices.items():
+        parts = {f"{name}={value}": np.flatnonzero(column == value) for value in np.unique(column)}
+        found |= {part: at for part, at in parts.items() if len(at) >= LARGE}
+    return found

@@ -11,7 +11,7 @@ import numpy as np
 
 from ad_click import data, evaluate, features, model, world
 from ad_click.config import Config
-from ad_click.experiments.tables import against, known, loaded, relabelled
+from ad_click.experiments.tables import against, known, large_slices, loaded, relabelled
 from ad_click.schema import Dataset, Judgments
 from common.contract import Experiment, Floats, Ints, Table
 from common.errors import InputError
@@ -30,7 +30,6 @@ MAPS: Mapping[str, type[Level] | type[Platt] | type[Isotonic] | type[Temperature
 SIZES = (1_000, 5_000, 20_000)  # validation rows a map is fitted on, and then all there are
 DRAWS = 10  # samples of each size
 BINS = 15
-LARGE_SLICE = 10_000  # rows
 
 
 def thinned_negatives(config: Config) -> Table:
@@ -150,12 +149,8 @@ def _judged(
 
 def _worst_slice(truth: Floats, predictions: Floats, key: Judgments) -> tuple[str, float]:
     """Name and sum of predictions over sum of truth of the slice that is furthest from 1 among the large ones."""
-    found = {"all": calibration_ratio(truth, predictions)}
-    for name, column in key.slices.items():
-        for value in np.unique(column):
-            at = column == value
-            if at.sum() >= LARGE_SLICE:
-                found[f"{name}={value}"] = calibration_ratio(truth[at], predictions[at])
+    large = large_slices(key.slices, len(truth))
+    found = {name: calibration_ratio(truth[at], predictions[at]) for name, at in large.items()}
     return max(found.items(), key=lambda one: abs(np.log(one[1])))
 
 

@@ -33,8 +33,8 @@ ONE_REQUEST = 2_000  # rows; above, LightGBM's threads are quicker
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Model:
-    """Trees until validation log loss has not improved for 30 of them, the level on the same validation rows, then trees
-    once more on all rows, more by as much as there are more rows: the last days say most about the next. `Model.before` are the trees that have not seen the validation rows."""
+    """Trees until validation log loss has not improved for 30 of them, the level on the same validation rows, then trees once more on all
+    rows, more by as much as there are more rows: the last days say most about the next. `Model.before` has not seen the validation rows."""
     import lightgbm
 
     if config.num_leaves > MOST_LEAVES:
@@ -44,16 +44,14 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Model:
             f"negative_rate is {config.negative_rate}; expected the share of negatives to keep, above 0 and at most 1."
         )
     inputs = [features.inputs(rows, dataset.history) for rows in (dataset.train, dataset.valid)]
-    few = [column for column, size in enumerate(inputs[0].sizes) if size <= config.most_values]
-    unseen = tuple(config.unseen.split())
-    seen = [column for column, name in enumerate(inputs[0].number_names) if not name.startswith(unseen)]
+    seen, few = columns_seen(inputs[0], config)
     matrices = [matrix(part, seen, few) for part in inputs]
     labels = [dataset.train.label, dataset.valid.label]
     kept = [_thin(label, config) for label in labels]
     start = _start(inputs[0], labels[0], kept[0])
     starts = [_logits(part, start) for part in inputs]
     options: dict[str, Any] = {
-        "params": {**parameters(config), "boost_from_average": False, "max_cat_threshold": 64, "cat_smooth": 20.0},
+        "params": {**parameters(config), "max_cat_threshold": 64, "cat_smooth": 20.0},
         "categorical_feature": [len(seen) + place for place in range(len(few))],
     }
     train = lightgbm.Dataset(matrices[0][kept[0]], labels[0][kept[0]], init_score=starts[0][kept[0]], **options)
@@ -65,7 +63,7 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Model:
     stop = lightgbm.early_stopping(30, verbose=False)
     booster = lightgbm.train(options["params"], train, config.num_trees, valid_sets=[valid], callbacks=[stop])
     trees = booster.model_to_string(num_iteration=booster.best_iteration)
-    model = Model(trees, start, tuple(seen), tuple(few), config.negative_rate, None)
+    model = Model(trees, start, seen, few, config.negative_rate, None)
     if config.calibrate:
         model = replace(model, calibration=Level.fit(labels[1], model.score(inputs[1])))
     if not config.refit:
@@ -145,6 +143,7 @@ def parameters(config: Config) -> dict[str, Any]:
     """Of LightGBM, as every tree of this case is grown: the same bytes for the same rows."""
     return {
         "objective": "binary",
+        "boost_from_average": False,  # trees begin from an init score
         "num_leaves": config.num_leaves,
         "learning_rate": config.learning_rate,
         "min_data_in_leaf": config.min_leaf,
@@ -158,6 +157,13 @@ def parameters(config: Config) -> dict[str, Any]:
         "num_threads": lightgbm_threads(),
         "verbosity": -1,
     }
+
+
+def columns_seen(inputs: Inputs, config: Config) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Which numbers trees see, and which codes: those of few values."""
+    unseen = tuple(config.unseen.split())
+    numbers = tuple(at for at, name in enumerate(inputs.number_names) if not name.startswith(unseen))
+    return numbers, tuple(at for at, size in enumerate(inputs.sizes) if size <= config.most_values)
 
 
 def matrix(inputs: Inputs, seen: Sequence[int], few: Sequence[int]) -> Floats:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ad_click.config import Config
 from ad_click.features import Inputs
-from ad_click.model import matrix, parameters
+from ad_click.model import columns_seen, matrix, parameters
 from ad_click.model.fields import Seen
 from ad_click.model.linear import minimise
 from common.contract import Floats, Ints
@@ -40,16 +40,14 @@ def gbdt(seen: Seen, growth: Growth, config: Config) -> Trees:
     of the training rows, which LightGBM would hide in the leaves of the first tree, where a refit takes it for something to unlearn."""
     import lightgbm
 
-    few = tuple(column for column, size in enumerate(seen.inputs.sizes) if size <= config.most_values)
-    unseen = tuple(config.unseen.split())
-    numbers = tuple(at for at, name in enumerate(seen.inputs.number_names) if not name.startswith(unseen))
+    numbers, few = columns_seen(seen.inputs, config)
     start = float(np.log(seen.label.mean() / (1 - seen.label.mean())))
     nothing = Trees(None, numbers, few, start)
     train = nothing.table(seen.inputs, seen.label)
     valid = nothing.table(seen.held_out, seen.held_label, reference=train)
     stop = lightgbm.early_stopping(30, verbose=False)
     grown = parameters(replace(config, num_leaves=growth.num_leaves))
-    grown |= {"objective": growth.objective, "boost_from_average": False}
+    grown["objective"] = growth.objective
     booster = lightgbm.train(grown, train, config.num_trees, valid_sets=[valid], callbacks=[stop])
     kept = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
     return replace(nothing, booster=kept)

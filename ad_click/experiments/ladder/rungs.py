@@ -59,7 +59,7 @@ def _trees(config: Config) -> list[Entry]:
     def grown(fit: Callable[[Seen, leaves.Growth, Config], Rung]) -> Callable[[Seen, Any], Rung]:
         return lambda seen, growth: fit(seen, growth, config)
 
-    trees = (leaves.gbdt, leaves.Growth, leaves.Trees, model.matrix, model.parameters)
+    trees = (leaves.gbdt, leaves.Growth, leaves.Trees, model.columns_seen, model.matrix, model.parameters)
     over = (leaves.gbdt_lr, leaves.one_hot, leaves.Leaves, linear.minimise, *trees)
     many, half = leaves_tried(config)
     sizes = (leaves.Growth(many), leaves.Growth(half))
