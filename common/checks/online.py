@@ -238,11 +238,11 @@ def the_alerts_that_drills_name_fire(trial: Trial) -> None:
 
 def watched(served: Running, **changed: Any) -> tuple[list[Read], Events, dict[str, Any]]:
     """Asks -> what the answer read from the live store, the impressions it logged, the answer. On a busy machine a stage may come too
-    late for one answer; it is asked again then, three times in all."""
-    for _ in range(3):
+    late for one answer, which then read or logged nothing; it is asked again, five times in all."""
+    for _ in range(5):
         start, end = len(served.recorder.reads), served.platform.log.end
         answer = served.ask(**changed)
-        if len(impressions := served.impressions(end)):
+        if len(impressions := served.impressions(end)) and not answer["degraded"]:
             break
     return served.recorder.reads[start:], impressions, answer
 
