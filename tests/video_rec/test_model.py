@@ -14,7 +14,7 @@ from common.contract import Ranking
 from common.errors import InputError
 from video_rec import model
 from video_rec.config import SMOKE
-from video_rec.model import ranking, retrieval
+from video_rec.model import index, ranking, retrieval
 from video_rec.schema import TASKS
 
 
@@ -43,9 +43,9 @@ def test_an_index_with_lists_finds_most_of_what_the_exact_one_finds(monkeypatch:
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(40, 16))
     vectors = (centres[rng.integers(0, 40, 4_000)] + 0.3 * rng.normal(size=(4_000, 16))).astype(np.float32)
-    exact = retrieval.build_index(vectors)
-    monkeypatch.setattr(retrieval, "EXACT_BELOW", 1_000)
-    lists = retrieval.build_index(vectors)
+    exact = index.build_index(vectors)
+    monkeypatch.setattr(index, "EXACT_BELOW", 1_000)
+    lists = index.build_index(vectors)
     assert isinstance(exact, faiss.IndexFlatIP) and isinstance(lists, faiss.IndexIVFFlat)
     wanted, found = exact.search(vectors[:50], 20)[1], lists.search(vectors[:50], 20)[1]
     shared = [len(np.intersect1d(a, b)) / 20 for a, b in zip(wanted, found, strict=True)]
@@ -54,16 +54,16 @@ def test_an_index_with_lists_finds_most_of_what_the_exact_one_finds(monkeypatch:
 
 def test_an_index_that_is_torn_or_does_not_fit_is_refused(tmp_path: Path) -> None:
     vectors = np.eye(8, dtype=np.float32)
-    whole = faiss.serialize_index(retrieval.build_index(vectors)).tobytes()
+    whole = faiss.serialize_index(index.build_index(vectors)).tobytes()
     path = tmp_path / "videos.faiss"
     for size in (0, 10, len(whole) // 2):
         path.write_bytes(whole[:size])
         with pytest.raises(InputError, match="faiss"):
-            retrieval.read_index(path, vectors.shape)
+            index.read_index(path, vectors.shape)
     path.write_bytes(whole)
-    assert retrieval.read_index(path, (8, 8)).ntotal == 8
+    assert index.read_index(path, (8, 8)).ntotal == 8
     with pytest.raises(InputError, match="expected 9"):
-        retrieval.read_index(path, (9, 8))
+        index.read_index(path, (9, 8))
 
 
 def test_candidates_are_merged_by_quota_each_once() -> None:
