@@ -13,9 +13,13 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from video_rec.experiments import stages
+from video_rec.experiments import gap, loop, objectives, off_policy, stages
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **stages.EXPERIMENTS,
+    **off_policy.EXPERIMENTS,
+    **gap.EXPERIMENTS,
+    **objectives.EXPERIMENTS,
+    **loop.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {}
+CHARTS: Mapping[str, Chart] = {**off_policy.CHARTS, **gap.CHARTS}

@@ -44,16 +44,11 @@ class Lab:
         return START + self.config.days * DAY
 
 
-def labs(config: Config, num_worlds: int) -> list[Config]:
+def labs(config: Config, num_worlds: int, **sizes: int) -> list[Config]:
     """As many small worlds, no larger than the config's."""
-    small = replace(
-        config,
-        num_users=min(config.num_users, USERS),
-        num_videos=min(config.num_videos, VIDEOS),
-        num_impressions=min(config.num_impressions, IMPRESSIONS),
-        days=DAYS,
-    )
-    return [replace(small, seed=config.seed + number) for number in range(num_worlds)]
+    wanted = {"num_users": USERS, "num_videos": VIDEOS, "num_impressions": IMPRESSIONS} | sizes
+    small = {name: min(size, getattr(config, name)) for name, size in wanted.items()}
+    return [replace(config, **small, days=DAYS, seed=config.seed + number) for number in range(num_worlds)]
 
 
 def opened(config: Config) -> Lab:
@@ -200,6 +195,10 @@ class Known:
         gap = np.hstack([-np.ones_like(length), 2 * length, -(length**2)])  # minus the square of the difference
         tastes = [_mean(recent, title), _mean(pleased, title), _mean(recent, who), _mean(pleased, who)]
         return [*tastes, _mean(recent, spoken), gap, *[np.ones((len(users), 1))] * (1 + self.rates.shape[1])]
+
+    def table(self, seen: Seen, users: Ints) -> Floats:
+        """[n, num_videos, num_comparisons]: for a small catalogue."""
+        return np.stack([a @ b.T for a, b in zip(self.viewers(seen, users), self.videos, strict=True)], axis=2)
 
     def compare(self, seen: Seen, users: Ints, ids: Ints) -> Floats:
         """[n, num_comparisons] of each viewer with one video."""

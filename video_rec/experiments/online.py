@@ -184,7 +184,7 @@ def _meet(world: World, visits: Visits, rows: Ints, ids: Ints, propensity: Float
     user, time = visits.user[rows], visits.time[rows]
     tired = state.crowd.tiredness(user, time)
     at, slot = np.nonzero(ids >= 0)
-    shown = _take(world.truth, ids[at, slot])
+    shown = take(world.truth, ids[at, slot])
     gain = nature.gains(nature.viewers(world.seed, user, time).take(at), shown, tired[at])
     did = nature.react(gain, shown, slot, draws[at, slot])
     clicked, had, sums = np.zeros(ids.shape, bool), np.zeros(tired.shape), np.zeros(len(rows))
@@ -259,5 +259,5 @@ def _newest(known: Ints, ids: Ints, which: Bools) -> Ints:
     return np.take_along_axis(both, order, 1)
 
 
-def _take(truth: nature.Videos, ids: Ints) -> nature.Videos:
+def take(truth: nature.Videos, ids: Ints) -> nature.Videos:
     return nature.Videos(**{f.name: getattr(truth, f.name)[ids] for f in fields(truth)})
