@@ -17,15 +17,21 @@ from common.contract import Experiment, Floats, Ints, Table
 from common.eval import intervals, ranking
 from common.eval.chart import Chart
 from video_rec.config import Config
-from video_rec.experiments import light, online
-from video_rec.experiments.light import Lab, Ranked
+from video_rec.experiments import light, online, policies
 from video_rec.experiments.online import DAY, Log, Seen, State
+from video_rec.experiments.policies import Lab, Ranked
 from video_rec.world import START
 
 WORLDS, HELD, K = 20, 5, 20
 ONLINE_DAYS = 14
 CHANCES = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
 JUDGED = ("watched", "pleased", "watched, by 1 / propensity", "pleased, by 1 / propensity")
+CURVES = {
+    "the log: watched": "watched",
+    "the log: pleased": "pleased",
+    "the log: pleased, by 1 / propensity": "pleased, by 1 / propensity",
+    "online": "online",
+}
 AS_PLANTED, RANDOM = 0.2, 1.0  # share of its slots that the incumbent of the world leaves to chance
 SHOWN_SINCE = START + 8 * DAY  # what is learnt from; before it, what viewers and videos are described by
 
@@ -91,7 +97,7 @@ def played(lab: Lab, policy: online.Policy, state: State) -> tuple[Floats, Log]:
 
 def both(lab: Lab, chance: float, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
     """Each policy trained on a log of that incumbent, judged on it offline, and online: name -> how judged -> mean."""
-    log, state = light.logged(lab, chance)
+    log, state = policies.logged(lab, chance)
     before, held = hold_out(log, lab.config.num_users)
     seen = Seen.of(before, lab.config.num_users, lab.config.num_videos)
     found = {}
@@ -110,8 +116,8 @@ def offline_winner(config: Config) -> Table:
     mechanism is switched off: there the log should name the right winner.
     """
     found: dict[float, list[dict[str, dict[str, float]]]] = {AS_PLANTED: [], RANDOM: []}
-    for small in light.labs(config, WORLDS):
-        lab = light.opened(small)
+    for small in policies.labs(config, WORLDS):
+        lab = policies.opened(small)
         for chance, results in found.items():
             results.append(both(lab, chance, tuple(POLICIES)))
     return [
@@ -142,15 +148,15 @@ def sign_test(k: int, n: int) -> float:
 def exposure(config: Config) -> Table:
     """How much of the log has to be chance before it names the right winner? Second minus first of the first pair, in percent of their mean."""
     found: dict[float, list[dict[str, dict[str, float]]]] = {chance: [] for chance in CHANCES}
-    for small in light.labs(config, WORLDS // 4):
-        lab = light.opened(small)
+    for small in policies.labs(config, max(2, WORLDS // 2)):
+        lab = policies.opened(small)
         for chance, results in found.items():
             results.append(both(lab, chance, PAIRS[0]))
     return list(_curves(found))
 
 
 def _curves(found: Mapping[float, list[dict[str, dict[str, float]]]]) -> Iterator[dict[str, object]]:
-    for judged, key in (("on the log", "watched"), ("online", "online")):
+    for judged, key in CURVES.items():
         for chance, results in found.items():
             values = np.array([[one[name][key] for one in results] for name in PAIRS[0]])
             percent = intervals.mean(200 * (values[1] - values[0]) / values.sum(axis=0), np.arange(len(results)))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from common.contract import Experiment, Floats, Ints, Table
 from common.eval import intervals, ranking
 from video_rec.config import Config
-from video_rec.experiments import gap, light, online
-from video_rec.experiments.light import Exploring, Incumbent, Lab, Ranked, Scores
+from video_rec.experiments import gap, light, online, policies
 from video_rec.experiments.online import WEEK, Log, Policy, Seen, State
+from video_rec.experiments.policies import Exploring, Lab, Ranked, Scores
 from video_rec.world import START
 
 WORLDS, WEEKS, CAP, EXPLORED = 3, 6, 2, 0.1
@@ -43,7 +43,7 @@ def taste(lab: Lab, log: Log) -> Scores:
 
 @dataclass(frozen=True)
 class Arm:
-    """`explored`: share of the slots left to chance. `own`: learns from what it showed itself; else from a platform that shows anything."""
+    """`explored`: share of the slots left to chance. `own`: learns from what it showed itself; else from as many slots elsewhere that show anything."""
 
     learner: Learner
     explored: float = 0.0
@@ -77,9 +77,9 @@ def feedback_loop(config: Config) -> Table:
     on its own log, that week, in percent, over users. From a random log: the control, whose log no choice of its own has bent.
     """
     weeks: dict[str, list[list[Week]]] = {name: [] for name in ARMS}
-    for small in light.labs(config, WORLDS, **SIZE):
-        lab = arriving(light.opened(small))
-        log, state = light.logged(lab, gap.AS_PLANTED)
+    for small in policies.labs(config, WORLDS, **SIZE):
+        lab = arriving(policies.opened(small))
+        log, state = policies.logged(lab, gap.AS_PLANTED)
         for name, arm in ARMS.items():
             weeks[name].append(run(lab, arm, log, state.copy()))
     return [row(name, week, weeks) for name in ARMS for week in range(WEEKS)]
@@ -102,7 +102,7 @@ def run(lab: Lab, arm: Arm, log: Log, state: State) -> list[Week]:
             policy = Exploring(lab, policy, arm.explored)
         shown = _week(lab, policy, state, week)
         found.append(_figures(lab, shown))
-        learnt = shown if arm.own else _week(lab, Incumbent(lab, chance=1.0), elsewhere, week)
+        learnt = shown if arm.own else _week(lab, Exploring(lab, policy, 1.0), elsewhere, week)
         log = online.join([log, learnt])
     return found
 

@@ -9,9 +9,9 @@ import numpy as np
 from common.contract import Experiment, Floats, Ints, Table
 from common.eval import intervals
 from video_rec.config import Config
-from video_rec.experiments import gap, light
-from video_rec.experiments.light import Lab, Ranked
+from video_rec.experiments import gap, light, policies
 from video_rec.experiments.online import Log, State
+from video_rec.experiments.policies import Lab, Ranked
 
 WORLDS, CAP = 5, 2
 RATED, NOISE = 0.1, 0.2  # share of the rows that raters see; the standard deviation of a rating, on a scale from 0 to 1
@@ -43,9 +43,9 @@ def objectives(config: Config) -> Table:
     base in percent of it, over users. `catchy` (planted: it draws clicks and pleases nobody) and `length_seconds` say what each one shows more of.
     """
     judged: dict[str, list[tuple[Floats, dict[str, float]]]] = {name: [] for name in OBJECTIVES}
-    for small in light.labs(config, WORLDS):
-        lab = light.opened(small)
-        log, state = light.logged(lab, gap.AS_PLANTED)
+    for small in policies.labs(config, WORLDS):
+        lab = policies.opened(small)
+        log, state = policies.logged(lab, gap.AS_PLANTED)
         for number, (name, label) in enumerate(OBJECTIVES.items()):
             y = label(log, np.random.default_rng([small.seed, 15, number]))
             judged[name].append(judge(lab, log, state, y))

@@ -18,9 +18,9 @@ from common.eval.off_policy import Diagnosis, Estimate, Logged
 from common.population import uniform
 from video_rec import simulate
 from video_rec.config import Config
-from video_rec.experiments import gap, light, online
-from video_rec.experiments.light import Lab
+from video_rec.experiments import gap, light, online, policies
 from video_rec.experiments.online import DRAWS
+from video_rec.experiments.policies import Lab
 from video_rec.world import nature
 
 CANDIDATES, STEPS, APART = 20, 20, 180  # seconds from one decision to the next
@@ -102,8 +102,8 @@ def sharpness(config: Config) -> Table:
 
 
 def _scene(config: Config) -> Scene:
-    lab = light.opened(light.labs(config, 1)[0])
-    log, state = light.logged(lab, gap.AS_PLANTED)
+    lab = policies.opened(policies.labs(config, 1)[0])
+    log, state = policies.logged(lab, gap.AS_PLANTED)
     users = np.arange(lab.config.num_users)
     drawn = uniform(lab.config.seed, "slot.candidates", users, STEPS * CANDIDATES) * lab.config.num_videos
     videos = drawn.astype(np.int64).reshape(len(users), STEPS, CANDIDATES)
