@@ -199,6 +199,15 @@ def test_the_light_ranker_finds_a_planted_line_and_describes_rows_by_what_came_b
     np.testing.assert_allclose(found(state.seen, users), whole, atol=1e-3 * np.abs(whole).max())
 
 
+def test_a_blend_goes_from_taste_to_popularity(lab: Lab) -> None:
+    log, state = policies.logged(lab, 0.2)
+    taste, users = light.fit(lab, log, log.pleased, START + 8 * DAY), np.arange(9)
+    watches = np.bincount(log.video, log.clicked, TINY.num_videos)
+    alone, popular = (objectives.blended(taste, log, share)(state.seen, users) for share in (0.0, 1.0))
+    np.testing.assert_array_equal(alone.argmax(axis=1), taste(state.seen, users).argmax(axis=1))
+    assert (watches[popular.argmax(axis=1)] == watches.max()).all()
+
+
 @pytest.mark.slow
 def test_the_winner_on_the_log_loses_and_a_random_log_names_the_winner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gap, "WORLDS", 2)

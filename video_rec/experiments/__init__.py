@@ -22,4 +22,4 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **objectives.EXPERIMENTS,
     **loop.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {**off_policy.CHARTS, **gap.CHARTS}
+CHARTS: Mapping[str, Chart] = {**off_policy.CHARTS, **gap.CHARTS, **objectives.CHARTS}

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from common.contract import Experiment, Floats, Ints, Table
-from common.eval import intervals
+from common.contract import Bools, Experiment, Floats, Ints, Table
+from common.eval import intervals, ranking
+from common.eval.chart import Chart
 from video_rec.config import Config
 from video_rec.experiments import gap, light, policies
-from video_rec.experiments.online import Log, State
-from video_rec.experiments.policies import Lab, Ranked
+from video_rec.experiments.online import Log, Seen, State
+from video_rec.experiments.policies import Lab, Ranked, Scores
 
 WORLDS, CAP = 5, 2
+SHARES = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)  # of popularity in a score
 RATED, NOISE = 0.1, 0.2  # share of the rows that raters see; the standard deviation of a rating, on a scale from 0 to 1
 
 
@@ -88,4 +91,64 @@ def clusters(n: int) -> Ints:
     return np.arange(n)
 
 
-EXPERIMENTS: Mapping[str, Experiment] = {"objectives": objectives}
+def popularity(config: Config) -> Table:
+    """How much of a score should be plain popularity? From taste alone (0) to popularity alone (1, the foil).
+
+    Both are put on one scale, viewer by viewer. low, high: of `against_percent`, the difference in satisfaction from taste alone, over users.
+    `gini`, `coverage`: of what was shown, over the catalogue. `light_percent`: the same difference for the half of the viewers who watched least.
+    """
+    units: dict[float, list[Floats]] = {share: [] for share in SHARES}
+    spread: dict[float, list[tuple[float, float]]] = {share: [] for share in SHARES}
+    light_half: list[Bools] = []
+    for small in policies.labs(config, WORLDS):
+        lab = policies.opened(small)
+        log, state = policies.logged(lab, gap.AS_PLANTED)
+        taste = light.fit(lab, log, log.pleased, gap.SHOWN_SINCE)
+        num_watched = state.seen.watched.sum(axis=1)
+        light_half.append(num_watched <= np.median(num_watched))
+        for share in SHARES:
+            found, shown = gap.played(lab, Ranked(lab, blended(taste, log, share), cap=CAP), state)
+            units[share].append(found)
+            n = small.num_videos
+            spread[share].append((ranking.gini(shown.video, n), ranking.coverage(shown.video, n)))
+    base, few = np.concatenate(units[0.0]), np.concatenate(light_half)
+    rows: Table = []
+    for share in SHARES:
+        ours = np.concatenate(units[share])
+        change = intervals.mean(100 * (ours - base) / base.mean(), clusters(len(ours)))
+        gini, coverage = np.mean(spread[share], axis=0).tolist()
+        rows.append({
+            "popularity": share, "satisfaction": float(ours.mean()), "against_percent": change.value, "low": change.low, "high": change.high,
+            "light_percent": float(100 * (ours[few].mean() / base[few].mean() - 1)), "gini": gini, "coverage": coverage,
+        })  # fmt: skip
+    return rows
+
+
+def blended(taste: Scores, log: Log, share: float) -> Scores:
+    """(1 - share) x taste + share x log popularity, each with mean 0 and deviation 1 over the catalogue."""
+
+    def scores(seen: Seen, users: Ints) -> NDArray[np.floating]:
+        personal = taste(seen, users)
+        popular = np.log1p(np.bincount(log.video, log.clicked, personal.shape[1]))
+        found: NDArray[np.floating] = (1 - share) * _scaled(personal) + share * _scaled(popular[None])
+        return found
+
+    return scores
+
+
+def _scaled(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    spread: NDArray[np.floating] = np.maximum(values.std(axis=1, keepdims=True), 1e-9)
+    found: NDArray[np.floating] = (values - values.mean(axis=1, keepdims=True)) / spread
+    return found
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {"objectives": objectives, "popularity": popularity}
+CHARTS: Mapping[str, Chart] = {
+    "popularity": Chart(
+        title="What popularity in the score costs in satisfaction",
+        x="popularity",
+        y="against_percent",
+        x_label="share of popularity in the score",
+        y_label="satisfaction against taste alone, percent",
+    )
+}

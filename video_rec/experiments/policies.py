@@ -44,7 +44,9 @@ def labs(config: Config, num_worlds: int, **sizes: int) -> list[Config]:
     """As many small worlds, no larger than the config's."""
     wanted = {"num_users": USERS, "num_videos": VIDEOS, "num_impressions": IMPRESSIONS} | sizes
     small = {name: min(size, getattr(config, name)) for name, size in wanted.items()}
-    return [replace(config, **small, days=DAYS, seed=config.seed + number) for number in range(num_worlds)]
+    return [
+        replace(config, **small, data="world", days=DAYS, seed=config.seed + number) for number in range(num_worlds)
+    ]
 
 
 def opened(config: Config) -> Lab:
