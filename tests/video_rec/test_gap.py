@@ -137,7 +137,8 @@ def test_a_propensity_is_how_often_a_video_is_drawn(lab: Lab, share: float) -> N
     incumbent = Incumbent(lab, share)
     incumbent.watches[:50] = np.arange(50) ** 2
     popular = Ranked(lab, lambda seen, users: np.tile(np.arange(TINY.num_videos), (len(users), 1)), cap=2, size=3)
-    for policy in (incumbent, Exploring(lab, popular, share)):
+    few = np.arange(TINY.num_videos) % 3 == 0
+    for policy in (incumbent, Exploring(lab, popular, share), Exploring(lab, popular, share, few)):
         ids, told = policy.feed(seen, users, times, np.random.default_rng(1))
         drawn = np.bincount(ids[ids[:, 0] >= 0, 0], minlength=TINY.num_videos) / len(users)
         expected = np.zeros(TINY.num_videos)

@@ -17,10 +17,8 @@ from video_rec.experiments.policies import Exploring, Lab, Ranked, Scores
 from video_rec.world import START
 
 WORLDS, WEEKS, CAP, EXPLORED = 3, 6, 2, 0.1
-SIZE = {
-    "num_videos": 2_000,
-    "num_impressions": 30_000,
-}  # many videos and few visits: nobody runs out of what is worth watching
+NEW = 20  # impressions below which a video is new
+SIZE = {"num_videos": 2_000, "num_impressions": 30_000}  # nobody runs out of what is worth watching
 ARRIVED = 0.4  # share of the catalogue that is there when the log begins; the rest comes evenly
 
 Learner = Callable[[Lab, Log], Scores]
@@ -43,19 +41,23 @@ def taste(lab: Lab, log: Log) -> Scores:
 
 @dataclass(frozen=True)
 class Arm:
-    """`explored`: share of the slots left to chance. `own`: learns from what it showed itself; else from as many slots elsewhere that show anything."""
+    """`explored`: share of the slots left to chance; `new`: to videos shown fewer than NEW times. `own`: learns from what it showed itself; else
+    from as many slots elsewhere that show anything."""
 
     learner: Learner
     explored: float = 0.0
     own: bool = True
+    new: bool = False
 
 
 ARMS: Mapping[str, Arm] = {
     "taste": Arm(taste),
     "taste, 10 % explored": Arm(taste, EXPLORED),
+    "taste, 10 % explored, new videos": Arm(taste, EXPLORED, new=True),
     "taste, from a random log": Arm(taste, own=False),
     "co-watch": Arm(light.cowatch),
     "co-watch, 10 % explored": Arm(light.cowatch, EXPLORED),
+    "co-watch, 10 % explored, new videos": Arm(light.cowatch, EXPLORED, new=True),
     "co-watch, from a random log": Arm(light.cowatch, own=False),
     "popular": Arm(popular),
 }
@@ -99,7 +101,8 @@ def run(lab: Lab, arm: Arm, log: Log, state: State) -> list[Week]:
     for week in range(WEEKS):
         policy: Policy = Ranked(lab, arm.learner(lab, log), cap=CAP)
         if arm.explored:
-            policy = Exploring(lab, policy, arm.explored)
+            few = np.bincount(log.video, minlength=lab.config.num_videos) < NEW
+            policy = Exploring(lab, policy, arm.explored, few if arm.new else None)
         shown = _week(lab, policy, state, week)
         found.append(_figures(lab, shown))
         learnt = shown if arm.own else _week(lab, Exploring(lab, policy, 1.0), elsewhere, week)

@@ -118,21 +118,25 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Exploring:
-    """Gives `share` of a policy's slots to chance, each allowed video alike."""
+    """Gives `share` of a policy's slots to chance, each allowed video alike; with `among` [num_videos], each of those. A viewer to whom none of
+    them may be shown keeps the policy's."""
 
     lab: Lab
     policy: Policy
     share: float
+    among: Bools | None = None
 
     def feed(self, seen: Seen, users: Ints, times: Ints, rng: np.random.Generator) -> tuple[Ints, Floats]:
         ids, propensity = self.policy.feed(seen, users, times, rng)
         may = online.allowed(self.lab.world, seen, users, times)
-        drawn = _draw(may, ids.shape[1], rng)
-        at_chance = rng.random(ids.shape) < self.share
-        found = np.where(at_chance, drawn, ids)
-        by_chance = self.share / may.sum(axis=1)[:, None]
+        may &= True if self.among is None else self.among
+        size = may.sum(axis=1)[:, None]
+        share = np.where(size > 0, self.share, 0.0)
+        found = np.where(rng.random(ids.shape) < share, _draw(may, ids.shape[1], rng), ids)
+        by_chance = np.where(np.take_along_axis(may, found, 1), share / np.maximum(size, 1), 0.0)
         lawful = (found >= 0) & (online.repeats(found) == 0)
-        return np.where(lawful, found, -1), by_chance + np.where(found == ids, (1 - self.share) * propensity, 0.0)
+        told = by_chance + np.where(found == ids, (1 - share) * propensity, 0.0)
+        return np.where(lawful, found, -1), np.where(lawful, told, 0.0)
 
 
 def _draw(may: Bools, k: int, rng: np.random.Generator) -> Ints:
