@@ -89,6 +89,7 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
         "num_negatives": 40,
         "num_candidates": 300,
     },
+    "movielens": {"weight_liked": 0.0},  # the key is the next film rated, liked or not; nothing is tuned
     "csv": {},
     "parquet": {},
 }
