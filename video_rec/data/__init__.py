@@ -3,7 +3,7 @@
 In:     config.data: world | microlens:DIR | movielens:DIR | csv:PATH | parquet:PATH.
 Out:    load -> Dataset (labelled impressions to learn from, requests to answer, the catalogue, the history); judgments -> the key to the
         requests; live -> served traffic as rows; write -> the bring-your-own files.
-Choice: cut by time where there is a clock, the last video of each user where there is none.
+Choice: cut by time where there is a clock, the last video of each user where there is none (and on MovieLens, as is usual there).
 Else:   a random split: it puts the future into training and makes every figure too good.
 Breaks: labels in the test requests (there is no field for them), a feature that sees its own row (tests/contract).
 """
