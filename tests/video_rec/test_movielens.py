@@ -199,7 +199,7 @@ def test_the_left_out_film_is_nowhere_in_what_is_known(tmp_path: Path) -> None:
     known = set(zip(log.keys["user_id"].tolist(), log.keys["video_id"].tolist(), strict=True))
     asked = set(zip(dataset.test.user_id.tolist(), judged.relevant[:, 0].tolist(), strict=True))
     assert not known & asked and judged.origin == "real"
-    watched = features.fit(dataset, SMOKE).watched(dataset.test, dataset.history)
+    watched = dataset.history.read(features.SEEN, dataset.test.user_id, dataset.test.moment)[:, : features.WATCHED]
     for user, row in zip(dataset.test.user_id.tolist(), watched, strict=True):
         assert {(user, film) for film in row[row >= 0].tolist()} == {pair for pair in known if pair[0] == user}
 
