@@ -99,6 +99,7 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
         "num_candidates": 300,
         "explore_slot": -1,  # what is left out cannot judge a lot
     },
+    "movielens": {"weight_liked": 0.0},  # the key is the next film rated, liked or not; nothing is tuned
     "csv": {},
     "parquet": {},
 }
