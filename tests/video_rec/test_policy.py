@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,8 +77,7 @@ class Silent(Policy):
 
 @pytest.mark.parametrize("sentence", policy.INVARIANTS)
 def test_every_invariant_notices_a_policy_that_breaks_it(sentence: str) -> None:
-    rules = {"feed_size": 30, "creator_cap": 1, "creator_spacing": 3, "fresh_every": 3}
-    broken = [twin(**rules) for twin in (Lawless, Shy, Silent)]
+    broken = [twin(feed_size=30, creator_cap=1, creator_spacing=3, fresh_every=3) for twin in (Lawless, Shy, Silent)]
     holds = policy.INVARIANTS[sentence]
     assert any(holds(rules, np.random.default_rng(seed)) for rules in broken for seed in range(100))
 
@@ -136,7 +136,8 @@ def test_reach_is_what_trying_everything_reaches() -> None:
 
 
 def kept(rules: Policy, given: Context, k: int, request: Request | None = None) -> list[int]:
-    return rules.decide(request, ranked(k), given).kept.tolist()
+    found: list[int] = rules.decide(request, ranked(k), given).kept.tolist()
+    return found
 
 
 def test_unknown_creators_are_not_capped_and_order_is_kept() -> None:
@@ -218,11 +219,9 @@ def test_a_reason_names_whom_the_cap_raised() -> None:
     assert [(reason.item, reason.reason, reason.effect) for reason in why] == [(3, "creator cap and spacing", 1.0)]
 
 
-def test_a_saved_policy_is_the_same_policy(tmp_path: object) -> None:
-    from pathlib import Path
-
-    rows = Rows(**{name: np.arange(1) for name in ("user_id", "video_id", "event_time", "moment")})
+def test_a_saved_policy_is_the_same_policy(tmp_path: Path) -> None:
+    one = np.arange(1)
+    rows = Rows(user_id=one, video_id=one, event_time=one, moment=one)
     fitted = replace(policy.fit(ranked(1), rows, DEFAULT), off=("watched",))
-    folder = Path(str(tmp_path))
-    fitted.save(folder)
-    assert policy.load(folder) == fitted
+    fitted.save(tmp_path)
+    assert policy.load(tmp_path) == fitted

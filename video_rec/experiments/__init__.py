@@ -13,9 +13,12 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from video_rec.experiments import stages
+from video_rec.experiments import people, rules, spread, stages
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **stages.EXPERIMENTS,
+    **rules.EXPERIMENTS,
+    **people.EXPERIMENTS,
+    **spread.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {}
+CHARTS: Mapping[str, Chart] = {**spread.CHARTS}
