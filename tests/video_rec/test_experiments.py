@@ -12,6 +12,7 @@ from common.contract import Table
 from common.eval.chart import flips
 from video_rec.config import SMOKE
 from video_rec.experiments import CHARTS, EXPERIMENTS, people, rules, spread, stages
+from video_rec.experiments.lab import trained
 
 TINY = replace(SMOKE, num_users=500, num_videos=1_000, num_impressions=30_000, num_judged=150, num_candidates=150)
 OURS = {**stages.EXPERIMENTS, **rules.EXPERIMENTS, **people.EXPERIMENTS, **spread.EXPERIMENTS}
@@ -63,7 +64,7 @@ def test_every_rule_that_is_off_is_broken_in_some_feed_and_all_of_them_cost_more
 
 @pytest.mark.slow
 def test_what_is_forgotten_is_gone_and_what_is_known_is_the_last() -> None:
-    dataset, fitted, _ = rules.trained(TINY)
+    dataset, fitted, _ = trained(TINY)
     heavy = people._heavy(dataset)
     whole = fitted.recent(heavy.test, heavy.history)
     for known in (0, 3, 20):
