@@ -7,7 +7,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
-.PHONY: help demo test check run report bench size doctor install clean
+.PHONY: help demo test check run report compare bench size doctor install clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -31,6 +31,9 @@ run: $(VENV)/.test ## run one case: make run CASE=ad_click RUN_ARGS="--preset de
 
 report: $(VENV)/.test ## fill every number in the pages from docs/results (REPORT_ARGS=--measure runs the cases first)
 	@$(BIN)/mlsd report --write $(REPORT_ARGS)
+
+compare: $(VENV)/.test ## write docs/compare: the cases side by side, row by row and stage by stage
+	@$(BIN)/mlsd compare --write
 
 bench: $(VENV)/.test ## measure against plain libraries; writes benchmarks/results
 	$(BIN)/python -m benchmarks.features

@@ -19,6 +19,7 @@ import typer
 
 from common.commands import (
     capacity,
+    compare,
     coverage,
     data,
     demo,
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.command,
     "run": run.command,
     "report": report.command,
+    "compare": compare.command,
     "experiment": experiment.command,
     "serve": serve.command,
     "score": score.command,

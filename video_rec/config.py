@@ -27,6 +27,7 @@ class Config:
     num_impressions: int = 1_000_000
     num_judged: int = 1_000  # test requests
     days: int = 14
+    taste_spread: float = 1.0  # 0: everybody likes the same
     drift: str = "none"  # what has changed about the simulated viewers: simulate.DRIFTS
     # labels
     watch_window_hours: int = 6  # a watch is reported when it ends; until then nobody knows
@@ -49,13 +50,21 @@ class Config:
     weight_clicked: float = 0.1
     weight_completed: float = 0.5
     weight_liked: float = 0.4
+    weight_shared: float = 0.2
     weight_hidden: float = -0.2
     weight_watch: float = 0.0  # of the predicted log(1 + seconds): time spent is not satisfaction
     # serving
     deadline_ms: float = 150.0
     num_candidates: int = 500
     feed_size: int = 20
+    # rules
     creator_cap: int = 2
+    creator_spacing: int = 4  # places from one video of a creator to the next
+    fresh_every: int = 10  # of so many places one is for a fresh video; 0: none
+    fresh_days: float = 3.0
+    explore_slot: int = 14  # given by lot; -1: none
+    popularity_dial: float = 0.0  # 0: the ranker's order, 1: what everybody watches
+    mute: float = 0.6  # of its score a video loses that is just like those of a hidden creator
 
 
 DEFAULT = Config()
@@ -88,7 +97,9 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
         "epochs": 5,
         "num_negatives": 40,
         "num_candidates": 300,
+        "explore_slot": -1,  # what is left out cannot judge a lot
     },
+    "movielens": {"weight_liked": 0.0},  # the key is the next film rated, liked or not; nothing is tuned
     "csv": {},
     "parquet": {},
 }

@@ -1,18 +1,21 @@
 """What is known about a viewer, a video, its creator and the two together, as of a moment.
 
 In:     rows (user, video, moment), a feature store, the catalogue as of training.
-Out:    VIEWS; Features.inputs(rows, store) -> Inputs for the ranker; Features.recent for the towers; Features.watched for the rules.
-Choice: the store counts, the catalogue describes (a title becomes a short vector by TF-IDF and SVD), and crosses compare a video with the
-        viewer's last twenty. The same code reads the log offline and the live store online.
+Out:    VIEWS; Features.inputs(rows, store) -> Inputs for the ranker; Features.recent for the towers; Features.watched, .hidden and .rulings
+        for the rules.
+Choice: the store counts, the catalogue describes (title and tags become a short vector by TF-IDF and SVD), and crosses compare a video with
+        the viewer's last twenty. The same code reads the log offline and the live store online.
 Else:   a pretrained sentence encoder for titles: where titles are whole sentences in many languages.
 Breaks: a value read after the moment (the contract's parity check); a video the catalogue lacks (index -1: its title and length are zero, its
         crosses of creator, language and length are the last video's; the rules bar it); a time of upload nobody knows reads as "just now"
-        (age_days 0). The rule "never twice" looks back on the last WATCHED watches, no further.
+        (age_days 0). The rules look back on the last WATCHED watches and HIDDEN hides, no further.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,10 @@ from video_rec.schema import Catalog, Dataset, Requests, Rows, find
 
 HISTORY = 20  # watches a viewer is described by
 WATCHED = 256  # watches the rule "never twice" looks back on
+HIDDEN = 50  # hides the rule "never again by this creator" looks back on
 TITLE_DIM = 32
+BANDS, BAND = 5, 11  # of a fingerprint of 52 bits
+RUN = 200  # videos of one key that are compared with each other; more only where a key says nothing
 
 VIEWS: tuple[View, ...] = (
     View(
@@ -38,11 +44,12 @@ VIEWS: tuple[View, ...] = (
             Count("watch"),
             Count("watch", "completed"),
             Count("like"),
+            Count("share"),
             Count("hide"),
             Decayed("watch", 12.0),
         ),
     ),
-    View("watched", ("user_id",), (Recent("watch", "video_id", WATCHED),)),
+    View("watched", ("user_id",), (Recent("watch", "video_id", WATCHED), Recent("hide", "creator_id", HIDDEN))),
     View(
         "video",
         ("video_id",),
@@ -79,6 +86,9 @@ def fit(dataset: Dataset, config: Config) -> Features:
         video_id=catalog.video_id,
         creator_id=catalog.creator_id,
         explicit=catalog.explicit,
+        min_age=catalog.min_age,
+        barred_in=catalog.barred_in,
+        group=copies(catalog.fingerprint),
         title=_title_vectors(catalog, config.seed),
         length=np.log1p(np.nan_to_num(length)),
         uploaded=catalog.numbers.get("uploaded", np.full(n, np.nan)),
@@ -98,6 +108,19 @@ class Inputs:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rulings:
+    """What the rules ask of videos, [k] each; of one that the catalogue lacks nothing is `known`."""
+
+    creators: Ints  # -1 unknown
+    known: Bools
+    explicit: Bools
+    min_age: Ints  # years
+    barred_in: Ints  # bit c: not in country c
+    groups: Ints  # copies of one video share a group; -1 has no copy
+    uploaded: Floats  # seconds, NaN where unknown
+
+
 @dataclass(frozen=True)
 class Features:
     """The catalogue in the form the models read: arrays in the order of `video_id`."""
@@ -105,6 +128,9 @@ class Features:
     video_id: Ints
     creator_id: Ints
     explicit: Ints
+    min_age: Ints
+    barred_in: Ints
+    group: Ints  # the least index among its copies, -1 without one
     title: NDArray[np.float32]  # [num_videos, TITLE_DIM], unit length or zero
     length: Floats  # log seconds, 0 where unknown
     uploaded: Floats  # seconds, NaN where unknown
@@ -114,14 +140,42 @@ class Features:
         """[n, HISTORY] catalogue indices of the last watches, newest first, -1 pads."""
         return find(self.video_id, store.read(USER, requests.user_id, requests.moment)[:, :HISTORY].astype(np.int64))
 
-    def watched(self, requests: Requests, store: FeatureStore) -> Ints:
-        """[n, WATCHED] video ids that may not be shown again, -1 pads."""
-        return store.read(SEEN, requests.user_id, requests.moment).astype(np.int64)
+    def watched(self, requests: Requests, store: FeatureStore) -> tuple[Ints, Ints]:
+        """-> [n, WATCHED] video ids that may not be shown again, [n, HIDDEN] creators who may not; -1 pads."""
+        read = store.read(SEEN, requests.user_id, requests.moment).astype(np.int64)
+        return read[:, :WATCHED], read[:, WATCHED:]
 
-    def rulings(self, ids: Ints) -> tuple[Ints, Bools]:
-        """What the rules ask of any videos: who made each (-1 unknown), and whether it is explicit. One the catalogue lacks may not be shown."""
+    def rulings(self, ids: Ints) -> Rulings:
+        """Of any videos [k]."""
         index = find(self.video_id, ids)
-        return np.where(index >= 0, self.creator_id[index], -1), np.where(index >= 0, self.explicit[index] > 0, True)
+        known = index >= 0
+        return Rulings(
+            creators=np.where(known, self.creator_id[index], -1),
+            known=known,
+            explicit=self.explicit[index] > 0,
+            min_age=self.min_age[index],
+            barred_in=self.barred_in[index],
+            groups=np.where(known, self.group[index], -1),
+            uploaded=np.where(known, self.uploaded[index], np.nan),
+        )
+
+    def alike(self, creators: Ints, hidden: Ints) -> Floats:
+        """creators [k], hidden [m] -> [k]: the greatest cosine of each creator's work with that of a hidden one; 0 if there is none."""
+        mine, theirs = (find(self._makers[0], np.unique(some)) for some in (creators, hidden))
+        unique, back = np.unique(creators, return_inverse=True)
+        cosines = self._makers[1][mine] @ self._makers[1][theirs[theirs >= 0]].T
+        best = np.where(mine >= 0, cosines.max(axis=1, initial=0.0), 0.0)
+        assert len(unique) == len(best)
+        return best[back].astype(float)
+
+    @cached_property
+    def _makers(self) -> tuple[Ints, NDArray[np.float32]]:
+        """-> (creators in order, the mean title vector of each, of unit length)."""
+        creators, of = np.unique(self.creator_id, return_inverse=True)
+        order = np.argsort(of, kind="stable")
+        total = np.add.reduceat(self.title[order], np.searchsorted(of[order], np.arange(len(creators))))
+        norm = np.linalg.norm(total, axis=1, keepdims=True)
+        return creators, (total / np.maximum(norm, 1e-9)).astype(np.float32)
 
     def inputs(self, rows: Rows, store: FeatureStore) -> Inputs:
         """What the ranker sees of each row, as of its moment."""
@@ -180,13 +234,42 @@ class Features:
         columns.save_dataclass(folder / "videos.parquet", self)
 
 
+def copies(fingerprint: Ints, most: int = 3) -> Ints:
+    """[n] -> the least index of those whose fingerprints differ from it in at most `most` bits, one step or several; -1 if there is none.
+
+    Of five bands two are untouched by three flipped bits, so copies meet in at least one of ten tables keyed by two bands (Manku, Jain,
+    Das Sarma 2007, "Detecting near-duplicates for web crawling"). 0 is unknown."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    first, second = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    bands = [(fingerprint >> (BAND * place)) & (2**BAND - 1) for place in range(BANDS)]
+    for one, other in combinations(range(BANDS), 2):
+        key = (bands[one] << BAND) | bands[other]
+        order = np.argsort(key, kind="stable")
+        order = order[fingerprint[order] != 0]
+        for apart in range(1, RUN):
+            left, right = order[:-apart], order[apart:]
+            met = key[left] == key[right]
+            if not met.any():
+                break
+            left, right = left[met], right[met]
+            near = np.bitwise_count(fingerprint[left] ^ fingerprint[right]) <= most
+            first.append(left[near])
+            second.append(right[near])
+    n, edges = len(fingerprint), (np.concatenate(first), np.concatenate(second))
+    _, label = connected_components(coo_array((np.ones(len(edges[0])), edges), shape=(n, n)), directed=False)
+    _, least, size = np.unique(label, return_index=True, return_counts=True)
+    return np.where(size[label] > 1, least[label], -1)
+
+
 def _title_vectors(catalog: Catalog, seed: int) -> NDArray[np.float32]:
     """TF-IDF, then SVD (latent semantic analysis, Deerwester et al. 1990): synonyms that keep the same company come close."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     try:
-        weights = TfidfVectorizer(max_features=20_000, sublinear_tf=True).fit_transform(catalog.title.tolist())
+        weights = TfidfVectorizer(max_features=20_000, sublinear_tf=True).fit_transform(_texts(catalog))
     except ValueError:  # no title holds a word
         return np.zeros((len(catalog), TITLE_DIM), np.float32)
     dim = min(TITLE_DIM, min(weights.shape) - 1)  # SVD wants fewer than either side
@@ -196,6 +279,10 @@ def _title_vectors(catalog: Catalog, seed: int) -> NDArray[np.float32]:
     norm = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: NDArray[np.float32] = (vectors / np.maximum(norm, 1e-9)).astype(np.float32)
     return unit
+
+
+def _texts(catalog: Catalog) -> list[str]:
+    return [f"{title} {tags}" for title, tags in zip(catalog.title.tolist(), catalog.tags.tolist(), strict=True)]
 
 
 def _read(store: FeatureStore, view: View, keys: Ints, moments: Ints) -> Floats:
@@ -215,11 +302,12 @@ def _distinct(rows: Rows) -> tuple[Ints, Ints]:
 
 
 def _of_user(counts: Floats, of: Ints) -> dict[str, Floats]:
-    impressions, watches, completed, likes, hides, lately = counts[of].T
+    impressions, watches, completed, likes, shares, hides, lately = counts[of].T
     return {
         "user_watches": np.log1p(watches),
         "user_completion": (completed + 0.5) / (watches + 2),
         "user_likes": (likes + 0.2) / (watches + 2),
+        "user_shares": (shares + 0.1) / (watches + 2),
         "user_hides": (hides + 0.2) / (impressions + 10),
         "user_lately": np.log1p(lately),
     }

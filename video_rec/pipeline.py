@@ -53,10 +53,9 @@ def run(config: Config, registry: Registry) -> Result:
 
         with step("video_rec: ceiling"):
             rankings["ceiling"] = world.ceiling(config).rank(test, k)
-    watched = fitted.watched(test, store)
 
     def feed(ranking: Ranking) -> Ranking:
-        return rules.apply(test, ranking, watched, *fitted.rulings(ranking.ids))
+        return rules.apply(ranking, policy.contexts(fitted, test, ranking, store, simple.popularity))
 
     with step("video_rec: evaluate"):
         judgments = data.judgments(config)

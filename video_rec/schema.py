@@ -26,15 +26,18 @@ from common.features.leave_one_out import LeaveOneOutStore
 SHOWN = ("request_id", "user_id", "video_id", "creator_id")
 """The keys of everything that happens to a video shown."""
 EVENTS: Mapping[str, EventKind] = {
-    "impression": EventKind(keys=SHOWN, values=("slot", "score_ppm", "cold", "degraded"), posted=False),
+    "impression": EventKind(
+        keys=SHOWN, values=("slot", "propensity_ppm", "score_ppm", "cold", "degraded"), posted=False
+    ),
     "watch": EventKind(keys=SHOWN, values=("watch_seconds", "completed")),
     "like": EventKind(keys=SHOWN),
+    "share": EventKind(keys=SHOWN),
     "hide": EventKind(keys=SHOWN),
     "forget": EventKind(keys=("user_id",)),
 }
-EXAMPLE: Mapping[str, Any] = {"user_id": 42, "feed_size": 20}
-TASKS = ("clicked", "completed", "liked", "hidden", "watch_seconds")
-"""What a row may be labelled with. completed, liked and watch_seconds are known of watched videos only."""
+EXAMPLE: Mapping[str, Any] = {"user_id": 42, "feed_size": 20, "age": 31, "country": 0}
+TASKS = ("clicked", "completed", "liked", "shared", "hidden", "watch_seconds")
+"""What a row may be labelled with. All but clicked and hidden are known of watched videos only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,34 +71,48 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Requests:
-    """Feeds asked for, in columns, [num_requests] each: whose, when, and as of which log position."""
+    """Feeds asked for, in columns, [num_requests] each: whose, when, and as of which log position; `age` in years and `country`, -1 unknown."""
 
     user_id: Ints
     event_time: Ints
     moment: Ints
+    age: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    country: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
+        for name in ("age", "country"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(len(self.user_id), -1))
         columns.equal_lengths("Requests", vars(self))
 
     def __len__(self) -> int:
         return len(self.user_id)
 
     def take(self, index: Ints | Bools | slice) -> Requests:
-        return Requests(user_id=self.user_id[index], event_time=self.event_time[index], moment=self.moment[index])
+        return Requests(**{name: column[index] for name, column in vars(self).items()})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """The videos as of training, [num_videos] each, sorted by video_id."""
+    """The videos as of training, [num_videos] each, sorted by video_id. Columns of the rules that are not given forbid nothing."""
 
     video_id: Ints
     creator_id: Ints  # -1 where unknown: no creator cap then
     title: NDArray[np.str_]
     explicit: Ints  # 1 if not to be recommended
+    tags: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, np.str_))  # words
+    min_age: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # years
+    barred_in: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # bit c: not in country c
+    fingerprint: Ints = field(
+        default_factory=lambda: np.empty(0, np.int64)
+    )  # 52 bits, nearly alike for copies; 0 unknown
     numbers: Mapping[str, Floats] = field(default_factory=dict)
     categories: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, nothing in (("tags", ""), ("min_age", 0), ("barred_in", 0), ("fingerprint", 0)):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(len(self.video_id), nothing))
         columns.equal_lengths("Catalog", vars(self))
         assert (np.diff(self.video_id) > 0).all(), "a catalogue is sorted by video_id, without repeats"
 
@@ -153,12 +170,15 @@ class Live:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A viewer opens the app: `feed_size` videos for `user_id`."""
+    """A viewer opens the app: `feed_size` videos for `user_id`, as old and in the country that the account says. Without an age only what is for
+    everybody is shown, without a country only what is allowed everywhere."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     user_id: Annotated[int, Field(ge=0, lt=2**31)]
     feed_size: Annotated[int, Field(ge=1, le=50)] = 20
+    age: Annotated[int, Field(ge=0, le=130)] | None = None
+    country: Annotated[int, Field(ge=0, lt=63)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,4 +198,5 @@ class Answer:
     degraded: list[str]
     timings_ms: Timings
     why: list[Why]
+    infeasible: list[str]  # what the rules ask for and no candidate could give
     videos: list[ShownVideo]

@@ -2,8 +2,9 @@
 
 In:     an artifact, and a platform (live store, event log, clock).
 Out:    Service.respond: a feed and why; its impressions in the log.
-Choice: the sources run side by side, each under its own limit; a stage that is missing costs quality, which `degraded` says. Explicit is the
-        law and needs no store; a video seen twice is a courtesy missed: where nobody can say what was watched, the feed still goes out.
+Choice: the sources run side by side, each under its own limit; a stage that is missing costs quality, which `degraded` says. What the law
+        says (explicit, age, country) needs no store and holds whatever breaks; a video seen twice is a courtesy missed: where nobody can say
+        what was watched, the feed still goes out.
 Else:   feeds computed ahead of time for everybody: cheap, and a day behind the viewer.
 Breaks: a stage that is late, fails or hangs: `mlsd drill video_rec`; features read at one moment and logged with another: the parity check.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,15 +86,13 @@ class Service:
         """Never raises for a stage's failure: each has a worse answer ready, and the worst is what everybody watches."""
         now, request_id = self.platform.clock.now(), secrets.randbits(52)
         with snapshot(self.stages, deadline, self.platform.store) as store:
-            asked = Requests(
-                user_id=np.array([request.user_id]), event_time=np.array([now]), moment=np.array([store.position])
-            )
-            watched, recent = self._viewer(asked, store, deadline)
+            asked = _asked(request, now, store.position)
+            seen, recent = self._viewer(asked, store, deadline)
             found = self._candidates(recent, deadline)
             ordered = self._order(asked, found, store, deadline)
-        decision = self._rules(request, ordered, watched)
+        decision = self._rules(request, request_id, asked, ordered, seen)
         videos = self._shown(ordered, decision)
-        events = self._impressions(request_id, asked, videos, bool((recent < 0).all()), deadline)
+        events = self._impressions(request_id, asked, videos, decision, bool((recent < 0).all()), deadline)
         self.stages.run("log", deadline, lambda: record(self.platform, events), lambda: None)
         return Answer(
             request_id=request_id,
@@ -101,6 +100,7 @@ class Service:
             degraded=deadline.degraded,
             timings_ms=deadline.timings(),
             why=[*decision.why, *(_brought(video) for video in videos)],
+            infeasible=decision.infeasible,
             videos=videos,
         )
 
@@ -118,9 +118,9 @@ class Service:
             )
             self.model.ranker.score(self.model.sources.dense(asked, ids[ids >= 0][None], store))
 
-    def _viewer(self, asked: Requests, store: FeatureStore, deadline: Deadline) -> tuple[Ints, Ints]:
-        """-> ids that may not be shown again, the last watches [1, h]."""
-        reads: dict[str, Callable[[], Ints]] = {
+    def _viewer(self, asked: Requests, store: FeatureStore, deadline: Deadline) -> tuple[tuple[Ints, Ints], Ints]:
+        """-> (ids that may not be shown again, creators who may not), the last watches [1, h]."""
+        reads: dict[str, Callable[[], Any]] = {
             "watched": lambda: self.features.watched(asked, store),
             "history": lambda: self.features.recent(asked, store),
         }
@@ -132,10 +132,11 @@ class Service:
                 "user", "cold: this viewer has watched nothing the catalogue knows, the feed is what everybody watches"
             )
         if "watched" in came:
-            return came["watched"][0], recent
+            watched, hidden = came["watched"]
+            return (watched[0], hidden[0]), recent
         some = f"only the last {features.HISTORY} watches" if "history" in came else "nothing of what was watched"
-        deadline.degrade("rules", f"{some} could be checked: a video may come twice")
-        return self.features.video_id[recent[recent >= 0]], recent
+        deadline.degrade("rules", f"{some} and no hidden creator could be checked: one may come again")
+        return (self.features.video_id[recent[recent >= 0]], np.empty(0, np.int64)), recent
 
     def _candidates(self, recent: Ints, deadline: Deadline) -> Mapping[str, Ranking]:
         """A viewer without a history is asked about popular videos alone."""
@@ -166,10 +167,21 @@ class Service:
             [*_sources(found, ids[best]), *(["spare"] * len(spare))],
         )
 
-    def _rules(self, request: Request, ordered: Ordered, watched: Ints) -> Decision:
-        creators, explicit = self.features.rulings(ordered.ids)
-        candidates = Ranking(ids=ordered.ids[None], scores=ordered.scores[None])
-        return self.policy.decide(request, candidates, Context(creators=creators, explicit=explicit, watched=watched))
+    def _rules(
+        self, request: Request, request_id: int, asked: Requests, ordered: Ordered, seen: tuple[Ints, Ints]
+    ) -> Decision:
+        context = Context.of(
+            self.features,
+            ordered.ids,
+            self.model.sources.co_watch.popularity,
+            watched=seen[0],
+            hidden=seen[1],
+            age=int(asked.age[0]),
+            country=int(asked.country[0]),
+            now=int(asked.event_time[0]),
+            chance=float(np.random.default_rng(request_id).random()),
+        )
+        return self.policy.decide(request, Ranking(ids=ordered.ids[None], scores=ordered.scores[None]), context)
 
     def _shown(self, ordered: Ordered, decision: Decision) -> list[ShownVideo]:
         index = find(self.catalog.video_id, ordered.ids[decision.kept])
@@ -186,7 +198,13 @@ class Service:
         ]
 
     def _impressions(
-        self, request_id: int, asked: Requests, videos: list[ShownVideo], cold: bool, deadline: Deadline
+        self,
+        request_id: int,
+        asked: Requests,
+        videos: list[ShownVideo],
+        decision: Decision,
+        cold: bool,
+        deadline: Deadline,
     ) -> list[Event]:
         user_id, degraded = int(asked.user_id[0]), int(any(stage in SHARES for stage in deadline.degraded))
         return [
@@ -197,6 +215,7 @@ class Service:
                 keys=dict(zip(SHOWN, (request_id, user_id, video.video_id, video.creator_id), strict=True)),
                 values={
                     "slot": video.slot,
+                    "propensity_ppm": round(1e6 * decision.propensity[video.slot]),
                     "score_ppm": round(1e6 * video.score),
                     "cold": int(cold),
                     "degraded": degraded,
@@ -205,6 +224,11 @@ class Service:
             )
             for video in videos
         ]
+
+
+def _asked(request: Request, now: int, moment: int) -> Requests:
+    age, country = (-1 if given is None else given for given in (request.age, request.country))
+    return Requests(**{name: np.array([value]) for name, value in (("user_id", request.user_id), ("event_time", now), ("moment", moment), ("age", age), ("country", country))})  # fmt: skip
 
 
 def _sources(found: Mapping[str, Ranking], ids: Ints) -> list[str]:

@@ -85,7 +85,13 @@ class Visit:
     memory: Memory
 
     def request(self) -> Request:
-        return Request(user_id=self.user_id, feed_size=self.config.feed_size)
+        people, user_id = Population(self.config.seed), np.array([self.user_id])
+        return Request(
+            user_id=self.user_id,
+            feed_size=self.config.feed_size,
+            age=int(people.age(user_id)[0]),
+            country=int(people.country(user_id)[0]),
+        )
 
     def react(self, answer: Answer) -> list[Event]:
         """Goes down the feed. A watch is reported when it ends, a like or a hide a second later."""
@@ -97,7 +103,7 @@ class Visit:
         shown = nature.videos(self.config.seed, np.array([video.video_id for video in answer.videos]), self.config.days)
         gain = self._gain(shown)
         slot = np.arange(len(gain))
-        did = nature.react(gain, shown, slot, rng.random((len(gain), 5)))
+        did = nature.react(gain, shown, slot, rng.random((len(gain), nature.DRAWS)))
         self._remember(gain, shown, did.clicked)
         reported = did.clicked * (rng.random(len(gain)) < (1 / 3 if self.config.drift == "watches_lost" else 1))
         events, time = [], self.event_time
@@ -108,6 +114,8 @@ class Visit:
                 events.append(self._event("watch", answer.request_id, video, time, values))
             if did.liked[place]:
                 events.append(self._event("like", answer.request_id, video, time + 1, {}))
+            if did.shared[place]:
+                events.append(self._event("share", answer.request_id, video, time + 1, {}))
             if did.hidden[place]:
                 events.append(self._event("hide", answer.request_id, video, time + 1, {}))
         return events
@@ -118,7 +126,9 @@ class Visit:
 
         from video_rec.world import nature
 
-        viewer = nature.viewers(self.config.seed, np.array([self.user_id]), np.array([self.event_time]))
+        viewer = nature.viewers(
+            self.config.seed, np.array([self.user_id]), np.array([self.event_time]), spread=self.config.taste_spread
+        )
         if self.config.drift == "taste_shift":
             viewer = replace(viewer, taste=np.roll(viewer.taste, 5, axis=1))
         tired = self.memory.tiredness(self.user_id, self.event_time, shown.mix.shape[1])

@@ -16,6 +16,7 @@ NEXT = """{name}/ is a copy of tests/toy/{toy}, and pyproject.toml names it. Nex
   make install                                               the entry point is seen from now on
   .venv/bin/mlsd run {name} --preset smoke                   baseline, model, ceiling
   .venv/bin/pytest tests/contract/test_checks.py -k {name}   the checks every case must pass
+  make compare                                               docs/compare names it as lacking {name}/compare.yaml until you write that
 """
 
 

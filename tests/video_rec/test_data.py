@@ -84,7 +84,7 @@ def test_microlens_leaves_the_last_out_and_shows_nothing_of_it(tmp_path: Path) -
     assert judged.gain(dataset.test, np.array([[1, 5], [1, 4], [-1, 2]])).tolist() == [[1, 0], [0, 1], [0, 1]]
     assert isinstance(dataset.history, LeaveOneOutStore)
     fitted = features.fit(dataset, config)
-    watched = fitted.watched(dataset.test, dataset.history)
+    watched, _ = fitted.watched(dataset.test, dataset.history)
     assert [sorted(row[row >= 0].tolist()) for row in watched] == [[5, 6, 7, 8], [1, 2, 3], [3, 4]]
     assert dataset.catalog.title[0] == "title 1, with a comma"
 

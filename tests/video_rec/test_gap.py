@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
-from common.contract import Floats, Ints, Timings
+from common.contract import Floats, Ints
 from common.eval.ranking import judge
+from common.population import Population
 from video_rec.config import SMOKE, Config
 from video_rec.experiments import gap, light, loop, objectives, off_policy, online, policies
-from video_rec.experiments.online import DAY, DRAWS, Crowd, Seen, Visits
+from video_rec.experiments.online import DAY, Crowd, Seen, Visits
 from video_rec.experiments.policies import Exploring, Incumbent, Lab, Ranked
-from video_rec.schema import Answer, ShownVideo
+from video_rec.schema import Answer
 from video_rec.simulate import Memory, Visit
-from video_rec.world import START
+from video_rec.world import START, make
+from video_rec.world.nature import DRAWS
 
 TINY = replace(SMOKE, num_users=60, num_videos=200, num_impressions=6_000, num_judged=20)
 FEED = 8
@@ -46,16 +51,16 @@ def seeded(keys: Ints, width: int) -> Floats:
     return np.stack([np.random.default_rng(key).random((width, DRAWS)) for key in keys.tolist()])
 
 
-def one_by_one(config: Config, asked: Visits) -> tuple[Memory, dict[str, int], int]:
+def one_by_one(config: Config, asked: Visits) -> tuple[Memory, Counter[str], int]:
     """simulate.Visit, visit by visit -> what viewers remember, what they did, how many came."""
-    memory, did, came = Memory(), dict.fromkeys(("watch", "like", "hide", "watch_seconds", "completed"), 0), 0
+    memory, did, came = Memory(), Counter[str](), 0
     for user, time, chance, key in zip(*(column.tolist() for column in vars(asked).values()), strict=True):
         if chance >= memory.comes_back(user):
             continue
         came += 1
         ids = Fixed().feed(online.fresh(5, 1).seen, np.array([user]), np.array([time]), np.random.default_rng(0))[0][0]
-        shown = [ShownVideo(video_id=int(i), creator_id=int(i) // 20, slot=s, title="", score=0.0, source="") for s, i in enumerate(ids)]  # fmt: skip
-        answer = Answer(request_id=1, model_version="", degraded=[], timings_ms=Timings(total=0.0, stages=[]), why=[], videos=shown)  # fmt: skip
+        shown = [SimpleNamespace(video_id=i, creator_id=i // 20, slot=slot) for slot, i in enumerate(ids.tolist())]
+        answer = cast(Answer, SimpleNamespace(request_id=1, videos=shown))
         for event in Visit(time, user, key, config, memory).react(answer):
             did[event.kind] += 1
             for name, value in event.values.items():
@@ -133,7 +138,7 @@ def test_a_propensity_is_how_often_a_video_is_drawn(lab: Lab, share: float) -> N
     """The first slot of many feeds for one viewer (later slots also lose what an earlier one has). The control is a share told wrongly."""
     seen = online.fresh(1, TINY.num_videos).seen
     seen.recent[0, 0] = 30
-    users, times = np.zeros(40_000, np.int64), np.full(40_000, START + 10 * DAY)
+    users, times = np.zeros(12_000, np.int64), np.full(12_000, START + 10 * DAY)
     incumbent = Incumbent(lab, share)
     incumbent.watches[:50] = np.arange(50) ** 2
     popular = Ranked(lab, lambda seen, users: np.tile(np.arange(TINY.num_videos), (len(users), 1)), cap=2, size=3)
@@ -151,6 +156,30 @@ def test_a_propensity_is_how_often_a_video_is_drawn(lab: Lab, share: float) -> N
         assert expected.max() < 1 or share == 0
     if 0 < share < 1:
         assert (np.abs(drawn - np.roll(expected, 1)) > error).any()
+
+
+def test_the_incumbent_is_that_of_the_world(lab: Lab) -> None:
+    """Two logs of one platform, the world's own and ours: as much is watched, at the same propensities. The control is an incumbent at random."""
+    theirs = make(lab.config).shown
+    ours, _ = policies.logged(lab, 0.2)
+    wanted = {"clicks": theirs.outcomes.clicked.mean(), "propensity": theirs.propensity.mean()}
+    found = {"clicks": ours.clicked.mean(), "propensity": ours.propensity.mean()}
+    for name, value in wanted.items():
+        assert found[name] == pytest.approx(value, rel=0.1), name
+    chance, _ = policies.logged(lab, 1.0)
+    assert chance.propensity.mean() != pytest.approx(wanted["propensity"], rel=0.1)
+
+
+def test_nobody_is_shown_what_age_or_country_forbids(lab: Lab) -> None:
+    users = np.arange(TINY.num_users)
+    may = online.allowed(lab.world, online.fresh(60, 200).seen, users, np.full(60, lab.end))
+    people, catalog = Population(lab.world.seed), lab.world.catalog
+    for user, age, country in zip(users, people.age(users), people.country(users), strict=True):
+        for video in range(TINY.num_videos):
+            barred = catalog.min_age[video] > age or catalog.barred_in[video] & (1 << int(country))
+            assert may[user, video] == (not barred and not catalog.explicit[video])
+    log, _ = policies.logged(lab, 0.2)
+    assert may[log.user, log.video].all()
 
 
 def test_nothing_of_the_watches_left_out_or_later_is_learnt_from(lab: Lab) -> None:

@@ -30,6 +30,7 @@ def lawful(trial: Trial, answer: dict[str, Any], user_id: int, watched: set[int]
     assert len(set(ids)) == len(ids)
     assert not set(ids) & (watched_by(trial, user_id) if watched is None else watched)
     assert not catalog.explicit[ids].any()
+    assert answer["infeasible"] == [] or len(answer["videos"]) < 20 or "place" in answer["infeasible"][0]
     creators = [video["creator_id"] for video in videos]
     assert all(creators.count(creator) <= trial.config.creator_cap for creator in creators)
 

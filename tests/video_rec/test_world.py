@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from common import population
-from video_rec import config, world
+from video_rec import config, features, world
 from video_rec.config import DEFAULT, LARGE, SMOKE
 from video_rec.schema import Requests
 from video_rec.world import history, nature
@@ -40,7 +40,7 @@ def test_the_world_gives_what_it_gave_when_it_was_frozen() -> None:
 
 def outputs() -> str:
     """A hash of everything a small world gives, made anew. Floats to six decimals: the last bits are the machine's."""
-    made = world._make.__wrapped__(TINY.seed, TINY.num_users, TINY.num_videos, TINY.num_impressions, TINY.days)
+    made = world._make.__wrapped__(TINY.seed, TINY.num_users, TINY.num_videos, TINY.num_impressions, TINY.days, 1.0)
     asked = Requests(user_id=np.arange(100), event_time=made.shown.event_time[-100:], moment=np.zeros(100, np.int64))
     found = hashlib.sha256()
     for name, array in arrays("", {"world": made, "ceiling": world.Ceiling(made).rank(asked, 20)}):
@@ -150,3 +150,55 @@ def test_nothing_watched_or_explicit_was_shown_again() -> None:
         assert (user, video) not in watched
         if clicked:
             watched.add((user, video))
+
+
+def test_copies_differ_in_three_bits_at_most_and_others_in_many() -> None:
+    some = nature.videos(0, np.arange(4_000), 14)
+    copied = np.flatnonzero(some.original != np.arange(4_000))
+    assert 0.03 < len(copied) / 4_000 < 0.05
+    assert (some.original[some.original[copied]] == some.original[copied]).all(), "a copy of a copy is one of the first"
+    apart = np.bitwise_count(some.fingerprint[copied] ^ some.fingerprint[some.original[copied]])
+    assert apart.max() <= 3 and (some.uploaded[copied] > some.uploaded[some.original[copied]]).all()
+    assert np.bitwise_count(some.fingerprint[:2_000] ^ some.fingerprint[2_000:]).min() > 3
+    found, expected = features.copies(some.fingerprint), np.bincount(some.original, minlength=4_000)[some.original] > 1
+    assert np.array_equal(found >= 0, expected)
+    assert np.array_equal(found[expected], some.original[expected])
+    without = features.copies(np.zeros(50, np.int64))
+    assert (without == -1).all(), "an unknown fingerprint makes no copies"
+
+
+def test_tastes_move_and_spread_is_a_knob() -> None:
+    users = np.arange(300)
+    now, later = (nature.viewers(0, users, np.full(300, world.START + days * 86_400)).taste for days in (0, 25))
+    still = [nature.viewers(0, users, np.full(300, world.START + days * 86_400), drift=0.0).taste for days in (0, 25)]
+    moved = np.mean((now * later).sum(axis=1))
+    assert 0.6 < moved < 0.97 and np.allclose(still[0], still[1])
+    alike = nature.viewers(0, users, np.full(300, world.START), drift=0.0, spread=0.0).taste
+    assert np.allclose(alike, alike[0])
+
+
+def test_nothing_was_shown_to_somebody_too_young_or_where_it_is_barred() -> None:
+    made = world.make(SMOKE)
+    people, shown, catalog = population.Population(SMOKE.seed), made.shown, made.catalog
+    assert (catalog.min_age[shown.video_id] <= people.age(shown.user_id)).all()
+    assert ((catalog.barred_in[shown.video_id] >> people.country(shown.user_id)) & 1 == 0).all()
+    assert catalog.min_age.max() == 18 and catalog.barred_in.any()
+
+
+def test_the_logged_propensities_say_how_often_a_video_is_drawn() -> None:
+    """Draws anew from one state of the recommender: shares of chance, of the popular and of one creator come out as logged."""
+    truth = nature.videos(0, np.arange(100), 14)
+    incumbent = history._Incumbent(0, truth, 1, np.random.default_rng(0))
+    incumbent.learn(np.zeros(30, np.int64), np.arange(30), np.ones(30, bool))
+    incumbent.watched = np.empty(0, np.int64)
+    at = np.full(1, world.START + 13 * 86_400)
+    counts, odds = np.zeros(100), np.full(100, np.nan)
+    for _ in range(4_000):
+        ids, drawn = incumbent.feed(np.zeros(1, np.int64), at)
+        first = ids[0, 0]
+        if first >= 0:
+            counts[first] += 1
+            odds[first] = drawn[0, 0]
+    known = np.isfinite(odds)
+    error = (counts[known] / 4_000 - odds[known]) / np.sqrt(odds[known] / 4_000)
+    assert np.abs(error).max() < 4.5 and 0.7 < np.square(error).mean() < 1.4

@@ -1,9 +1,9 @@
 """Tables to labels to splits, from the world or from a real data set.
 
-In:     config.data: world | microlens:DIR | csv:PATH | parquet:PATH.
+In:     config.data: world | microlens:DIR | movielens:DIR | csv:PATH | parquet:PATH.
 Out:    load -> Dataset (labelled impressions to learn from, requests to answer, the catalogue, the history); judgments -> the key to the
         requests; live -> served traffic as rows; write -> the bring-your-own files.
-Choice: cut by time where there is a clock, the last video of each user where there is none.
+Choice: cut by time where there is a clock, the last video of each user where there is none (and on MovieLens, as is usual there).
 Else:   a random split: it puts the future into training and makes every figure too good.
 Breaks: labels in the test requests (there is no field for them), a feature that sees its own row (tests/contract).
 """
@@ -20,7 +20,7 @@ from common.contract import Events
 from common.errors import InputError, did_you_mean
 from common.events import value_column
 from video_rec.config import Config
-from video_rec.data import labels, microlens, planted, tables
+from video_rec.data import labels, microlens, movielens, planted, tables
 from video_rec.schema import EVENTS, Dataset, Judgments, Live
 
 ROLES = tables.TABLES  # what `mlsd data FILE` asks of your tables
@@ -60,10 +60,12 @@ def _read(config: Config) -> tuple[Dataset, Judgments]:
         return planted.read(config)
     if name == "microlens":
         return microlens.read(Path(path))
+    if name == "movielens":
+        return movielens.read(Path(path))
     if name in ("csv", "parquet"):
         return tables.read(Path(path))
     raise InputError(
-        f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world', 'microlens', 'csv', 'parquet'])}"
+        f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world', 'microlens', 'movielens', 'csv', 'parquet'])}"
     )
 
 

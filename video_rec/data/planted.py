@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from common.contract import Bools, Floats, Ints
 from common.features.asof import AsOfStore
+from common.population import Population
 from video_rec.config import Config
 from video_rec.schema import Dataset, Judgments, Requests, Rows
 
@@ -56,7 +57,9 @@ def _rows(truth: World, keep: Bools) -> Rows:
     shown = truth.shown
     outcomes = shown.outcomes
     clicked = outcomes.clicked[keep]
-    known_if_watched = {name: getattr(outcomes, name)[keep] for name in ("completed", "liked", "watch_seconds")}
+    known_if_watched = {
+        name: getattr(outcomes, name)[keep] for name in ("completed", "liked", "shared", "watch_seconds")
+    }
     return Rows(
         user_id=shown.user_id[keep],
         video_id=shown.video_id[keep],
@@ -64,6 +67,7 @@ def _rows(truth: World, keep: Bools) -> Rows:
         moment=shown.moment[keep],
         labels={"clicked": clicked, "hidden": outcomes.hidden[keep]}
         | {name: np.where(clicked > 0, label, np.nan) for name, label in known_if_watched.items()},
+        numbers={"slot": shown.slot[keep].astype(float), "propensity": shown.propensity[keep]},
     )
 
 
@@ -73,7 +77,14 @@ def _requests(truth: World, after: Ints, config: Config) -> tuple[Requests, Ints
     users, first = np.unique(shown.user_id[after], return_index=True)
     drawn = np.sort(np.random.default_rng([config.seed, 5]).permutation(len(users))[: config.num_judged])
     at = after[first[drawn]]
-    requests = Requests(user_id=shown.user_id[at], event_time=shown.event_time[at], moment=shown.moment[at])
+    people, user_id = Population(config.seed), shown.user_id[at]
+    requests = Requests(
+        user_id=user_id,
+        event_time=shown.event_time[at],
+        moment=shown.moment[at],
+        age=people.age(user_id),
+        country=people.country(user_id),
+    )
     liked = (shown.outcomes.completed + shown.outcomes.liked)[after] > 0
     return requests, lists(requests.user_id, shown.user_id[after][liked], shown.video_id[after][liked])
 

@@ -21,6 +21,8 @@ from video_rec.data.planted import group, hits, lists
 from video_rec.schema import EVENTS, SHOWN, TASKS, Catalog, Dataset, Judgments, Requests, Rows, find
 
 SPLITS = ("train", "valid")
+ASKED = ("age", "country")  # -1: unknown
+RULED = ("min_age", "barred_in", "fingerprint")
 UNKNOWN_SECONDS = 60  # from an impression to its outcome, where the rows do not say
 VALUES = tuple(dict.fromkeys(name for kind in EVENTS.values() for name in kind.values))
 TABLES = {
@@ -30,14 +32,22 @@ TABLES = {
     ),
     "catalog": Roles(
         required={"video_id": "id"},
-        optional={"creator_id": "id", "title": "text", "explicit": "number"},
+        optional={
+            "creator_id": "id",
+            "title": "text",
+            "explicit": "number",
+            "tags": "text",
+            **dict.fromkeys(RULED, "number"),
+        },
         key="video_id",
     ),
     "events": Roles(
         required={"kind": "category", "event_time": "time"},
         optional={"moment": "number", **dict.fromkeys(SHOWN, "id"), **dict.fromkeys(VALUES, "number")},
     ),
-    "requests": Roles(required={"user_id": "id", "event_time": "time", "moment": "number"}, optional={}),
+    "requests": Roles(
+        required={"user_id": "id", "event_time": "time", "moment": "number"}, optional=dict.fromkeys(ASKED, "number")
+    ),
     "relevant": Roles(required={"request": "number", "video_id": "id"}, optional={}),
 }
 
@@ -71,15 +81,16 @@ def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
     roles["moment"] = roles["moment"].astype(float)
     roles["split"] = np.repeat(SPLITS, [len(part) for part in parts])
     roles |= {task: np.concatenate([part.labels[task] for part in parts]) for task in dataset.train.labels}
-    videos: dict[str, Any] = {name: getattr(catalog, name) for name in ("video_id", "creator_id", "title")}
+    videos: dict[str, Any] = {name: getattr(catalog, name) for name in ("video_id", "creator_id", "title", "tags")}
     log: dict[str, Any] = {"kind": events.kind, "event_time": events.event_time, "moment": events.moment.astype(float)}
     log |= dict(events.keys) | {name: column.astype(float) for name, column in events.values.items()}
     asked: dict[str, Any] = {"user_id": dataset.test.user_id, "event_time": dataset.test.event_time}
+    asked |= {name: getattr(dataset.test, name).astype(float) for name in ASKED}
     request, place = np.nonzero(judgments.relevant >= 0)
     tables = {
         "rows": Table(roles=roles),
         "catalog": Table(
-            roles=videos | {"explicit": catalog.explicit.astype(float)},
+            roles=videos | {name: getattr(catalog, name).astype(float) for name in ("explicit", *RULED)},
             numbers=catalog.numbers,
             categories=catalog.categories,
         ),
@@ -99,7 +110,12 @@ def _written(tables: dict[str, Table], rows: Rows, catalog: Catalog, clocked: bo
     if split is None:
         raise InputError(f"rows: with events.csv each row says its split, {' or '.join(SPLITS)}. Add the column.")
     events = events_of(tables["events"], SHOWN, VALUES)
-    requests = Requests(user_id=asked["user_id"], event_time=asked["event_time"], moment=integers(asked["moment"]))
+    requests = Requests(
+        user_id=asked["user_id"],
+        event_time=asked["event_time"],
+        moment=integers(asked["moment"]),
+        **{name: integers(asked[name]) for name in ASKED if name in asked},
+    )
     if len(np.unique(requests.user_id)) < len(requests):
         raise InputError(f"requests: {len(requests)} for fewer users. Expected one a user: keep each user's first.")
     positives = lists(np.arange(len(requests)), integers(relevant["request"]), relevant["video_id"])
@@ -144,7 +160,7 @@ def _made_up(rows: Rows, catalog: Catalog) -> Events:
     """The log behind labelled rows: an impression each, and the watch, like or hide there was when it was over (a watch of unknown length:
     UNKNOWN_SECONDS later). A row's moment is the first position of its second, so no video of a slate sees what became of the others."""
     kinds, sources = [np.full(len(rows), "impression")], [np.arange(len(rows))]
-    for kind, task in (("watch", "clicked"), ("like", "liked"), ("hide", "hidden")):
+    for kind, task in (("watch", "clicked"), ("like", "liked"), ("share", "shared"), ("hide", "hidden")):
         sources.append(np.flatnonzero(rows.labels.get(task, np.zeros(len(rows))) > 0))
         kinds.append(np.full(len(sources[-1]), kind))
     source, kind_of = np.concatenate(sources), np.concatenate(kinds)
@@ -193,6 +209,8 @@ def _catalog(table: Table | None, rows: Rows) -> Catalog:
         creator_id=roles.get("creator_id", np.full(n, -1))[order],
         title=roles.get("title", np.full(n, ""))[order],
         explicit=integers(roles.get("explicit", np.zeros(n))[order]),
+        tags=roles.get("tags", np.full(n, ""))[order],
+        **{name: integers(roles.get(name, np.zeros(n))[order]) for name in RULED},
         numbers={} if table is None else {name: column[order] for name, column in table.numbers.items()},
         categories={} if table is None else {name: column[order] for name, column in table.categories.items()},
     )

@@ -13,13 +13,16 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from video_rec.experiments import gap, loop, objectives, off_policy, stages
+from video_rec.experiments import gap, loop, objectives, off_policy, people, rules, spread, stages
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **stages.EXPERIMENTS,
+    **rules.EXPERIMENTS,
+    **people.EXPERIMENTS,
+    **spread.EXPERIMENTS,
     **off_policy.EXPERIMENTS,
     **gap.EXPERIMENTS,
     **objectives.EXPERIMENTS,
     **loop.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {**off_policy.CHARTS, **gap.CHARTS, **objectives.CHARTS}
+CHARTS: Mapping[str, Chart] = {**spread.CHARTS, **off_policy.CHARTS, **gap.CHARTS, **objectives.CHARTS}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
 
 from common.contract import Ranking, Table
 from common.eval.report import Report, paired
 from video_rec import data, evaluate, features, model, policy
 from video_rec.config import Config
-from video_rec.schema import Dataset
+from video_rec.schema import Dataset, find
 
 
+@lru_cache(maxsize=1)
 def trained(config: Config) -> tuple[Dataset, features.Features, model.TwoStage]:
     dataset = data.load(config)
     fitted = features.fit(dataset, config)
@@ -23,9 +27,19 @@ def answers(dataset: Dataset, better: model.TwoStage, config: Config) -> Ranking
 
 
 def feed(dataset: Dataset, fitted: features.Features, ranking: Ranking, config: Config) -> Ranking:
-    rules = policy.fit(ranking, dataset.valid, config)
-    watched = fitted.watched(dataset.test, dataset.history)
-    return rules.apply(dataset.test, ranking, watched, *fitted.rulings(ranking.ids))
+    """Under the rules of `config`."""
+    return under(policy.fit(ranking, dataset.valid, config), dataset, fitted, ranking)
+
+
+def under(rules: policy.Policy, dataset: Dataset, fitted: features.Features, ranking: Ranking) -> Ranking:
+    return rules.apply(ranking, given(dataset, fitted, ranking))
+
+
+def given(dataset: Dataset, fitted: features.Features, ranking: Ranking) -> list[policy.Context]:
+    """What the rules know of each test request's candidates."""
+    watched = dataset.train.video_id[dataset.train.labels["clicked"] > 0]
+    popularity = np.bincount(find(fitted.video_id, watched), minlength=len(fitted.video_id)).astype(float)
+    return policy.contexts(fitted, dataset.test, ranking, dataset.history, popularity)
 
 
 def judge(feed: Ranking, config: Config) -> Report:

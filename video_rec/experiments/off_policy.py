@@ -19,9 +19,9 @@ from common.population import uniform
 from video_rec import simulate
 from video_rec.config import Config
 from video_rec.experiments import gap, light, online, policies
-from video_rec.experiments.online import DRAWS
 from video_rec.experiments.policies import Lab
 from video_rec.world import nature
+from video_rec.world.nature import DRAWS
 
 CANDIDATES, STEPS, APART = 20, 20, 180  # seconds from one decision to the next
 LOGS = 20  # logs, each judged; the table shows the first and how often all of them were right
@@ -53,7 +53,9 @@ class Scene:
         runs, n = np.arange(times * len(self.users)), len(self.users)
         who = runs % n
         draws = uniform(self.lab.config.seed, stream, runs, STEPS * (1 + DRAWS)).reshape(len(runs), STEPS, 1 + DRAWS)
-        viewer = nature.viewers(self.lab.world.seed, self.users[who], np.full(len(runs), self.lab.end))
+        viewer = nature.viewers(
+            self.lab.world.seed, self.users[who], np.full(len(runs), self.lab.end), spread=self.lab.world.spread
+        )
         tired = np.zeros((len(runs), self.lab.world.truth.mix.shape[1]))
         chosen, rewards = np.empty((len(runs), STEPS), np.int64), np.empty((len(runs), STEPS))
         for step in range(STEPS):

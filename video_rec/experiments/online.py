@@ -22,8 +22,8 @@ from common.population import Population, uniform
 from video_rec import simulate
 from video_rec.config import Config
 from video_rec.world import World, nature
+from video_rec.world.nature import DRAWS
 
-DRAWS = int(getattr(nature, "DRAWS", 5))
 HISTORY = 20  # watches a viewer is described by
 DAY, WEEK = 86_400, 7 * 86_400
 
@@ -185,7 +185,7 @@ def _meet(world: World, visits: Visits, rows: Ints, ids: Ints, propensity: Float
     tired = state.crowd.tiredness(user, time)
     at, slot = np.nonzero(ids >= 0)
     shown = take(world.truth, ids[at, slot])
-    gain = nature.gains(nature.viewers(world.seed, user, time).take(at), shown, tired[at])
+    gain = nature.gains(nature.viewers(world.seed, user, time, spread=world.spread).take(at), shown, tired[at])
     did = nature.react(gain, shown, slot, draws[at, slot])
     clicked, had, sums = np.zeros(ids.shape, bool), np.zeros(tired.shape), np.zeros(len(rows))
     pleased = clicked.copy()
@@ -217,9 +217,18 @@ def satisfaction(log: Log, num_users: int, num_days: float) -> Floats:
 
 
 def allowed(world: World, seen: Seen, users: Ints, times: Ints) -> Bools:
-    """[n, num_videos]: uploaded, not explicit, not watched."""
-    catalog = world.catalog
-    found: Bools = (catalog.numbers["uploaded"] <= times[:, None]) & (catalog.explicit == 0) & ~seen.watched[users]
+    """[n, num_videos]: uploaded, lawful for this viewer, not watched."""
+    every = np.arange(len(world.catalog))[None]
+    found: Bools = (world.catalog.numbers["uploaded"] <= times[:, None]) & lawful(world, users, every)
+    return found & ~seen.watched[users]
+
+
+def lawful(world: World, users: Ints, ids: Ints) -> Bools:
+    """[n, k]: not explicit, and nothing that the viewer's age or country forbids."""
+    catalog, people = world.catalog, Population(world.seed)
+    old_enough = catalog.min_age[ids] <= people.age(users)[:, None]
+    barred = (catalog.barred_in[ids] >> people.country(users)[:, None]) & 1
+    found: Bools = (catalog.explicit[ids] == 0) & old_enough & (barred == 0)
     return found
 
 

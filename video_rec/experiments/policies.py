@@ -67,18 +67,19 @@ class Incumbent:
 
     def feed(self, seen: Seen, users: Ints, times: Ints, rng: np.random.Generator) -> tuple[Ints, Floats]:
         catalog, shape = self.lab.world.catalog, (len(users), history.FEED)
-        lawful = (catalog.explicit == 0) & (catalog.numbers["uploaded"] <= times.min())
-        popular = lawful * (self.watches + 1.0) / (lawful * (self.watches + 1.0)).sum()
+        there = (catalog.explicit == 0) & (catalog.numbers["uploaded"] <= times.min())
+        popular = there * (self.watches + 1.0) / (there * (self.watches + 1.0)).sum()
         last = seen.recent[users, 0]
         same = np.where(last >= 0, (1 - self.chance) / 2, 0.0)[:, None]
-        kind, u, anything = rng.random(shape), rng.random(shape), np.flatnonzero(lawful)
+        kind, u, anything = rng.random(shape), rng.random(shape), np.flatnonzero(there)
         fellow = self.order[self.first[last][:, None] + (u * self.size[last][:, None]).astype(np.int64)]
         ids = np.minimum(np.searchsorted(popular.cumsum(), u), len(popular) - 1)
         ids = np.where(kind < self.chance, anything[(u * len(anything)).astype(np.int64)], ids)
         ids = np.where(kind >= 1 - same, fellow, ids)
         of_same = (self.creator[ids] == self.creator[last][:, None]) / self.size[last][:, None]
         propensity = self.chance / len(anything) + (1 - self.chance - same) * popular[ids] + same * of_same
-        keep = lawful[ids] & ~seen.watched[users[:, None], ids] & (online.repeats(ids) == 0)
+        may = there[ids] & online.lawful(self.lab.world, users, ids) & ~seen.watched[users[:, None], ids]
+        keep = may & (online.repeats(ids) == 0)
         return np.where(keep, ids, -1), np.where(keep, propensity, 0.0)
 
     def learn(self, log: Log) -> None:

@@ -30,7 +30,7 @@ def fit(dense: Floats, labels: Mapping[str, Floats], user_id: Ints, config: Conf
     """dense [n, num_features], labels task -> [n] with NaN where unknown. One user in eight is held out to stop on."""
     mean, scale = dense.mean(axis=0).astype(np.float32), np.maximum(dense.std(axis=0), 1e-3).astype(np.float32)
     asked = {"clicked": config.weight_clicked, "completed": config.weight_completed, "liked": config.weight_liked,
-             "hidden": config.weight_hidden, "watch_seconds": config.weight_watch}  # fmt: skip
+             "shared": config.weight_shared, "hidden": config.weight_hidden, "watch_seconds": config.weight_watch}  # fmt: skip
     weights = {task: asked[task] for task in TASKS if np.isfinite(labels.get(task, np.array([np.nan]))).any()}
     torch.manual_seed(config.seed)
     ranker = Ranker(Heads(dense.shape[1]), weights, mean, scale)

@@ -23,14 +23,16 @@ from video_rec.config import Config
 from video_rec.schema import Catalog, Requests
 from video_rec.world.history import Shown, Simulated, simulate
 from video_rec.world.nature import LANGUAGES, START, Videos, Viewers, gains, videos, viewers
-from video_rec.world.titles import titles
+from video_rec.world.titles import NAMES, tags, titles
 
-__all__ = ["START", "Ceiling", "Shown", "World", "ceiling", "make"]
+__all__ = ["START", "Ceiling", "Shown", "World", "ceiling", "described", "make"]
 
 
 def make(config: Config) -> World:
     """The world of this config; kept, because data, judgments and ceiling all look at the same one."""
-    return _make(config.seed, config.num_users, config.num_videos, config.num_impressions, config.days)
+    return _make(
+        config.seed, config.num_users, config.num_videos, config.num_impressions, config.days, config.taste_spread
+    )
 
 
 def ceiling(config: Config) -> Ceiling:
@@ -43,6 +45,7 @@ class World:
 
     seed: int
     days: int
+    spread: float
     catalog: Catalog
     truth: Videos  # of catalog.video_id, in its order
     log: Simulated
@@ -58,7 +61,7 @@ class World:
     def gain(self, requests: Requests, ids: Ints) -> Floats:
         """requests [n], ids [n, k] -> [n, k] in [0, 1]; 0 for id -1."""
         rows, places = np.nonzero(ids >= 0)
-        viewer = viewers(self.seed, requests.user_id, requests.event_time)
+        viewer = viewers(self.seed, requests.user_id, requests.event_time, spread=self.spread)
         tired = self.log.tired(requests.user_id, requests.event_time)
         values = np.zeros(ids.shape)
         values[rows, places] = gains(viewer.take(rows), videos(self.seed, ids[rows, places], self.days), tired[rows])
@@ -73,7 +76,7 @@ class Ceiling:
 
     def rank(self, requests: Requests, k: int) -> Ranking:
         """The k videos of greatest true gain for each request, before any rule."""
-        viewer = viewers(self.world.seed, requests.user_id, requests.event_time)
+        viewer = viewers(self.world.seed, requests.user_id, requests.event_time, spread=self.world.spread)
         tired = self.world.log.tired(requests.user_id, requests.event_time)
         k = min(k, len(self.world.catalog))
         ids, scores = np.empty((len(requests), k), np.int64), np.empty((len(requests), k))
@@ -90,17 +93,25 @@ def _one(viewer: Viewers, row: int) -> Viewers:
 
 
 @lru_cache(maxsize=2)
-def _make(seed: int, num_users: int, num_videos: int, num_impressions: int, days: int) -> World:
+def _make(seed: int, num_users: int, num_videos: int, num_impressions: int, days: int, spread: float) -> World:
     ids = np.arange(num_videos)
     truth = videos(seed, ids, days)
-    names: NDArray[np.str_] = np.array(LANGUAGES)
-    catalog = Catalog(
+    log = simulate(seed, num_users, num_impressions, days, truth, spread)
+    return World(seed=seed, days=days, spread=spread, catalog=described(seed, ids, truth), truth=truth, log=log)
+
+
+def described(seed: int, ids: Ints, truth: Videos) -> Catalog:
+    """What a platform would know of these videos, in blocks of any size."""
+    languages: NDArray[np.str_] = np.array(LANGUAGES)
+    return Catalog(
         video_id=ids,
         creator_id=truth.creator_id,
         title=titles(seed, ids, truth),
+        tags=tags(seed, ids, truth),
         explicit=truth.explicit,
+        min_age=truth.min_age,
+        barred_in=truth.barred_in,
+        fingerprint=truth.fingerprint,
         numbers={"length_seconds": np.round(truth.length), "uploaded": truth.uploaded.astype(float)},
-        categories={"language": names[truth.language]},
+        categories={"language": languages[truth.language], "topic": np.array(NAMES)[truth.topic]},
     )
-    log = simulate(seed, num_users, num_impressions, days, truth)
-    return World(seed=seed, days=days, catalog=catalog, truth=truth, log=log)

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 
 from common.contract import Events, Floats, Ints
 from common.population import Population
-from video_rec.world.nature import START, TEST_FROM, VIDEOS_PER_CREATOR, Outcomes, Videos, gains, react, viewers
+from video_rec.world.nature import (
+    DRAWS,
+    START,
+    TEST_FROM,
+    VIDEOS_PER_CREATOR,
+    Outcomes,
+    Videos,
+    gains,
+    react,
+    viewers,
+)
 
 BLOCK = 6 * 3_600  # seconds in which nobody's tiredness moves
 FEED = 10  # videos shown at once
@@ -30,6 +40,7 @@ class Shown:
     event_time: Ints
     moment: Ints
     slot: Ints
+    propensity: Floats  # with which the recommender drew this video for this slot
     outcomes: Outcomes
 
 
@@ -50,10 +61,12 @@ class Simulated:
         return np.where(known[:, None], levels, 0.0)
 
 
-def simulate(seed: int, num_users: int, num_impressions: int, days: int, truth: Videos) -> Simulated:
+def simulate(
+    seed: int, num_users: int, num_impressions: int, days: int, truth: Videos, spread: float = 1.0
+) -> Simulated:
     """Plays the old recommender for `days` days, block by block. Same arguments, same bytes."""
     rng = np.random.default_rng([seed, 77])
-    incumbent = _Incumbent(truth, num_users, rng)
+    incumbent = _Incumbent(seed, truth, num_users, rng)
     blocks = np.arange(days * 86_400 // BLOCK)
     traffic = Population(seed).daily(START + blocks * BLOCK + BLOCK // 2)
     asked = rng.multinomial(num_impressions // FEED, traffic / traffic.sum())
@@ -65,7 +78,7 @@ def simulate(seed: int, num_users: int, num_impressions: int, days: int, truth: 
             levels.append(weary.copy())
         users = rng.choice(num_users, asked[block], p=active / active.sum())
         times = np.sort(START + block * BLOCK + rng.integers(0, BLOCK, asked[block]))
-        stretch = _play(seed, users, times, truth, weary, incumbent, rng)
+        stretch = _play(seed, users, times, truth, weary, incumbent, rng, spread)
         watched = stretch["clicked"].astype(float) > 0
         weary *= FADE
         user, video = (stretch[name][watched].astype(np.int64) for name in ("user_id", "video_id"))
@@ -79,44 +92,58 @@ def simulate(seed: int, num_users: int, num_impressions: int, days: int, truth: 
     return Simulated(events=events, shown=shown, weary=np.stack(levels), first=first)
 
 
-def _play(seed: int, users: Ints, times: Ints, truth: Videos, weary: NDArray[np.float32], incumbent: _Incumbent, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:  # fmt: skip
+def _play(seed: int, users: Ints, times: Ints, truth: Videos, weary: NDArray[np.float32], incumbent: _Incumbent, rng: np.random.Generator, spread: float) -> dict[str, NDArray[np.generic]]:  # fmt: skip
     """One block: columns of what was shown and how people took it."""
-    ids = incumbent.feed(users, times)
+    ids, propensity = incumbent.feed(users, times)
     rows, slot = np.nonzero(ids >= 0)
     user, video, time = users[rows], ids[rows, slot], times[rows]
     one = _take(truth, video)
-    gain = gains(viewers(seed, user, time), one, weary[user].astype(float))
-    outcomes = react(gain, one, slot, rng.random((len(user), 5)))
+    gain = gains(viewers(seed, user, time, spread=spread), one, weary[user].astype(float))
+    outcomes = react(gain, one, slot, rng.random((len(user), DRAWS)))
     incumbent.learn(user, video, outcomes.clicked > 0)
     request = (times[rows] << 20) + rows  # in order of time, and unique
-    columns = {"request_id": request, "user_id": user, "video_id": video, "event_time": time, "slot": slot}
+    columns = {
+        "request_id": request,
+        "user_id": user,
+        "video_id": video,
+        "event_time": time,
+        "slot": slot,
+        "propensity": propensity[rows, slot],
+    }
     return columns | {name: getattr(outcomes, name) for name in Outcomes.__dataclass_fields__}
 
 
 class _Incumbent:
-    """Popular, more of the same creator, and chance; never what was watched, never explicit."""
+    """Popular, more of the same creator, and chance; never what was watched, never explicit, nothing the viewer's age or country forbids."""
 
-    def __init__(self, truth: Videos, num_users: int, rng: np.random.Generator) -> None:
-        self.truth, self.rng = truth, rng
+    def __init__(self, seed: int, truth: Videos, num_users: int, rng: np.random.Generator) -> None:
+        self.truth, self.rng, people = truth, rng, Population(seed)
+        self.age, self.country = people.age(np.arange(num_users)), people.country(np.arange(num_users))
         self.watches = np.zeros(len(truth.quality))
         self.last_creator = np.full(num_users, -1)
         self.watched = np.empty(0, np.int64)
 
-    def feed(self, users: Ints, times: Ints) -> Ints:
-        """[n, FEED] ids, -1 where a draw was not allowed."""
+    def feed(self, users: Ints, times: Ints) -> tuple[Ints, Floats]:
+        """-> [n, FEED] ids, -1 where a draw was not allowed; the probability with which each was drawn."""
         shape = (len(users), FEED)
         allowed = (self.truth.uploaded <= times[0]) & (self.truth.explicit == 0)
-        popular = np.cumsum(allowed * (self.watches + 1.0))
-        chance = np.cumsum(allowed.astype(float))
+        weights = allowed * (self.watches + 1.0)
+        popular, chance = np.cumsum(weights), np.cumsum(allowed.astype(float))
         u, kind = self.rng.random(shape), self.rng.random(shape)
         creator = self.last_creator[users][:, None]
-        same = creator * VIDEOS_PER_CREATOR + (u * VIDEOS_PER_CREATOR).astype(np.int64)
+        same = np.minimum(creator * VIDEOS_PER_CREATOR + (u * VIDEOS_PER_CREATOR).astype(np.int64), len(allowed) - 1)
         ids = np.searchsorted(popular, u * popular[-1], side="right")
         ids = np.where(kind > 0.8, np.searchsorted(chance, u * chance[-1], side="right"), ids)
-        ids = np.where((kind < 0.4) & (creator >= 0), np.minimum(same, len(allowed) - 1), ids)
+        ids = np.where((kind < 0.4) & (creator >= 0), same, ids)
         keys = (users[:, None] << 32) + ids
-        fresh = allowed[ids] & ~np.isin(keys, self.watched) & _first_of_kind(keys)
-        return np.where(fresh, ids, -1)
+        lawful = (self.truth.min_age[ids] <= self.age[users][:, None]) & (
+            (self.truth.barred_in[ids] >> self.country[users][:, None]) & 1 == 0
+        )
+        fresh = allowed[ids] & lawful & ~np.isin(keys, self.watched) & _first_of_kind(keys)
+        by_creator = np.where(creator >= 0, 0.4, 0.0)
+        drawn = (0.8 - by_creator) * weights[ids] / popular[-1] + 0.2 / chance[-1]
+        drawn = drawn + by_creator * (self.truth.creator_id[ids] == creator) / VIDEOS_PER_CREATOR
+        return np.where(fresh, ids, -1), drawn
 
     def learn(self, users: Ints, ids: Ints, clicked: NDArray[np.bool_]) -> None:
         np.add.at(self.watches, ids[clicked], 1.0)
@@ -138,7 +165,13 @@ def _arrive(columns: dict[str, NDArray[np.generic]], truth: Videos, rng: np.rand
     n = len(time)
     late = np.where(rng.random(n) < 1 / 30, rng.exponential(4 * 3_600, n), 0.0)
     kinds, rows, when, arrival = [], [], [], []
-    for kind, happened in (("impression", None), ("watch", "clicked"), ("like", "liked"), ("hide", "hidden")):
+    for kind, happened in (
+        ("impression", None),
+        ("watch", "clicked"),
+        ("like", "liked"),
+        ("share", "shared"),
+        ("hide", "hidden"),
+    ):
         at = np.arange(n) if happened is None else np.flatnonzero(columns[happened].astype(float) > 0)
         after = np.zeros(len(at)) if happened is None else 1 + seconds[at] + (kind != "watch")
         kinds.append(np.full(len(at), kind))
@@ -159,6 +192,9 @@ def _arrive(columns: dict[str, NDArray[np.generic]], truth: Videos, rng: np.rand
         keys=keys | {"creator_id": truth.creator_id[keys["video_id"]]},
         values={
             "slot": np.where(shown, columns["slot"][row], 0).astype(np.int64),
+            "propensity_ppm": np.where(shown, np.round(1e6 * columns["propensity"][row].astype(float)), 0).astype(
+                np.int64
+            ),
             **{name: np.zeros(len(row), np.int64) for name in ("score_ppm", "cold", "degraded")},
             "watch_seconds": np.where(watch, seconds[row], 0).astype(np.int64),
             "completed": np.where(watch, columns["completed"][row], 0).astype(np.int64),

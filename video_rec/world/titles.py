@@ -1,13 +1,13 @@
-"""Titles: words of the video's topics, in its creator's own choice of synonyms. Two videos of one topic may share no word."""
+"""Titles and tags: words of the video's topics, in its creator's own choice of synonyms. Two videos of one topic may share no word."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.contract import Ints
+from common.contract import Bools, Floats, Ints
 from common.population import uniform
-from video_rec.world.nature import Videos
+from video_rec.world.nature import VIDEOS_PER_CREATOR, Videos
 
 TOPICS = (  # eight concepts a topic, two words for each
     "guitar/riff concert/gig drummer/percussion melody/tune chorus/refrain vinyl/record bass/groove encore/setlist",
@@ -47,16 +47,36 @@ FILLERS = [
 ]
 
 
+NAMES = (  # of the topics, as creators declare them
+    "music", "cooking", "football", "games", "pets", "fashion", "cars", "travel", "fitness", "science", "technology", "comedy", "art",
+    "garden", "politics", "family",
+)  # fmt: skip
+
+
 def titles(seed: int, ids: Ints, truth: Videos) -> NDArray[np.str_]:
-    """[n] titles of five words, a function of (seed, id)."""
+    """[n] titles of five words, a function of (seed, id), in the synonyms their creator likes. A copy changes one word of its original's."""
+    draws = uniform(seed, "video.title", truth.original, 25).reshape(len(ids), 5, 5)
+    copied = np.flatnonzero(truth.original != ids)
+    own = uniform(seed, "video.retitled", ids[copied], 6)
+    draws[copied, (own[:, 0] * 5).astype(int)] = own[:, 1:]
+    habit = uniform(seed, "creator.synonym", truth.original // VIDEOS_PER_CREATOR)
+    return _joined(truth, draws, np.repeat(habit < 0.5, 5, axis=1))
+
+
+def tags(seed: int, ids: Ints, truth: Videos) -> NDArray[np.str_]:
+    """[n] three words each that the creator hopes to be found by: either synonym, and one word in four says nothing."""
+    draws = uniform(seed, "video.tags", ids, 15).reshape(len(ids), 3, 5)
+    return _joined(truth, draws, draws[:, :, 4] < 0.5)
+
+
+def _joined(truth: Videos, draws: Floats, synonym: Bools) -> NDArray[np.str_]:
+    """draws [n, words, 5], synonym [n, words] -> as many words each."""
     words = np.array([[pair.split("/") for pair in line.split()] for line in TOPICS])  # [topics, concepts, synonyms]
-    habit = (uniform(seed, "creator.synonym", truth.creator_id)[:, 0] < 0.5).astype(int)
-    draws = uniform(seed, "video.title", ids, 25).reshape(len(ids), 5, 5)
     cumulative = (truth.mix / truth.mix.sum(axis=1, keepdims=True)).cumsum(axis=1)
     chosen = []
-    for place in range(5):
+    for place in range(draws.shape[1]):
         topic = np.minimum((draws[:, place, 0, None] > cumulative).sum(axis=1), len(TOPICS) - 1)
-        word = words[topic, (draws[:, place, 1] * 8).astype(int), habit]
+        word = words[topic, (draws[:, place, 1] * 8).astype(int), synonym[:, place].astype(int)]
         filler = np.array(FILLERS)[(draws[:, place, 2] * len(FILLERS)).astype(int)]
         chosen.append(np.where(draws[:, place, 3] < 0.25, filler, word))
     written: NDArray[np.str_] = chosen[0]
