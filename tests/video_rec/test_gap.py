@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import cast
 
 import numpy as np
 import pytest
 
-from common.contract import Floats, Ints
+from common.contract import Floats, Ints, Table
+from common.eval.chart import flips
 from common.eval.ranking import judge
 from common.population import Population
 from video_rec.config import SMOKE, Config
@@ -29,6 +31,14 @@ FEED = 8
 @pytest.fixture(scope="module")
 def lab() -> Lab:
     return policies.opened(TINY)
+
+
+def checked(table: Table) -> Table:
+    """Finite numbers, the same columns in every row, intervals the right way round."""
+    assert all(math.isfinite(value) for found in table for value in found.values() if isinstance(value, int | float))
+    assert len(table) > 1 and all(set(found) == set(table[0]) for found in table)
+    assert all(found["low"] <= found["high"] for found in table)
+    return table
 
 
 class Fixed:
@@ -241,7 +251,9 @@ def test_a_blend_goes_from_taste_to_popularity(lab: Lab) -> None:
 @pytest.mark.slow
 def test_the_winner_on_the_log_loses_and_a_random_log_names_the_winner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gap, "WORLDS", 2)
-    rows = {(row["first"], row["incumbent"], row["judged_by"]): row for row in gap.offline_winner(SMOKE)}
+    for name, size in {"USERS": 300, "VIDEOS": 600, "IMPRESSIONS": 30_000}.items():
+        monkeypatch.setattr(policies, name, size)
+    rows = {(row["first"], row["incumbent"], row["judged_by"]): row for row in checked(gap.offline_winner(SMOKE))}
     for first, _ in gap.PAIRS:
         row = rows[first, "as planted", "watched"]
         assert (row["worlds_offline"], row["worlds_online"], row["flips"]) == (2, 0, 2)
@@ -251,7 +263,7 @@ def test_the_winner_on_the_log_loses_and_a_random_log_names_the_winner(monkeypat
 @pytest.mark.slow
 def test_weighting_is_right_where_propensities_are_and_the_log_gives_them_away_where_not(monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setattr(off_policy, "LOGS", 6)
-    rows = {(row["world"], row["target"], row["estimator"]): row for row in off_policy.off_policy(SMOKE)}
+    rows = {(row["world"], row["target"], row["estimator"]): row for row in checked(off_policy.off_policy(SMOKE))}
     right = rows["propensities right", "personal", "snips"]
     assert abs(right["bias_percent"]) < 15 and right["covered"] >= 4 and right["refuted"] <= 2
     assert rows["propensities right", "personal", "mean of the log"]["covered"] == 0
@@ -264,7 +276,7 @@ def test_weighting_is_right_where_propensities_are_and_the_log_gives_them_away_w
 @pytest.mark.slow
 def test_each_objective_wins_its_own_figure_and_minutes_cost_satisfaction(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objectives, "WORLDS", 1)
-    rows = {row["objective"]: row for row in objectives.objectives(SMOKE)}
+    rows = {row["objective"]: row for row in checked(objectives.objectives(SMOKE))}
     for objective, figure in (("clicks", "ctr"), ("watch time", "watch_seconds")):
         assert rows[objective][figure] == max(row[figure] for row in rows.values())
     assert rows["watch time"]["high"] < 0 and rows["nothing: a label by chance"]["high"] < 0
@@ -276,7 +288,18 @@ def test_co_watch_on_its_own_log_narrows_beside_one_taught_by_chance(monkeypatch
     monkeypatch.setattr(loop, "WEEKS", 3)
     kept = ("co-watch", "co-watch, 10 % explored", "co-watch, from a random log")
     monkeypatch.setattr(loop, "ARMS", {name: loop.ARMS[name] for name in kept})
-    last = {row["arm"]: row for row in loop.feedback_loop(SMOKE) if row["week"] == 3}
+    last = {row["arm"]: row for row in checked(loop.feedback_loop(SMOKE)) if row["week"] == 3}
     own, explored, control = (last[name] for name in kept)
     assert own["gini"] > explored["gini"] and own["gini"] > control["gini"]
     assert own["coverage"] < explored["coverage"] and control["low"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "name"), [(gap, "exposure"), (off_policy, "sharpness"), (objectives, "popularity")])
+def test_what_is_drawn_is_a_chart(module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"USERS": 150, "VIDEOS": 300, "IMPRESSIONS": 9_000}
+    few = {"WORLDS": 2, "LOGS": 2, "CHANCES": (0.2, 1.0), "SHARPNESS": (0.0, 10.0), "SHARES": (0.0, 1.0)}
+    for where, values in ((policies, sizes), (module, {key: few[key] for key in few if hasattr(module, key)})):
+        for key, value in values.items():
+            monkeypatch.setattr(where, key, value)
+    flips(checked(module.EXPERIMENTS[name](SMOKE)), module.CHARTS[name])
