@@ -10,6 +10,10 @@ units [n] up to terms of order 1 / n, and the units carry its variance (the infl
     snips     sum(w r) / sum(w)                  biased by order 1 / n; unmoved by a constant added to r or a factor on p (Swaminathan and Joachims 2015)
     doubly    mean(m_target + w (r - m_logged))  unbiased if p is right or the model m is (Dudik, Langford and Li 2011, arXiv:1103.4601)
 
+Which: doubly robust where there is a model, else snips, while the effective sample is in the hundreds and `diagnose` refutes nothing. Replay on a
+uniform log alone. Clipped weights to order targets, not to price them. None of them where one decision changes the reward of the next (viewers
+tire): that takes an A/B test. `mlsd experiment video_rec off_policy` has a row for each of these sentences.
+
 Breaks: a target that does what logging never does. No weight shows it row by row; the mean weight falls below 1, and `diagnose` says so. The
 intervals trust the central limit: at an effective sample of a few dozen rows they are too short (test_off_policy.py counts how often).
 """

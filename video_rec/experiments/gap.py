@@ -104,7 +104,8 @@ def both(lab: Lab, chance: float, names: tuple[str, ...]) -> dict[str, dict[str,
     for name in names:
         make = POLICIES[name]
         judged = {how: float(units.mean()) for how, units in offline(make(lab, before), seen, held).items()}
-        found[name] = judged | {"online": float(played(lab, make(lab, log), state)[0].mean())}
+        satisfied, shown = played(lab, make(lab, log), state)
+        found[name] = judged | {"online": float(satisfied.mean()), "visits": float(len(np.unique(shown.visit)))}
     return found
 
 
@@ -112,8 +113,8 @@ def offline_winner(config: Config) -> Table:
     """Does who wins on the log win with the viewers?
 
     `worlds_offline`, `worlds_online`: in how many of them the first of the pair wins; `flips`: the winner on the log loses online; `p`: a sign
-    test that it is a coin. low, high: of the online difference in percent of the second's, over worlds. In the rows of the random incumbent the
-    mechanism is switched off: there the log should name the right winner.
+    test that it is a coin. low, high: of the online difference in satisfaction in percent of the second's, over worlds; `visits_percent`: in visits,
+    as the bored stay away. In the rows of the random incumbent the mechanism is switched off: there the log should name the right winner.
     """
     found: dict[float, list[dict[str, dict[str, float]]]] = {AS_PLANTED: [], RANDOM: []}
     for small in policies.labs(config, WORLDS):
@@ -135,6 +136,7 @@ def compared(pair: tuple[str, str], how: str, chance: float, results: list[dict[
         "first": first, "second": second, "incumbent": "random" if chance == RANDOM else "as planted", "judged_by": how,
         "offline_first": float(off[0].mean()), "offline_second": float(off[1].mean()), "worlds_offline": int(offline_wins.sum()),
         "online_percent": change.value, "low": change.low, "high": change.high, "worlds_online": int(online_wins.sum()),
+        "visits_percent": float(np.mean([100 * (one[first]["visits"] / one[second]["visits"] - 1) for one in results])),
         "flips": flips, "worlds": len(results), "p": sign_test(flips, len(results)),
     }  # fmt: skip
 

@@ -91,7 +91,7 @@ def clusters(n: int) -> Ints:
     return np.arange(n)
 
 
-def popularity(config: Config) -> Table:
+def popularity_share(config: Config) -> Table:
     """How much of a score should be plain popularity? From taste alone (0) to popularity alone (1, the foil).
 
     Both are put on one scale, viewer by viewer. low, high: of `against_percent`, the difference in satisfaction from taste alone, over users.
@@ -142,9 +142,9 @@ def _scaled(values: NDArray[np.floating]) -> NDArray[np.floating]:
     return found
 
 
-EXPERIMENTS: Mapping[str, Experiment] = {"objectives": objectives, "popularity": popularity}
+EXPERIMENTS: Mapping[str, Experiment] = {"objectives": objectives, "popularity_share": popularity_share}
 CHARTS: Mapping[str, Chart] = {
-    "popularity": Chart(
+    "popularity_share": Chart(
         title="What popularity in the score costs in satisfaction",
         x="popularity",
         y="against_percent",
