@@ -6,6 +6,7 @@ which is schema.Item's first field. Where the request names the item (a Scorer's
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -85,7 +86,10 @@ def no_failure_brings_a_deleted_item_back(trial: Trial) -> None:
         want(asked.sees(kept), f"item {kept} was put and is not shown")
         with faulty(asked.served, ITEMS, "fail", 0.0):
             answer = asked.send("POST", asked.served.route, {**asked.served.example, **asked.person(kept)}).json()
-        want(ITEMS in answer.get("degraded", ()), f"items could not be looked up, and the answer does not say so: {answer}")
+        want(
+            ITEMS in answer.get("degraded", ()),
+            f"items could not be looked up, and the answer does not say so: {answer}",
+        )
 
 
 def bad_items_are_refused_and_nothing_is_written(trial: Trial) -> None:
@@ -107,7 +111,9 @@ def shop(trial: Trial, name: str) -> Iterator[Asked]:
         raise NotHere("there is no schema.Item: this case takes no items while it is served")
     want(is_dataclass(schema.Item), "schema.Item is no dataclass. See the same class in tests/toy/.")
     id_name, item = fields(schema.Item)[0].name, getattr(schema, "ITEM", {})
-    want(id_name.endswith("_id"), f"schema.Item begins with {id_name!r}, expected its id: an int whose name ends in _id")
+    want(
+        id_name.endswith("_id"), f"schema.Item begins with {id_name!r}, expected its id: an int whose name ends in _id"
+    )
     want(
         isinstance(item.get(id_name), int),
         f"schema.ITEM is not there or has no {id_name}. Add an item as JSON that training does not know and the answer to EXAMPLE shows.",
@@ -139,7 +145,9 @@ class Asked:
     def trained(self) -> int:
         """An item of the artifact's own that is shown."""
         found = {int(self.served.example[self.id_name])} if self.is_named else self.ask() - {self.new}
-        want(bool(found), f"the answer to schema.EXAMPLE shows no {self.id_name} that training knows: nothing to delete")
+        want(
+            bool(found), f"the answer to schema.EXAMPLE shows no {self.id_name} that training knows: nothing to delete"
+        )
         return min(found)
 
     def put(self, *ids: int) -> None:
@@ -211,7 +219,9 @@ def interleaved(asked: Asked, ids: Sequence[int]) -> tuple[list[Write], list[Giv
 
     def client(seed: int) -> None:
         rng = np.random.default_rng([SEED, seed])
-        for what, at in zip(rng.random(OPERATIONS // THREADS), rng.integers(0, len(ids), OPERATIONS // THREADS), strict=True):
+        for what, at in zip(
+            rng.random(OPERATIONS // THREADS), rng.integers(0, len(ids), OPERATIONS // THREADS), strict=True
+        ):
             item_id, began = ids[at], time.monotonic()
             if what < 0.5:
                 shown = frozenset(asked.ask(item_id))
@@ -270,7 +280,7 @@ def bad_items(asked: Asked) -> Table:
         "one bad item after a good one": {"items": [good, {**other, "no_such_field": MARK}]},
     }
     table |= {f"a list for {key}": {"items": [{**good, key: [MARK]}]} for key in good}
-    return raw(table, '{"items": [{"%s": "NUMBER"}]}' % name)
+    return raw(table, json.dumps({"items": [{**good, name: "NUMBER"}]}))
 
 
 def bad_ids() -> Table:

@@ -76,7 +76,9 @@ class Home:
             log = cast(EventLog, StillLog(self.log(artifact)))
             try:
                 store = _follow(log, folder / "live.sqlite", views)
-                items = self.items(artifact.case)  # not still: what is deleted while a batch job runs is gone from its answers too
+                items = self.items(
+                    artifact.case
+                )  # not still: what is deleted while a batch job runs is gone from its answers too
                 try:
                     yield Platform(store=store, log=log, clock=clock, items=items)
                 finally:

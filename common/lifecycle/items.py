@@ -108,7 +108,10 @@ class ItemStore:
             if stamp != self._stamp:
                 query = "SELECT item_id, version, body IS NULL FROM items WHERE version > ?"
                 rows = self._watcher.execute(query, (self._known.version,)).fetchall()
-                self._known, self._stamp = self._known.after(rows), stamp  # a commit between the two moves the stamp again
+                self._known, self._stamp = (
+                    self._known.after(rows),
+                    stamp,
+                )  # a commit between the two moves the stamp again
                 with self._moved:
                     self._moved.notify_all()
             return self._known
@@ -159,7 +162,9 @@ class ItemStore:
                 self._writer.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", numbered)
             self.look()  # known here before anybody is told that it is done
         except sqlite3.Error as error:
-            raise NotReady(f"The items of {self.path.parent.name} could not be written: {error}. Send them again.") from error
+            raise NotReady(
+                f"The items of {self.path.parent.name} could not be written: {error}. Send them again."
+            ) from error
         return int(last) + len(rows)
 
 

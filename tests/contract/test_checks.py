@@ -19,7 +19,12 @@ TOYS = {f"toy_{kind}": Case(f"toy_{kind}", f"tests.toy.{kind}") for kind in ("sc
 EVERY = [pytest.param(case, id=name) for name, case in TOYS.items()]
 EVERY += [pytest.param(case, id=name, marks=pytest.mark.slow) for name, case in cases.find().items()]
 NAMES = [check.__name__ for check in CHECKS]
-PLAYS_TRAFFIC = ("simulated_users", "the_alerts", "the_monitor")  # seconds each: not for `make check`
+PLAYS_TRAFFIC = (
+    "simulated_users",
+    "the_alerts",
+    "the_monitor",
+    "no_deleted_item",
+)  # seconds each: not for `make check`
 MARKED = [
     pytest.param(check, id=name, marks=[pytest.mark.slow] if name.startswith(PLAYS_TRAFFIC) else [])
     for check, name in zip(CHECKS, NAMES, strict=True)
@@ -100,6 +105,7 @@ def test_check_fails_on_its_twin(check: Check, tmp_path: Path) -> None:
             check(trial)
     finally:
         trial.close()
+    assert not isinstance(failed.value, Needs), f"{twin.mistake}: the check was not asked: {failed.value}"
     assert len(str(failed.value)) > 20, f"{twin.mistake}: the check fails without saying what it saw: {failed.value}"
 
 

@@ -47,7 +47,8 @@ class Service:
         self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
         self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
         self.stages = Stages({"items": 10, "store": 40, "retrieve": 40})
-        self.current = Current(platform.items, Item, (), _changed)
+        nothing: Books = ()
+        self.current = Current(platform.items, Item, nothing, _changed)
 
     def respond(self, request: Request, deadline: Deadline) -> Answer:
         books = self.current.now(self.stages, deadline)
@@ -91,7 +92,9 @@ def _shelved(candidates: Ranking, books: Held[Books]) -> Ranking:
     """With the newest book in front, and without what is gone: whichever rung brought it, this is the last step before the rules."""
     newest = np.array(books.known[-1:], dtype=np.int64)
     ids = np.append(newest, candidates.ids[0][~np.isin(candidates.ids[0], newest)])
-    scores = np.append(np.full(len(newest), candidates.scores.max()), candidates.scores[0][~np.isin(candidates.ids[0], newest)])
+    scores = np.append(
+        np.full(len(newest), candidates.scores.max()), candidates.scores[0][~np.isin(candidates.ids[0], newest)]
+    )
     there = ~books.gone(ids)
     return Ranking(ids=ids[there][None], scores=scores[there][None])
 
