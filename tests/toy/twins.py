@@ -205,7 +205,11 @@ TWINS: dict[str, Twin] = {
         'degraded=[stage for stage in deadline.degraded if stage != "model"]',
     ),
     "bad_requests_are_refused": Twin(
-        "scorer", "a request may hold anything else", "schema.py", 'extra="forbid"', 'extra="ignore"'
+        "scorer",
+        "a request may hold anything else",
+        "schema.py",
+        'class Request:\n    __pydantic_config__ = ConfigDict(extra="forbid"',
+        'class Request:\n    __pydantic_config__ = ConfigDict(extra="ignore"',
     ),
     "bad_events_are_refused_and_nothing_is_written": Twin(
         "scorer",
