@@ -51,15 +51,17 @@ class Known:
         """rows: (item_id, version, deleted) of what came next, each item once."""
         if not rows:
             return self
-        item_id, changed, deleted = np.array(rows, dtype=np.int64).T
-        ids = np.append(self.item_id, item_id)
-        order = np.argsort(ids, kind="stable")  # of one item, the new row last
-        order = order[np.append(np.diff(ids[order]) != 0, True)]
+        item_id, changed, deleted = np.array(sorted(rows), dtype=np.int64).T
+        at = np.searchsorted(self.item_id, item_id)
+        old = np.append(self.item_id, -1)[at] == item_id
+        whens, gone = self.changed.copy(), self.deleted.copy()
+        whens[at[old]], gone[at[old]] = changed[old], deleted[old]
+        new = ~old
         return Known(
             version=int(changed.max()),
-            item_id=ids[order],
-            changed=np.append(self.changed, changed)[order],
-            deleted=np.append(self.deleted, deleted.astype(np.bool_))[order],
+            item_id=np.insert(self.item_id, at[new], item_id[new]),
+            changed=np.insert(whens, at[new], changed[new]),
+            deleted=np.insert(gone, at[new], deleted[new].astype(np.bool_)),
         )
 
 

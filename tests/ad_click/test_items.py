@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -22,6 +22,11 @@ from common.contract import Result
 from common.features.asof import AsOfStore
 from common.features.encoders import Vocabulary
 from tests.ad_click.conftest import Running
+
+if TYPE_CHECKING:
+    from common import contract
+
+    takes_items: contract.ItemsSchema = schema
 
 WORDS = np.array(["red shoes", "blue shoes", "red hats", "green hats"])
 
@@ -92,7 +97,8 @@ def test_what_is_put_back_is_what_was_there(seed: int) -> None:
 
 
 def test_what_an_ad_does_not_say_is_no_limit_and_what_only_it_says_is_one() -> None:
-    bare = Catalog(**{name: np.array([1, 2]) for name in ("ad_id", "campaign_id", "advertiser_id", "topic_id", "bid_micros", "budget_micros")})  # fmt: skip
+    two = np.array([1, 2])
+    bare = Catalog(ad_id=two, campaign_id=two, advertiser_id=two, topic_id=two, bid_micros=two, budget_micros=two)
     said = {"min_age": 21.0, "taste": 1.0}
     new = Item(ad_id=5, campaign_id=5, bid_micros=1, budget_micros=1, numbers=said, categories={"target_country": "c1"})
     both = merged(bare, {5: new})

@@ -170,7 +170,8 @@ def test_gone_asks_of_any_shape_and_never_of_padding() -> None:
 def test_a_service_that_is_swapped_out_takes_its_thread_along(tmp_path: Path) -> None:
     store = ItemStore(tmp_path / "items.sqlite")
     others = set(threading.enumerate())
-    current = Current(store, Item, {}, changed)
+    nothing: Books = {}
+    current = Current(store, Item, nothing, changed)
     (thread,) = (thread for thread in set(threading.enumerate()) - others if thread.name == ITEMS)
     seen = weakref.ref(current)
     del current
