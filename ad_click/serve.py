@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 ROUTE = "/ad_click/auction"
 SHARES = {
-    "items": 0.04,
+    "items": 0.06,
     "store": 0.12,
     "candidates": 0.14,
     "features": 0.24,

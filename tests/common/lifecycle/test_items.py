@@ -73,9 +73,10 @@ def test_own_changes_are_known_on_return_and_those_of_others_at_the_next_look(pa
     other = ItemStore(path)
     store.delete([5], 0)
     assert store.known.barred(0).tolist() == [5]
-    assert other.known.barred(0).tolist() == []  # the control: a look is needed
+    assert store.still() is store.known
+    assert other.known.barred(0).tolist() == [] and other.still() is None  # the control: a look is needed
     assert other.look().barred(0).tolist() == [5]
-    assert other.look() is other.look()  # and reads nothing where nothing moved
+    assert other.look() is other.look() is other.still()  # and reads nothing where nothing moved
     other.close()
 
 
@@ -124,6 +125,14 @@ def test_a_file_of_another_kind_is_refused_and_left_alone(path: Path, schema: in
     with pytest.raises(InputError, match="does not hold the items"):
         ItemStore(path)
     assert before is None or path.read_bytes() == before
+
+
+def test_whether_there_is_more_is_not_waited_for(store: ItemStore) -> None:
+    with store._looking:  # a look that hangs
+        assert store.still() is None
+    assert store.still() is store.known
+    store.close()
+    assert store.still() is None
 
 
 def test_waiting_ends_with_a_change_or_with_the_store(store: ItemStore) -> None:

@@ -41,7 +41,6 @@ def client(store: ItemStore) -> Iterator[TestClient]:
     platform = SimpleNamespace(log=served.platform.log, clock=server.clock, items=store)
     kind = Kind(item=Item, example={"thing_id": 9})
     server.add(replace(served, platform=cast(Platform, platform), item=kind))
-    server.add(replace(toy.served(clock=server.clock), name="other"))
     yield TestClient(server.app)
     server.close()
 
@@ -79,7 +78,7 @@ def test_a_page_of_another_site_cannot_delete(client: TestClient) -> None:
     assert asked.status_code == 405 and "access-control-allow-origin" not in asked.headers
 
 
-def test_the_pages_show_both_and_a_case_without_items_has_neither(client: TestClient) -> None:
+def test_the_pages_show_both(client: TestClient) -> None:
     api = client.get("/openapi.json").json()
     put, delete = (
         api["paths"]["/toy/items"][method]["requestBody"]["content"]["application/json"] for method in ("put", "delete")
@@ -87,10 +86,14 @@ def test_the_pages_show_both_and_a_case_without_items_has_neither(client: TestCl
     assert put["example"] == {"items": [{"thing_id": 9}]} and delete["example"] == {"ids": [9]}
     assert put["schema"]["properties"]["items"]["items"] == {"$ref": "#/components/schemas/toy.Item"}
     assert set(api["components"]["schemas"]["toy.Item"]["properties"]) == {"thing_id", "weight"}
-    assert "/other/items" not in api["paths"]
-    assert client.put("/other/items", json={"items": [{"thing_id": 1}]}).status_code == 404
     wrong = client.post("/toy/items", json={})
     assert wrong.status_code == 405 and "DELETE or PUT" in wrong.json()["error"]["why"]
+
+
+def test_a_case_that_takes_no_items_has_no_such_route(server: Server) -> None:
+    client = TestClient(server.app)
+    assert client.put("/toy/items", json={"items": [{"thing_id": 1}]}).status_code == 404
+    assert "/toy/items" not in client.get("/openapi.json").json()["paths"]
 
 
 def test_a_schema_says_what_it_takes_by_having_it() -> None:
