@@ -48,8 +48,8 @@ class Config:
     # matrix factorisation
     mf_dim: int = 32
     mf_rounds: int = 6  # each solves for all viewers, then for all videos
-    mf_ridge: float = 1.0
-    mf_unobserved: float = 0.02  # confidence that a pair nobody tried is a 0, beside 1 for a watch
+    mf_ridge: float = 5.0
+    mf_unobserved: float = 0.2  # confidence that a pair nobody tried is a 0, beside 1 for a watch
     # ranker
     ranker_epochs: int = 6
     num_negatives: int = 0  # candidates taken as not clicked per clicked row; 0: model.NEGATIVES if all rows are clicks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.sparse import csr_array
 
 from common.contract import Bools, Floats
 from video_rec.config import SMOKE
-from video_rec.features import Features
+from video_rec.features import TITLE_DIM, Features
 from video_rec.model import factorisation
 from video_rec.model.factorisation import Factors, Loss
 from video_rec.schema import Rows
@@ -25,13 +26,10 @@ def random_matrix(rng: np.random.Generator, shape: tuple[int, int] = (40, 30)) -
 
 
 def catalogue(num: int) -> Features:
-    none = np.zeros(num)
-    names = dict.fromkeys(("creator_id", "explicit", "language"), np.zeros(num, np.int64))
-    title = np.zeros((num, 2), np.float32)
-    known = {"video_id": 10 * np.arange(num), "title": title, "length": none, "uploaded": none, **names}
-    for name, kind in Features.__annotations__.items():  # a field this test knows nothing of
-        known.setdefault(name, np.full(num, "") if "str" in str(kind) else np.zeros(num, np.int64))
-    return Features(**known)
+    """Videos 0, 10, 20 ... of which nothing is known but that they are."""
+    columns: dict[str, Any] = {name: np.zeros(num, np.int64) for name in Features.__dataclass_fields__}
+    columns |= {"video_id": 10 * np.arange(num), "title": np.zeros((num, TITLE_DIM), np.float32)}
+    return Features(**columns)
 
 
 def ridge_by_brute_force(dense: Floats, other: Floats, loss: Loss) -> Floats:
@@ -161,7 +159,7 @@ def test_the_nearest_are_the_greatest_products_and_nothing_unwatched(tmp_path: P
     seen, _ = planted(rng)
     seen = np.concatenate([seen, np.zeros((len(seen), 6), bool)], axis=1)  # six videos nobody has watched
     factors, _ = factors_of(seen, WEIGHTED, 4)
-    recent = rng.integers(-1, seen.shape[1], (9, 5))
+    recent = np.append(rng.integers(0, 160, (9, 1)), rng.integers(-1, seen.shape[1], (9, 4)), axis=1)
     found = factors.nearest(recent, seen.shape[1])
     products = factors.fold_in(recent) @ factors.videos.T
     assert (found.ids[:, -6:] == -1).all() and np.isneginf(found.scores[:, -6:]).all()
@@ -170,6 +168,7 @@ def test_the_nearest_are_the_greatest_products_and_nothing_unwatched(tmp_path: P
     index = found.ids[:, :7] // 10
     assert np.allclose(factors.score(recent, index), found.scores[:, :7])
     assert (factors.score(recent, np.full((9, 2), -1)) == 0).all()
+    assert (factors.nearest(np.full((1, 5), -1), 3).ids == -1).all(), "nothing is near to nobody"
     factors.save(tmp_path)
     again = factorisation.load(tmp_path, factors.features)
     assert np.array_equal(again.videos, factors.videos) and again.loss == factors.loss
@@ -190,7 +189,7 @@ def test_feedback_counts_what_was_said_and_what_was_done() -> None:
     assert found["explicit"].toarray().tolist() == [[0, 0, 2, 0, 0]]
     assert found["implicit"].toarray().tolist() == [[1, 3, 1, 0, 0]]
     assert found["combined"].toarray().tolist() == [[1, 3, 3, 0, 0]]
-    watched = Rows(user_id=nothing, video_id=ids, event_time=nothing, moment=nothing, labels={"clicked": nothing + 1.0})
+    watched = Rows(user_id=nothing, video_id=ids, event_time=nothing, moment=nothing, labels={"clicked": np.ones(6)})
     assert factorisation.feedback(catalogue(5), [watched], "explicit").nnz == 0, (
         "a log of watches has no explicit feedback"
     )

@@ -76,9 +76,11 @@ class Factors:
         return solve_rows(self.videos, recent, self.loss.observed * known.astype(float), self.loss)
 
     def nearest(self, recent: Ints, k: int) -> Ranking:
-        """recent [n, h] -> the k videos of the greatest product; -1 behind the last that anyone has watched."""
-        scores = self.fold_in(recent) @ self.videos.T
+        """recent [n, h] -> the k videos of the greatest product; -1 behind the last that anyone has watched, and for a viewer without a watch."""
+        viewers = self.fold_in(recent)
+        scores = viewers @ self.videos.T
         scores[:, ~self.videos.any(axis=1)] = -np.inf
+        scores[~viewers.any(axis=1)] = -np.inf
         return best_of(scores, self.features.video_id, k)
 
     def score(self, recent: Ints, index: Ints) -> Floats:
