@@ -13,10 +13,11 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from video_rec.experiments import retrieval, stages
+from video_rec.experiments import retrieval, sources, stages
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **stages.EXPERIMENTS,
+    **sources.EXPERIMENTS,
     **retrieval.EXPERIMENTS,
 }
 CHARTS: Mapping[str, Chart] = {}

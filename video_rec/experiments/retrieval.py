@@ -1,44 +1,23 @@
-"""Where candidates come from: what each source brings, towers or factors, which negatives, which sign of the correction."""
+"""What finds candidates by vectors: towers or factors, which negatives, which sign of the correction."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from common.contract import Experiment, Floats, Ints, Ranking, Table
-from common.eval import intervals
+from common.contract import Experiment, Ints, Ranking, Table
 from common.eval.report import Report
 from video_rec import data, features, model
 from video_rec.config import Config
-from video_rec.experiments.lab import against, feed, judge, trained
+from video_rec.experiments.lab import against, feed, judge
+from video_rec.experiments.sources import Key, beside
 from video_rec.model import factorisation
 from video_rec.model.factorisation import Factors
-from video_rec.schema import Dataset, find
+from video_rec.schema import Dataset
 
-BEST = 100  # videos of the truth that candidates are asked to hold
-NEW = 3 * 86_400  # seconds since its upload in which a video is new
 ASKED = 200  # requests timed one at a time
-
-
-def sources(config: Config) -> Table:
-    """What does each source bring that the others do not: alone, all by quota, all but one?"""
-    dataset, fitted, better = trained(config)
-    recent, k = fitted.recent(dataset.test, dataset.history), config.num_candidates
-    calls = better.sources.calls(recent, k)
-    everything = model.merge(calls, k * len(calls))
-    ranked = better.rerank(dataset.test, everything, dataset.history)  # each pair is scored once, whoever brought it
-    found = {"all by quota": model.merge(calls, k), **calls}
-    for name in calls:
-        found[f"without {name}"] = model.merge({other: calls[other] for other in calls if other != name}, k)
-    feeds = {name: feed(dataset, fitted, _among(ranked, brought.ids), config) for name, brought in found.items()}
-    reports = {name: judge(shown, config) for name, shown in feeds.items()}
-    key = Key.of(dataset, fitted, config)
-    shown = {name: {"new_shown": key.new(feeds[name].ids)} for name in feeds}
-    return _beside(against("source", reports, "all by quota"), "source", key.table(found, "all by quota"), shown)
 
 
 def matrix_factorisation(config: Config) -> Table:
@@ -58,7 +37,7 @@ def matrix_factorisation(config: Config) -> Table:
     for name, report in reports.items():
         costs[name]["cold_viewers"] = float(report.units[cold].mean()) if cold.any() else float("nan")
     table = Key.of(dataset, fitted, config).table(found, "two-tower")
-    return _beside(against("model", reports, "two-tower"), "model", table, costs)
+    return beside(against("model", reports, "two-tower"), "model", table, costs)
 
 
 def negatives(config: Config) -> Table:
@@ -78,7 +57,7 @@ def negatives(config: Config) -> Table:
     found = {name: one.nearest(recent, config.num_candidates) for name, one in towers.items()}
     reports = {name: judge(feed(dataset, fitted, ranking, config), config) for name, ranking in found.items()}
     table = Key.of(dataset, fitted, config).table(found, "in-batch")
-    return _beside(against("negatives", reports, "in-batch"), "negatives", table)
+    return beside(against("negatives", reports, "in-batch"), "negatives", table)
 
 
 def log_q(config: Config) -> Table:
@@ -91,74 +70,6 @@ def log_q(config: Config) -> Table:
         found = towers.nearest(fitted.recent(dataset.test, dataset.history), config.num_candidates)
         reports[f"{strength:g}"] = judge(feed(dataset, fitted, found, config), config)
     return against("log_q", reports, "0")
-
-
-@dataclass(frozen=True)
-class Key:
-    """What candidates are judged by: `best` [n, m] video ids that should be among them, -1 pads; and which videos are new to whom."""
-
-    best: Ints
-    users: Ints
-    times: Ints
-    fitted: features.Features
-    unwatched: Ints  # ids nobody watched in training
-
-    @classmethod
-    def of(cls, dataset: Dataset, fitted: features.Features, config: Config) -> Key:
-        clicked = dataset.train.labels["clicked"] > 0
-        unwatched = np.setdiff1d(dataset.catalog.video_id, dataset.train.video_id[clicked])
-        best = _truth(dataset, fitted, config)
-        return cls(best, dataset.test.user_id, dataset.test.event_time, fitted, unwatched)
-
-    def recall(self, ids: Ints) -> Floats:
-        """ids [n, k] -> [n]: the share of the best that is among them; NaN without a best."""
-        held = np.array([np.isin(best, mine).sum() for best, mine in zip(self._best, ids, strict=True)], dtype=float)
-        with np.errstate(invalid="ignore"):
-            share: Floats = held / (self.best >= 0).sum(axis=1)
-        return share
-
-    @property
-    def _best(self) -> list[Ints]:
-        return [row[row >= 0] for row in self.best]
-
-    def new(self, ids: Ints) -> float:
-        """The share of ids [n, k] uploaded within NEW of being asked for."""
-        uploaded = self.fitted.uploaded[find(self.fitted.video_id, ids)]
-        fresh = (self.times[:, None] - uploaded < NEW) & (ids >= 0)
-        return float(fresh.sum() / max((ids >= 0).sum(), 1))
-
-    def table(self, found: Mapping[str, Ranking], base: str) -> Mapping[str, Mapping[str, Any]]:
-        """Of each ranking: recall of the best, its difference from `base` with the interval over users, the shares new and never watched."""
-        units = {name: self.recall(ranking.ids) for name, ranking in found.items()}
-        asked = np.isfinite(units[base])
-        rows: dict[str, dict[str, Any]] = {}
-        for name, ranking in found.items():
-            difference = intervals.mean((units[name] - units[base])[asked], self.users[asked])
-            held = ranking.ids[ranking.ids >= 0]
-            rows[name] = {
-                f"recall_of_best_{BEST}": float(units[name][asked].mean()),
-                "recall_against": difference.value,
-                "recall_low": difference.low,
-                "recall_high": difference.high,
-                "new_candidates": self.new(ranking.ids),
-                "unwatched_candidates": float(np.isin(held, self.unwatched).mean()) if len(held) else 0.0,
-            }
-        return rows
-
-
-def _truth(dataset: Dataset, fitted: features.Features, config: Config) -> Ints:
-    """[n, BEST] the videos of greatest planted gain that the rules allow; on real data the ones left out."""
-    if config.data != "world":
-        return data.judgments(config).relevant
-    from video_rec import world
-
-    ranked = world.ceiling(config).rank(dataset.test, 4 * BEST + features.WATCHED).ids
-    watched, (_, explicit) = fitted.watched(dataset.test, dataset.history), fitted.rulings(ranked)
-    best = np.full((len(ranked), BEST), -1)
-    for row in range(len(ranked)):
-        allowed = ranked[row][~explicit[row] & ~np.isin(ranked[row], watched[row])][:BEST]
-        best[row, : len(allowed)] = allowed
-    return best
 
 
 def _solvers(dataset: Dataset, fitted: features.Features, config: Config) -> dict[str, Callable[[], Any]]:
@@ -197,24 +108,7 @@ def _us(nearest: Callable[[Ints, int], Ranking], recent: Ints, k: int) -> float:
     return 1e6 * (time.process_time() - started) / len(asked)
 
 
-def _among(ranked: Ranking, ids: Ints) -> Ranking:
-    """`ranked` with only those candidates left that stand in the same row of `ids`."""
-    kept = np.array([np.isin(mine, row[row >= 0]) for mine, row in zip(ranked.ids, ids, strict=True)])
-    order = np.argsort(~kept, axis=1, kind="stable")
-    left = np.take_along_axis(kept, order, 1)
-    best, scores = (np.take_along_axis(column, order, 1) for column in (ranked.ids, ranked.scores))
-    return Ranking(ids=np.where(left, best, -1), scores=np.where(left, scores, -np.inf))
-
-
-def _beside(table: Table, column: str, *more: Mapping[str, Mapping[str, Any]]) -> Table:
-    for row in table:
-        for columns in more:
-            row.update(columns[row[column]])
-    return table
-
-
 EXPERIMENTS: Mapping[str, Experiment] = {
-    "sources": sources,
     "matrix_factorisation": matrix_factorisation,
     "negatives": negatives,
     "log_q": log_q,
