@@ -80,10 +80,10 @@ def _solvers(dataset: Dataset, fitted: features.Features, config: Config) -> dic
             matrix = factorisation.feedback(fitted, parts, feedback)
             dim, seed = config.mf_dim, config.seed
             if steps:
-                return Factors(fitted, factorisation.sgd(matrix, losses[loss], dim, steps, seed)[1], losses[loss])
-            return Factors(
-                fitted, factorisation.wals(matrix, losses[loss], dim, config.mf_rounds, seed)[1], losses[loss]
-            )
+                videos = factorisation.sgd(matrix, losses[loss], dim, steps, seed)[1]
+            else:
+                videos = factorisation.wals(matrix, losses[loss], dim, config.mf_rounds, seed)[1]
+            return factorisation.indexed(fitted, videos, losses[loss])
 
         return fit
 

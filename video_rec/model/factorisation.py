@@ -14,15 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from common.contract import Bools, Floats, Ints, Ranking
 from common.data import columns
 from video_rec.config import Config
 from video_rec.features import Features
+from video_rec.model.index import build_index, read_index
 from video_rec.schema import Rows, find
 
 if TYPE_CHECKING:
@@ -53,44 +57,58 @@ def fit(features: Features, parts: Sequence[Rows], config: Config) -> Factors:
     """WALS under the weighted loss. Viewers' vectors are not kept: at work each is folded in from the last watches."""
     matrix = feedback(features, parts, "combined")
     loss = losses(config)["weighted"]
-    return Factors(features, wals(matrix, loss, config.mf_dim, config.mf_rounds, config.seed)[1], loss)
+    return indexed(features, wals(matrix, loss, config.mf_dim, config.mf_rounds, config.seed)[1], loss)
+
+
+def indexed(features: Features, videos: Floats, loss: Loss) -> Factors:
+    """videos [num_videos, dim] from any of the solvers, ready to be asked."""
+    vectors = videos.astype(np.float32)
+    return Factors(features, vectors, loss, build_index(vectors))
 
 
 def load(folder: Path, features: Features) -> Factors:
     found = columns.read(folder / "factors.parquet")
     loss = Loss(**{name: float(found[name][0]) for name in Loss.__dataclass_fields__})
-    return Factors(features, found["vector"].astype(float), loss)
+    vectors = found["vector"].astype(np.float32)
+    return Factors(features, vectors, loss, read_index(folder / "factors.faiss", vectors.shape))
 
 
 @dataclass(frozen=True)
 class Factors:
-    """`videos` [num_videos, dim] in catalogue order; a viewer's vector is solved for when asked."""
+    """`videos` [num_videos, dim] in catalogue order, and the `index` over them; a viewer's vector is solved for when asked."""
 
     features: Features
-    videos: Floats
+    videos: NDArray[np.float32]
     loss: Loss
+    index: faiss.Index
 
     def fold_in(self, recent: Ints) -> Floats:
         """recent [n, h] catalogue indices, -1 pads -> [n, dim]: what WALS would give a viewer who watched these, one small solve each."""
         known = (recent >= 0) & ~_repeats(recent)
-        return solve_rows(self.videos, recent, self.loss.observed * known.astype(float), self.loss)
+        return solve_rows(self.videos, self._every, recent, self.loss.observed * known.astype(float), self.loss)
 
     def nearest(self, recent: Ints, k: int) -> Ranking:
-        """recent [n, h] -> the k videos of the greatest product; -1 behind the last that anyone has watched, and for a viewer without a watch."""
-        viewers = self.fold_in(recent)
-        scores = viewers @ self.videos.T
-        scores[:, ~self.videos.any(axis=1)] = -np.inf
-        scores[~viewers.any(axis=1)] = -np.inf
-        return best_of(scores, self.features.video_id, k)
+        """recent [n, h] -> the k videos of the greatest product. -1 behind the last above 0: a video nobody watched has product 0, and so
+        has every video for a viewer without a watch."""
+        scores, index = self.index.search(self.fold_in(recent).astype(np.float32), min(k, len(self.videos)))
+        wanted = (index >= 0) & (scores > 0)
+        ids = np.where(wanted, self.features.video_id[index], -1)
+        return Ranking(ids=ids, scores=np.where(wanted, scores.astype(float), -np.inf))
 
     def score(self, recent: Ints, index: Ints) -> Floats:
         """recent [n, h], index [n, k] -> [n, k] products, 0 for a video the catalogue lacks."""
         products = np.einsum("nd,nkd->nk", self.fold_in(recent), self.videos[index])
         return np.where(index >= 0, products, 0.0)
 
+    @cached_property
+    def _every(self) -> Floats:
+        """V'V, the same for every request."""
+        return _gram(self.videos)
+
     def save(self, folder: Path) -> None:
         same = {name: np.full(len(self.videos), getattr(self.loss, name)) for name in Loss.__dataclass_fields__}
         columns.write(folder / "factors.parquet", {"vector": self.videos, **same})
+        (folder / "factors.faiss").write_bytes(faiss.serialize_index(self.index).tobytes())
 
 
 def feedback(features: Features, parts: Sequence[Rows], kind: str) -> csr_array:
@@ -120,21 +138,21 @@ def wals(matrix: csr_array, loss: Loss, dim: int, rounds: int, seed: int) -> tup
     return viewers, videos
 
 
-def solve(matrix: csr_array, other: Floats, loss: Loss) -> Floats:
+def solve(matrix: csr_array, other: NDArray[np.floating], loss: Loss) -> Floats:
     """The best vector of each row of `matrix`, given the columns' `other` [num_columns, dim]. Rows of like length share a block."""
-    solved = np.zeros((matrix.shape[0], other.shape[1]))
+    solved, every = np.zeros((matrix.shape[0], other.shape[1])), _gram(other)
     for rows, index, confidence in _blocks(matrix, other.shape[1]):
-        solved[rows] = solve_rows(other, index, loss.observed * confidence, loss)
+        solved[rows] = solve_rows(other, every, index, loss.observed * confidence, loss)
     return solved
 
 
-def solve_rows(other: Floats, index: Ints, confidence: Floats, loss: Loss) -> Floats:
-    """index [n, h] rows of `other`, confidence [n, h] (0 pads) -> x [n, dim] with
+def solve_rows(other: NDArray[np.floating], every: Floats, index: Ints, confidence: Floats, loss: Loss) -> Floats:
+    """index [n, h] rows of `other` (V), confidence [n, h] (0 pads), every V'V -> x [n, dim] with
     (unobserved V'V + sum (c - unobserved) v v' + ridge I) x = sum c v: V'V once for everybody, so unobserved pairs cost nothing."""
     tried = confidence > 0
-    gathered = other[np.where(tried, index, 0)] * tried[:, :, None]
+    gathered = other[np.where(tried, index, 0)].astype(float) * tried[:, :, None]
     more = np.where(tried, confidence - loss.unobserved, 0.0)
-    shared = loss.unobserved * other.T @ other + loss.ridge * np.eye(other.shape[1])
+    shared = loss.unobserved * every + loss.ridge * np.eye(len(every))
     left = shared + (gathered * more[:, :, None]).transpose(0, 2, 1) @ gathered
     right = (gathered * confidence[:, :, None]).sum(axis=1)
     solved: Floats = np.linalg.solve(left, right[:, :, None])[:, :, 0]
@@ -184,13 +202,10 @@ def start(matrix: csr_array, dim: int, seed: int) -> tuple[Floats, Floats]:
     return rng.normal(0, 0.1, (matrix.shape[0], dim)), rng.normal(0, 0.1, (matrix.shape[1], dim))
 
 
-def best_of(scores: Floats, video_id: Ints, k: int) -> Ranking:
-    """scores [n, num_videos], -inf for what is out of the question -> the k best of each row."""
-    k = min(k, scores.shape[1])
-    best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(scores, best, 1), axis=1, kind="stable"), 1)
-    found = np.take_along_axis(scores, best, 1)
-    return Ranking(ids=np.where(np.isfinite(found), video_id[best], -1), scores=found)
+def _gram(vectors: NDArray[np.floating]) -> Floats:
+    wide = vectors.astype(float)
+    gram: Floats = wide.T @ wide
+    return gram
 
 
 def _blocks(matrix: csr_array, dim: int) -> Iterator[tuple[Ints, Ints, Floats]]:

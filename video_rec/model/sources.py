@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from common.contract import Floats, Ints, Ranking
 from common.data import columns
 from video_rec.features import Features
-from video_rec.model.factorisation import best_of
 from video_rec.model.retrieval import Retrieval
 from video_rec.schema import Rows, find
 
@@ -94,7 +93,7 @@ class Light:
         if not len(newest):
             return Ranking(ids=np.full((len(recent), 1), -1), scores=np.full((len(recent), 1), -np.inf))
         scores = (self.towers.viewer(recent) @ vectors.T).astype(float)
-        return best_of(scores, self.features.video_id[newest], k)
+        return _best_of(scores, self.features.video_id[newest], k)
 
     def followed(self, recent: Ints, k: int) -> Ranking:
         """By the creators of the last watches, more for who comes often and lately; of each creator what is liked most, watched ones left out."""
@@ -142,6 +141,14 @@ class Light:
     def save(self, folder: Path) -> None:
         as_of = np.full(len(self.trend), self.as_of)
         columns.write(folder / "light.parquet", {"trend": self.trend, "liking": self.liking, "as_of": as_of})
+
+
+def _best_of(scores: Floats, video_id: Ints, k: int) -> Ranking:
+    """scores [n, m] of the videos `video_id` [m] -> the k best of each row."""
+    k = min(k, scores.shape[1])
+    best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(scores, best, 1), axis=1, kind="stable"), 1)
+    return Ranking(ids=video_id[best], scores=np.take_along_axis(scores, best, 1))
 
 
 def _pleased(rows: Rows) -> Floats:
