@@ -132,7 +132,7 @@ def test_the_three_losses_do_what_the_textbook_says() -> None:
 def test_sgd_comes_within_a_few_percent_of_wals_and_a_short_run_does_not() -> None:
     matrix = csr_array(planted(np.random.default_rng(5), (40, 30, 20, 10))[0].astype(float))
     best = factorisation.objective(matrix, *factorisation.wals(matrix, WEIGHTED, 4, 40, seed=0), WEIGHTED)
-    reached = factorisation.objective(matrix, *factorisation.sgd(matrix, WEIGHTED, 4, 800, seed=0), WEIGHTED)
+    reached = factorisation.objective(matrix, *factorisation.sgd(matrix, WEIGHTED, 4, 800, seed=0, rate=0.05), WEIGHTED)
     short = factorisation.objective(matrix, *factorisation.sgd(matrix, WEIGHTED, 4, 5, seed=0), WEIGHTED)
     assert reached < 1.03 * best and short > 1.2 * best, (reached / best, short / best)
 

@@ -124,11 +124,17 @@ def test_candidates_are_merged_by_quota_each_once() -> None:
         "co_watch": Ranking(ids=np.arange(10, 30)[None], scores=np.zeros((1, 20))),
         "popular": Ranking(ids=np.array([[5, 40, -1]]), scores=np.zeros((1, 3))),
     }
-    merged = model.merge(found, 10).ids[0].tolist()
+    quotas = {"towers": 0.5, "co_watch": 0.4, "popular": 0.1}
+    merged = model.merge(found, 10, quotas).ids[0].tolist()
     assert len(set(merged)) == 10
     assert sum(video < 10 for video in merged) >= 5 and sum(10 <= video < 30 for video in merged) >= 3
     short = model.merge({"popular": found["popular"]}, 4)
     assert short.ids.tolist() == [[5, 40, -1, -1]] and np.isneginf(short.scores[0, 2:]).all()
+
+
+def test_the_quotas_name_every_source_and_share_out_the_whole() -> None:
+    assert sum(model.QUOTAS.values()) == pytest.approx(1.0) and min(model.QUOTAS.values()) > 0
+    assert set(model.COLD) < set(model.QUOTAS)
 
 
 def test_a_head_learns_from_the_rows_its_task_is_known_of() -> None:

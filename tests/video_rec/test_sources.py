@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from common.checks import Trial
-from common.contract import Ints
+from common.contract import Ints, Ranking
 from tests.video_rec.test_factorisation import catalogue
 from video_rec import model
+from video_rec.experiments import sources as experiment
 from video_rec.features import HISTORY, TITLE_DIM, Features
 from video_rec.model import factorisation, index, retrieval, sources
 from video_rec.schema import Rows
@@ -147,6 +148,43 @@ def test_what_is_saved_answers_the_same(tmp_path: Path) -> None:
         before, after = getattr(light, name)(asked, 7), getattr(again, name)(asked, 7)
         assert np.array_equal(before.ids, after.ids) and np.array_equal(before.scores, after.scores)
         assert (np.diff(np.where(before.ids >= 0, before.scores, -1e9), axis=1) <= 0).all()
+
+
+def test_the_experiment_counts_what_of_the_best_is_among_the_candidates() -> None:
+    key = experiment.Key(
+        best=np.array([[10, 20, 30, 40], [50, -1, -1, -1]]),
+        users=np.arange(2),
+        times=np.full(2, 6 * 86_400),
+        fitted=known(),
+        unwatched=np.array([30]),
+    )
+    assert key.recall(np.array([[20, 30, 390, -1], [10, 50, 60, 70]])).tolist() == [0.5, 1.0]
+    assert key.new(np.array([[0, 30, 40, -1], [50, 60, 20, -1]])) == 2 / 6, (
+        "uploaded on days 4 and 5, less than three days before"
+    )
+    rows = key.table({"a": Ranking(ids=key.best, scores=np.zeros((2, 4))), "b": nothing(2)}, "a")
+    assert rows["a"]["recall_of_best_100"] == 1.0 and rows["b"]["recall_against"] == -1.0
+    assert rows["a"]["unwatched_candidates"] == 1 / 5 and rows["b"]["unwatched_candidates"] == 0.0
+
+
+def nothing(num: int) -> Ranking:
+    return Ranking(ids=np.full((num, 1), -1), scores=np.full((num, 1), -np.inf))
+
+
+def test_one_ranking_of_everything_answers_for_each_source() -> None:
+    ranked = Ranking(ids=np.array([[5, 3, 9, 7, -1]]), scores=np.array([[4.0, 3, 2, 1, -np.inf]]))
+    found = experiment._among(ranked, np.array([[7, 3, -1]]))
+    assert found.ids.tolist() == [[3, 7, -1, -1, -1]] and found.scores[0, :2].tolist() == [3.0, 1.0]
+
+
+def test_a_positive_that_was_rarely_shown_weighs_more_in_any_unit() -> None:
+    rows = watches(np.array([0, 10, 20, 30]), np.arange(4))
+    assert experiment._inverse_propensity(rows).tolist() == [1.0] * 4, "an old log knows none"
+    for unit in (1.0, 1e-6):
+        known_ = replace(rows, numbers={"propensity": np.array([1e5, 2e5, 4e5, 0.0]) * unit})
+        weight = experiment._inverse_propensity(known_)
+        assert weight.mean() == pytest.approx(1.0) and weight[3] == 0
+        assert weight[1] / weight[2] == pytest.approx(2.0) and 1.9 < weight[0] / weight[1] <= 2.0
 
 
 @pytest.mark.slow

@@ -26,7 +26,9 @@ def sources(config: Config) -> Table:
     calls = better.sources.calls(recent, k)
     everything = model.merge(calls, k * len(calls))
     ranked = better.rerank(dataset.test, everything, dataset.history)  # each pair is scored once, whoever brought it
+    three = _SHARES["towers and co-watch"]
     found = {"all by quota": model.merge(calls, k), **calls}
+    found["towers and co-watch"] = model.merge({name: calls[name] for name in three}, k, three)
     for name in calls:
         found[f"without {name}"] = model.merge({other: calls[other] for other in calls if other != name}, k)
     feeds = {name: feed(dataset, fitted, _among(ranked, brought.ids), config) for name, brought in found.items()}

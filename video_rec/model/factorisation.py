@@ -159,7 +159,7 @@ def solve_rows(other: NDArray[np.floating], every: Floats, index: Ints, confiden
     return solved
 
 
-def sgd(matrix: csr_array, loss: Loss, dim: int, steps: int, seed: int, rate: float = 0.05) -> tuple[Floats, Floats]:
+def sgd(matrix: csr_array, loss: Loss, dim: int, steps: int, seed: int, rate: float = 0.02) -> tuple[Floats, Floats]:
     """The same objective by stochastic gradients: each step looks at an eighth of the observed pairs and as many of all pairs drawn evenly,
     scaled up to what they stand for. Adam (Kingma and Ba 2015), the step size falling to nothing along a line."""
     from scipy.sparse import csr_array
