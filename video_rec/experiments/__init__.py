@@ -13,10 +13,12 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from video_rec.experiments import people, rules, spread, stages
+from video_rec.experiments import people, retrieval, rules, sources, spread, stages
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **stages.EXPERIMENTS,
+    **sources.EXPERIMENTS,
+    **retrieval.EXPERIMENTS,
     **rules.EXPERIMENTS,
     **people.EXPERIMENTS,
     **spread.EXPERIMENTS,
