@@ -18,7 +18,7 @@ from video_rec.model.factorisation import Factors
 from video_rec.schema import Dataset
 
 ASKED = 200  # requests timed one at a time
-SGD_STEPS = 1_000  # three times what WALS takes, and still short of it
+SGD_STEPS = 1_000  # at DEMO four times the CPU of WALS, and still short of its objective
 
 
 def matrix_factorisation(config: Config) -> Table:

@@ -42,7 +42,7 @@ QUOTAS: Mapping[str, float] = {
     "followed": 0.25,
 }
 """The sources, and how many of ten candidates are whose. Chosen by validation rows (experiment `quotas`), where the shares of trending and
-factors came out near nothing; they keep a little, as the one follows the day and the other costs half a millisecond."""
+factors came out near nothing; they keep a little, as the one follows the day and the other is cheap."""
 COLD = ("popular", "trending", "fresh")
 """Those that have an answer for a viewer without a history."""
 
