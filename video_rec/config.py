@@ -44,6 +44,7 @@ class Config:
     temperature: float = 0.1
     log_q: float = 1.0  # the strength of the logQ correction; 0 switches it off
     # ranker
+    ranker: str = "shared_bottom"  # or mmoe, single_task, lightgbm: model/ranking
     ranker_epochs: int = 6
     num_negatives: int = 0  # candidates taken as not clicked per clicked row; 0: model.NEGATIVES if all rows are clicks
     weight_clicked: float = 0.1

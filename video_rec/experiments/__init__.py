@@ -13,9 +13,11 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from video_rec.experiments import stages
+from video_rec.experiments import conflict, rankers, stages
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **stages.EXPERIMENTS,
+    **rankers.EXPERIMENTS,
+    **conflict.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {}
+CHARTS: Mapping[str, Chart] = {**conflict.CHARTS}

@@ -1,0 +1,306 @@
+"""Which ranker, and what it is asked for: four rankers on the same rows, and one score from business weights."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import tempfile
+import textwrap
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from common.contract import Experiment, Floats, Ints, Ranking, Table
+from common.errors import InputError
+from common.eval import classification, intervals
+from common.eval.calibration import calibration_ratio
+from common.eval.report import Report, paired
+from common.training import seeding
+from common.training.progress import say
+from video_rec import baseline, data, features, model
+from video_rec.config import Config
+from video_rec.experiments.lab import feed, judge, trained
+from video_rec.model import ranking, retrieval
+from video_rec.model.ranking import Ranker, networks, trees
+from video_rec.schema import TASKS, Dataset
+
+TAIL = 0.2  # of the ranker's rows, the last: they judge the heads and teach nobody
+FIRST = "shared_bottom"
+NO_RANKER = "none: the order of the sources"
+RATES = (1.0, 1 / 3, 3.0)  # times config.learning_rate: the trials of a network
+LEAVES = (trees.NUM_LEAVES, trees.NUM_LEAVES // 2, trees.NUM_LEAVES * 2)  # the trials of the trees, as many
+EPOCHS = 30  # at most: a network stops after two without gain on the users held out
+AT_ONCE = 500  # candidates of a request
+VIEWINGS = 20  # of each feed, when it is asked what would be clicked
+SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+_SHARED = (networks.Heads, networks.Network, networks.fit, networks.load, networks.multi_task_loss, networks.layers)
+CODE: Mapping[str, Sequence[object]] = {
+    "shared_bottom": (networks.SharedBottom, *_SHARED),
+    "mmoe": (networks.MMoE, *_SHARED),
+    "single_task": (networks.SingleTask, *_SHARED),
+    "lightgbm": (trees,),
+}
+
+
+def ranker(config: Config) -> Table:
+    """What does each ranker gain over the shared bottom, and what does it cost? Differences of gain are paired over users. All learn from the
+    same rows; three settings each (the learning rate of a network, the leaves of a tree), the one kept that is best on the users held out.
+    Log loss and AUC of a task are on later rows no fit has seen; of watch_seconds, squared error of log(1 + seconds), and the chance that the
+    longer of two watches scores higher. train_s: CPU seconds of the setting kept. score_ms: the median for 500 candidates. lines: of its
+    own code, without docstrings and comments. The foil has no ranker."""
+    lab = _lab(config)
+    feeds = {NO_RANKER: feed(lab.dataset, lab.fitted, lab.candidates, config)}
+    kept = {kind: _tuned(kind, lab) for kind in CODE}
+    for kind, one in kept.items():
+        answer = lab.two_stage(one.ranker).rerank(lab.dataset.test, lab.candidates, lab.dataset.history)
+        feeds[kind] = feed(lab.dataset, lab.fitted, answer, config)
+    reports = {name: judge(found, config) for name, found in feeds.items()}
+    first = reports[FIRST]
+    table: Table = [_gain(kind, reports[kind], first) | _cost(kind, one, lab) for kind, one in kept.items()]
+    return [*table, _gain(NO_RANKER, reports[NO_RANKER], first)]
+
+
+def heads(config: Config) -> Table:
+    """Does sharing help a task or hurt it? Loss of each head on later rows, its paired difference from the shared bottom's over users (below
+    zero: better), AUC, and sum of predictions over sum of labels, which is 1 for a head that means what it says. The foil is the mean."""
+    lab = _lab(config)
+    predicted = {kind: _tuned(kind, lab).ranker.predict(lab.tail.dense) for kind in CODE}
+    constant = {task: np.full(len(lab.tail.dense), np.nanmean(label)) for task, label in lab.lessons.labels.items()}
+    table: Table = []
+    for task in predicted[FIRST]:
+        known = np.isfinite(lab.tail.labels[task])
+        label, users = lab.tail.labels[task][known], lab.tail.user_id[known]
+        base = _units(task, label, predicted[FIRST][task][known])
+        for kind, found in {**predicted, "the mean of all rows": constant}.items():
+            units = _units(task, label, found[task][known])
+            difference = intervals.mean(units - base, users)
+            table.append({
+                "task": task, "ranker": kind, "loss": float(units.mean()), f"against {FIRST}": difference.value,
+                "low": difference.low, "high": difference.high, "auc": _auc(task, label, found[task][known]),
+                "ratio": calibration_ratio(label, found[task][known]), "rows": len(label),
+            })  # fmt: skip
+    return table
+
+
+def weights(config: Config) -> Table:
+    """What does a click cost in satisfaction? The score is (1 - share) x P(clicked) + share x P(completed | clicked): from a feed asked for
+    clicks alone, the first row, to one asked for completed videos alone. Of a feed of 20: gain and its paired difference from the first
+    row, then what viewers of the world click, complete and hide. Beside it the product of the two, the weights of the config, and no ranker,
+    the foil."""
+    if config.data != "world":
+        raise InputError(
+            f"weights asks what viewers would do with feeds nobody saw; only the world says that, not {config.data}."
+        )
+    dataset, fitted, better = trained(config)
+    candidates = better.retrieve(dataset.test, config.num_candidates, dataset.history)
+    predicted = _predicted(better, dataset, candidates)
+    clicked, completed = predicted["clicked"], predicted["completed"]
+    scores = {f"{share:g}": (1 - share) * clicked + share * completed for share in SHARES}
+    scores["clicked x completed"] = clicked * completed
+    scores["as configured"] = predicted["score"]
+    scores[NO_RANKER] = candidates.scores
+    feeds = {name: feed(dataset, fitted, _ordered(candidates.ids, score), config) for name, score in scores.items()}
+    reports = {name: judge(found, config) for name, found in feeds.items()}
+    first = reports[f"{SHARES[0]:g}"]
+    return [
+        _gain(name, reports[name], first, "weight of completed") | _reactions(feeds[name], dataset, config)
+        for name in feeds
+    ]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Rows of the ranker, [n] each."""
+
+    dense: Floats
+    labels: Mapping[str, Floats]
+    user_id: Ints
+
+    def take(self, rows: Any) -> Lessons:
+        return Lessons(self.dense[rows], {task: label[rows] for task, label in self.labels.items()}, self.user_id[rows])
+
+
+@dataclass(frozen=True)
+class Lab:
+    config: Config
+    dataset: Dataset
+    fitted: features.Features
+    sources: model.Sources
+    candidates: Ranking
+    lessons: Lessons
+    tail: Lessons
+
+    def two_stage(self, one: Ranker) -> model.TwoStage:
+        return model.TwoStage(self.sources, one)
+
+
+@dataclass(frozen=True)
+class Kept:
+    ranker: Ranker
+    seconds: float
+
+
+def _lab(config: Config) -> Lab:
+    """As model.fit, up to the ranker's rows; these are cut by time."""
+    dataset = data.load(config)
+    fitted = features.fit(dataset, config)
+    towers = retrieval.fit(dataset, fitted, config)
+    earlier = model.Sources(fitted, towers, baseline.count(fitted, [dataset.train], config))
+    requests, ids, labels = model._lessons(dataset.valid, earlier, dataset.history, config)
+    dense = np.concatenate([earlier.dense(part, ids[at], dataset.history) for at, part in model._blocks(requests)])
+    rows = Lessons(dense, labels, np.repeat(requests.user_id, ids.shape[1]))
+    event_time = np.repeat(requests.event_time, ids.shape[1])
+    early = event_time < np.quantile(event_time, 1 - TAIL)
+    sources = model.Sources(fitted, towers, baseline.fit(dataset, fitted, config))
+    recent = fitted.recent(dataset.test, dataset.history)
+    candidates = model.merge(sources.calls(recent, config.num_candidates), config.num_candidates)
+    return Lab(config, dataset, fitted, sources, candidates, rows.take(early), rows.take(~early))
+
+
+def _tuned(kind: str, lab: Lab) -> Kept:
+    """The trial of least loss, added over tasks, on the users held out; the first of equals."""
+    aside = lab.lessons.take(ranking.held_out(lab.lessons.user_id))
+    found = []
+    for place, (fitter, config) in enumerate(_trials(kind, lab.config)):
+        start = time.process_time()
+        one = ranking.fit_by(fitter, lab.lessons.dense, lab.lessons.labels, lab.lessons.user_id, config)
+        seconds = time.process_time() - start
+        loss = sum(float(units.mean()) for units in _losses(one, aside))
+        say(f"{kind}, trial {place + 1}: loss {loss:.5f} on held-out users, {seconds:.1f} s")
+        found.append((loss, place, Kept(one, seconds)))
+    return min(found, key=lambda one: one[:2])[2]
+
+
+def _trials(kind: str, config: Config) -> list[tuple[ranking.Fitter, Config]]:
+    config = replace(config, ranker=kind, ranker_epochs=EPOCHS)
+    if kind == "lightgbm":
+        return [(partial(trees.fit, num_leaves=leaves), config) for leaves in LEAVES]
+    rates = [replace(config, learning_rate=config.learning_rate * times) for times in RATES]
+    return [(ranking.FITTERS[kind], one) for one in rates]
+
+
+def _losses(one: Ranker, rows: Lessons) -> Iterator[Floats]:
+    for task, predicted in one.predict(rows.dense).items():
+        known = np.isfinite(rows.labels[task])
+        if known.any():
+            scale = networks.SECONDS_LOSS if task == "watch_seconds" else 1.0
+            yield scale * _units(task, rows.labels[task][known], predicted[known])
+
+
+def _units(task: str, label: Floats, predicted: Floats) -> Floats:
+    """[n] log loss, or squared error of log(1 + seconds)."""
+    if task == "watch_seconds":
+        squared: Floats = (np.log1p(label) - np.log1p(predicted)) ** 2
+        return squared
+    return classification.log_loss_units(label, predicted)
+
+
+def _auc(task: str, label: Floats, predicted: Floats) -> float:
+    """Of seconds: the chance that of two watches, one above the median and one not, the longer is predicted to be longer."""
+    positive = label > np.median(label) if task == "watch_seconds" else label > 0
+    return classification.auc(positive.astype(float), predicted)
+
+
+def _gain(name: str, report: Report, first: Report, column: str = "ranker") -> dict[str, Any]:
+    difference = paired(report, first)
+    return {
+        column: name, report.primary: report.metrics[report.primary].value,
+        "against first": difference.value, "low": difference.low, "high": difference.high,
+    }  # fmt: skip
+
+
+def _cost(kind: str, one: Kept, lab: Lab) -> dict[str, Any]:
+    predicted = one.ranker.predict(lab.tail.dense)
+    row: dict[str, Any] = {}
+    for task in (task for task in TASKS if task in predicted):
+        known = np.isfinite(lab.tail.labels[task])
+        label, found = lab.tail.labels[task][known], predicted[task][known]
+        row |= {f"{task}_loss": float(_units(task, label, found).mean()), f"{task}_auc": _auc(task, label, found)}
+    milliseconds = _milliseconds(one.ranker, lab.tail.dense[:AT_ONCE])
+    return row | {
+        "trials": len(RATES), "train_s": one.seconds, "score_ms": milliseconds,
+        "score_us": 1e3 * milliseconds / min(AT_ONCE, len(lab.tail.dense)), "size_mb": _megabytes(one.ranker), "lines": _lines(*CODE[kind]),
+    }  # fmt: skip
+
+
+def _milliseconds(one: Ranker, dense: Floats) -> float:
+    """CPU time of a call on one thread, as served: the median of fifty."""
+    seeding.limit(seeding.serving_threads())
+    one.score(dense)
+    times = []
+    for _ in range(50):
+        start = time.process_time()
+        one.score(dense)
+        times.append(time.process_time() - start)
+    seeding.limit(seeding.num_threads())
+    return 1e3 * float(np.median(times))
+
+
+def _megabytes(one: Ranker) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        one.save(Path(folder))
+        return sum(path.stat().st_size for path in Path(folder).iterdir()) / 1e6
+
+
+def _lines(*code: object) -> int:
+    """Of source, without comments, docstrings and blank lines."""
+    total = 0
+    for piece in code:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cast(Any, piece))))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if (
+                isinstance(body, list)
+                and body
+                and isinstance(body[0], ast.Expr)
+                and isinstance(body[0].value, ast.Constant)
+            ):
+                node.body = body[1:] or [ast.Pass()]  # type: ignore[attr-defined]
+        total += sum(bool(line.strip()) for line in ast.unparse(tree).splitlines())
+    return total
+
+
+def _predicted(better: model.TwoStage, dataset: Dataset, candidates: Ranking) -> dict[str, Floats]:
+    """task -> [n, k] of the candidates, and `score`, what the config makes of them."""
+    parts = []
+    for at, requests in model._blocks(dataset.test):
+        dense = better.sources.dense(requests, candidates.ids[at], dataset.history)
+        parts.append(better.ranker.predict(dense) | {"score": better.ranker.score(dense)})
+    return {task: np.concatenate([part[task] for part in parts]).reshape(candidates.ids.shape) for task in parts[0]}
+
+
+def _ordered(ids: Ints, scores: Floats) -> Ranking:
+    scores = np.where(ids >= 0, scores, -np.inf)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+
+
+def _reactions(feed: Ranking, dataset: Dataset, config: Config) -> dict[str, float]:
+    """What viewers of the world do with a feed, each feed looked at VIEWINGS times with the same luck for all: counts a feed."""
+    from video_rec.world import nature
+
+    ids = feed.ids[:, : config.feed_size]
+    rows, slot = np.nonzero(ids >= 0)
+    gain = data.judgments(config).gain(dataset.test, ids)[rows, slot]
+    videos = nature.videos(config.seed, ids[rows, slot], config.days)
+    rng = np.random.default_rng([config.seed, 11])
+    draws = rng.random((VIEWINGS, *ids.shape, 8))  # more columns than any reaction asks for
+    found = [nature.react(gain, videos, slot, one[rows, slot]) for one in draws]
+    per_feed = {
+        name: np.array([np.bincount(rows, getattr(one, name), len(ids)) for one in found]).mean(axis=0)
+        for name in ("clicked", "completed", "hidden")
+    }
+    table: dict[str, float] = {}
+    for name, count in per_feed.items():
+        one = intervals.mean(count, dataset.test.user_id)
+        assert one.low is not None and one.high is not None
+        table |= {name: one.value, f"{name} low": one.low, f"{name} high": one.high}
+    return table
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {"ranker": ranker, "ranker_heads": heads, "weights": weights}
