@@ -228,14 +228,13 @@ def test_experts_have_about_as_many_numbers_to_learn_as_one_bottom() -> None:
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 1.0])
 def test_tasks_are_as_alike_as_asked(correlation: float) -> None:
-    """Directions recovered by least squares: their cosine is the knob. At one the tasks differ by noise alone."""
-    features, target = conflict.drawn_tasks(correlation, 0, 40_000)
-    directions = np.linalg.lstsq(features, target, rcond=None)[0]
+    """Directions recovered by least squares: their cosine is the knob."""
+    features, clean = conflict.drawn_tasks(correlation, 0, 40_000)
+    directions = np.linalg.lstsq(features, clean, rcond=None)[0]
     directions /= np.linalg.norm(directions, axis=0)
-    cosine = directions.T @ directions
-    off = cosine[~np.eye(len(cosine), dtype=bool)]
+    off = (directions.T @ directions)[~np.eye(clean.shape[1], dtype=bool)]
     assert np.allclose(off, correlation, atol=0.1)
-    assert np.allclose(target.std(axis=0), 1)
+    assert np.allclose(clean.std(axis=0), 1)
 
 
 def test_lines_of_code_leave_out_what_is_said_about_it() -> None:

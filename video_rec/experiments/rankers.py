@@ -29,6 +29,7 @@ from video_rec.model import ranking, retrieval
 from video_rec.model.ranking import Ranker, networks, trees
 from video_rec.schema import TASKS, Dataset
 
+FITS = 3
 TAIL = 0.2  # of the ranker's rows, the last: they judge the heads and teach nobody
 FIRST = "shared_bottom"
 NO_RANKER = "none: the order of the sources"
@@ -48,28 +49,29 @@ CODE: Mapping[str, Sequence[object]] = {
 
 
 def ranker(config: Config) -> Table:
-    """What does each ranker gain over the shared bottom, and what does it cost? Differences of gain are paired over users. All learn from the
-    same rows; three settings each (the learning rate of a network, the leaves of a tree), the one kept that is best on the users held out.
-    Log loss and AUC of a task are on later rows no fit has seen; of watch_seconds, squared error of log(1 + seconds), and the chance that the
-    longer of two watches scores higher. train_s: CPU seconds of the setting kept. score_ms: the median for 500 candidates. lines: of its
-    own code, without docstrings and comments. The foil has no ranker."""
+    """What does each ranker gain over the shared bottom, and what does it cost? All learn from the same rows; three settings each (the learning
+    rate of a network, the leaves of a tree), the one kept that is best on the users held out, and fitted three times, as luck alone moves the
+    feed: gain is the mean of the three and `spread` their standard deviation; the interval of the difference, paired over users, knows nothing of that luck. Log loss
+    and AUC of a task are on later rows no fit has seen; of watch_seconds, squared error of log(1 + seconds), and the chance that a long watch
+    scores above a short one. train_s: CPU seconds of a fit. score_ms: the median for 500 candidates. lines: of its own code, without
+    docstrings and comments. The foil has no ranker."""
     lab = _lab(config)
-    feeds = {NO_RANKER: feed(lab.dataset, lab.fitted, lab.candidates, config)}
+    dense = _dense(lab.sources, lab.dataset, lab.candidates)
     kept = {kind: _tuned(kind, lab) for kind in CODE}
-    for kind, one in kept.items():
-        answer = lab.two_stage(one.ranker).rerank(lab.dataset.test, lab.candidates, lab.dataset.history)
-        feeds[kind] = feed(lab.dataset, lab.fitted, answer, config)
-    reports = {name: judge(found, config) for name, found in feeds.items()}
-    first = reports[FIRST]
-    table: Table = [_gain(kind, reports[kind], first) | _cost(kind, one, lab) for kind, one in kept.items()]
-    return [*table, _gain(NO_RANKER, reports[NO_RANKER], first)]
+    scores = {
+        kind: [fit.score(dense).reshape(lab.candidates.ids.shape) for fit in one.fits] for kind, one in kept.items()
+    }
+    gains = {kind: [_report(score, lab) for score in found] for kind, found in scores.items()}
+    gains[NO_RANKER] = [_report(lab.candidates.scores, lab)]
+    table: Table = [_gains(kind, gains[kind], gains[FIRST]) | _cost(kind, one, lab) for kind, one in kept.items()]
+    return [*table, _gains(NO_RANKER, gains[NO_RANKER], gains[FIRST])]
 
 
 def heads(config: Config) -> Table:
     """Does sharing help a task or hurt it? Loss of each head on later rows, its paired difference from the shared bottom's over users (below
     zero: better), AUC, and sum of predictions over sum of labels, which is 1 for a head that means what it says. The foil is the mean."""
     lab = _lab(config)
-    predicted = {kind: _tuned(kind, lab).ranker.predict(lab.tail.dense) for kind in CODE}
+    predicted = {kind: _tuned(kind, lab).fits[0].predict(lab.tail.dense) for kind in CODE}
     constant = {task: np.full(len(lab.tail.dense), np.nanmean(label)) for task, label in lab.lessons.labels.items()}
     table: Table = []
     for task in predicted[FIRST]:
@@ -98,7 +100,9 @@ def weights(config: Config) -> Table:
         )
     dataset, fitted, better = trained(config)
     candidates = better.retrieve(dataset.test, config.num_candidates, dataset.history)
-    predicted = _predicted(better, dataset, candidates)
+    dense = _dense(better.sources, dataset, candidates)
+    predicted = better.ranker.predict(dense) | {"score": better.ranker.score(dense)}
+    predicted = {task: column.reshape(candidates.ids.shape) for task, column in predicted.items()}
     clicked, completed = predicted["clicked"], predicted["completed"]
     scores = {f"{share:g}": (1 - share) * clicked + share * completed for share in SHARES}
     scores["clicked x completed"] = clicked * completed
@@ -135,13 +139,12 @@ class Lab:
     lessons: Lessons
     tail: Lessons
 
-    def two_stage(self, one: Ranker) -> model.TwoStage:
-        return model.TwoStage(self.sources, one)
-
 
 @dataclass(frozen=True)
 class Kept:
-    ranker: Ranker
+    """The setting that was best, fitted FITS times, and the CPU seconds of the first."""
+
+    fits: list[Ranker]
     seconds: float
 
 
@@ -168,12 +171,18 @@ def _tuned(kind: str, lab: Lab) -> Kept:
     found = []
     for place, (fitter, config) in enumerate(_trials(kind, lab.config)):
         start = time.process_time()
-        one = ranking.fit_by(fitter, lab.lessons.dense, lab.lessons.labels, lab.lessons.user_id, config)
+        one = _fitted(fitter, lab.lessons, config)
         seconds = time.process_time() - start
         loss = sum(float(units.mean()) for units in _losses(one, aside))
         say(f"{kind}, trial {place + 1}: loss {loss:.5f} on held-out users, {seconds:.1f} s")
-        found.append((loss, place, Kept(one, seconds)))
-    return min(found, key=lambda one: one[:2])[2]
+        found.append((loss, place, one, seconds, fitter, config))
+    _, _, one, seconds, fitter, config = min(found, key=lambda one: one[:2])
+    again = [_fitted(fitter, lab.lessons, replace(config, seed=config.seed + more)) for more in range(1, FITS)]
+    return Kept([one, *again], seconds)
+
+
+def _fitted(fitter: ranking.Fitter, rows: Lessons, config: Config) -> Ranker:
+    return ranking.fit_by(fitter, rows.dense, rows.labels, rows.user_id, config)
 
 
 def _trials(kind: str, config: Config) -> list[tuple[ranking.Fitter, Config]]:
@@ -206,6 +215,16 @@ def _auc(task: str, label: Floats, predicted: Floats) -> float:
     return classification.auc(positive.astype(float), predicted)
 
 
+def _gains(name: str, reports: Sequence[Report], first: Sequence[Report]) -> dict[str, Any]:
+    """Over fits: the mean of what each request gained."""
+    one, base = (
+        replace(some[0], units=np.mean([report.units for report in some], axis=0)) for some in (reports, first)
+    )
+    gained = [float(report.units.mean()) for report in reports]
+    row = _gain(name, one, base) | {one.primary: float(np.mean(gained))}
+    return row | ({"spread": float(np.std(gained, ddof=1))} if len(gained) > 1 else {})
+
+
 def _gain(name: str, report: Report, first: Report, column: str = "ranker") -> dict[str, Any]:
     difference = paired(report, first)
     return {
@@ -215,16 +234,16 @@ def _gain(name: str, report: Report, first: Report, column: str = "ranker") -> d
 
 
 def _cost(kind: str, one: Kept, lab: Lab) -> dict[str, Any]:
-    predicted = one.ranker.predict(lab.tail.dense)
+    predicted = one.fits[0].predict(lab.tail.dense)
     row: dict[str, Any] = {}
     for task in (task for task in TASKS if task in predicted):
         known = np.isfinite(lab.tail.labels[task])
         label, found = lab.tail.labels[task][known], predicted[task][known]
         row |= {f"{task}_loss": float(_units(task, label, found).mean()), f"{task}_auc": _auc(task, label, found)}
-    milliseconds = _milliseconds(one.ranker, lab.tail.dense[:AT_ONCE])
+    milliseconds = _milliseconds(one.fits[0], lab.tail.dense[:AT_ONCE])
     return row | {
         "trials": len(RATES), "train_s": one.seconds, "score_ms": milliseconds,
-        "score_us": 1e3 * milliseconds / min(AT_ONCE, len(lab.tail.dense)), "size_mb": _megabytes(one.ranker), "lines": _lines(*CODE[kind]),
+        "score_us": 1e3 * milliseconds / min(AT_ONCE, len(lab.tail.dense)), "size_mb": _megabytes(one.fits[0]), "lines": _lines(*CODE[kind]),
     }  # fmt: skip
 
 
@@ -265,13 +284,15 @@ def _lines(*code: object) -> int:
     return total
 
 
-def _predicted(better: model.TwoStage, dataset: Dataset, candidates: Ranking) -> dict[str, Floats]:
-    """task -> [n, k] of the candidates, and `score`, what the config makes of them."""
-    parts = []
-    for at, requests in model._blocks(dataset.test):
-        dense = better.sources.dense(requests, candidates.ids[at], dataset.history)
-        parts.append(better.ranker.predict(dense) | {"score": better.ranker.score(dense)})
-    return {task: np.concatenate([part[task] for part in parts]).reshape(candidates.ids.shape) for task in parts[0]}
+def _dense(sources: model.Sources, dataset: Dataset, candidates: Ranking) -> Floats:
+    """[n * k, num_features] of every candidate."""
+    parts = [sources.dense(some, candidates.ids[at], dataset.history) for at, some in model._blocks(dataset.test)]
+    return np.concatenate(parts)
+
+
+def _report(scores: Floats, lab: Lab) -> Report:
+    answer = _ordered(lab.candidates.ids, scores)
+    return judge(feed(lab.dataset, lab.fitted, answer, lab.config), lab.config)
 
 
 def _ordered(ids: Ints, scores: Floats) -> Ranking:
