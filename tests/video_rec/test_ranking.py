@@ -16,12 +16,13 @@ import torch
 from common.contract import Floats, Ints
 from common.errors import InputError
 from video_rec.config import SMOKE
-from video_rec.experiments import conflict, rankers
+from video_rec.experiments import conflict, rankers, weights
 from video_rec.model import ranking
 from video_rec.model.ranking import Ranker, networks, trees
 from video_rec.schema import TASKS
 
 KINDS = tuple(ranking.FITTERS)
+SMALL = replace(SMOKE, num_users=400, num_videos=800, num_impressions=20_000, num_judged=150, num_candidates=150)
 CONFIG = replace(SMOKE, batch_size=256, ranker_epochs=12)
 WATCHED_ONLY = ("completed", "liked", "shared", "watch_seconds")
 
@@ -250,3 +251,18 @@ def test_lines_of_code_leave_out_what_is_said_about_it() -> None:
 
     assert rankers._lines(bare) == rankers._lines(told) == 2
     assert rankers._lines(bare, told) == 4
+
+
+@pytest.mark.slow
+def test_a_feed_asked_for_clicks_gets_the_most_of_them() -> None:
+    """Along the frontier clicks fall; without a ranker there are fewer than at its start; nobody completes what was not clicked."""
+    table = {row["weight of completed"]: row for row in weights.weights(SMALL)}
+    clicks = [table[f"{share:g}"]["clicked"] for share in weights.SHARES]
+    assert clicks[0] == max(clicks) > clicks[-1] and clicks[0] > table[rankers.NO_RANKER]["clicked"]
+    assert all(row["completed"] < row["clicked"] < SMALL.feed_size for row in table.values())
+    assert table["0"]["against first"] == 0 and table[rankers.NO_RANKER]["high"] < 0
+
+
+def test_what_only_the_world_can_say_is_not_asked_of_real_data() -> None:
+    with pytest.raises(InputError, match="only the world"):
+        weights.weights(replace(SMALL, data="microlens:somewhere"))

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from video_rec.experiments import conflict, rankers, stages
+from video_rec.experiments import conflict, rankers, stages, weights
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **stages.EXPERIMENTS,
     **rankers.EXPERIMENTS,
+    **weights.EXPERIMENTS,
     **conflict.EXPERIMENTS,
 }
 CHARTS: Mapping[str, Chart] = {**conflict.CHARTS}

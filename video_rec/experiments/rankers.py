@@ -1,4 +1,4 @@
-"""Which ranker, and what it is asked for: four rankers on the same rows, and one score from business weights."""
+"""Which ranker: four of them on the same rows, what each gains, what its heads say, and what it costs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from typing import Any, cast
 import numpy as np
 
 from common.contract import Experiment, Floats, Ints, Ranking, Table
-from common.errors import InputError
 from common.eval import classification, intervals
 from common.eval.calibration import calibration_ratio
 from common.eval.report import Report, paired
@@ -24,7 +23,7 @@ from common.training import seeding
 from common.training.progress import say
 from video_rec import baseline, data, features, model
 from video_rec.config import Config
-from video_rec.experiments.lab import feed, judge, trained
+from video_rec.experiments.lab import feed, judge
 from video_rec.model import ranking, retrieval
 from video_rec.model.ranking import Ranker, networks, trees
 from video_rec.schema import TASKS, Dataset
@@ -32,13 +31,12 @@ from video_rec.schema import TASKS, Dataset
 FITS = 3
 TAIL = 0.2  # of the ranker's rows, the last: they judge the heads and teach nobody
 FIRST = "shared_bottom"
+CONSTANT = "the mean of all rows"
 NO_RANKER = "none: the order of the sources"
 RATES = (1.0, 1 / 3, 3.0)  # times config.learning_rate: the trials of a network
 LEAVES = (trees.NUM_LEAVES, trees.NUM_LEAVES // 2, trees.NUM_LEAVES * 2)  # the trials of the trees, as many
 EPOCHS = 30  # at most: a network stops after two without gain on the users held out
 AT_ONCE = 500  # candidates of a request
-VIEWINGS = 20  # of each feed, when it is asked what would be clicked
-SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 _SHARED = (networks.Heads, networks.Network, networks.fit, networks.load, networks.multi_task_loss, networks.layers)
 CODE: Mapping[str, Sequence[object]] = {
     "shared_bottom": (networks.SharedBottom, *_SHARED),
@@ -50,13 +48,13 @@ CODE: Mapping[str, Sequence[object]] = {
 
 def ranker(config: Config) -> Table:
     """What does each ranker gain over the shared bottom, and what does it cost? All learn from the same rows; three settings each (the learning
-    rate of a network, the leaves of a tree), the one kept that is best on the users held out, and fitted three times, as luck alone moves the
-    feed: gain is the mean of the three and `spread` their standard deviation; the interval of the difference, paired over users, knows nothing of that luck. Log loss
-    and AUC of a task are on later rows no fit has seen; of watch_seconds, squared error of log(1 + seconds), and the chance that a long watch
-    scores above a short one. train_s: CPU seconds of a fit. score_ms: the median for 500 candidates. lines: of its own code, without
-    docstrings and comments. The foil has no ranker."""
+    rate of a network, the leaves of a tree), the one kept that is best on the users held out and fitted three times, as luck alone moves a
+    feed: gain is the mean of the three, `spread` their standard deviation. The interval of the difference is paired over users and knows
+    nothing of that luck. Loss and AUC of a task are on later rows no fit has seen: log loss; of watch_seconds squared error of
+    log(1 + seconds), and the chance that a long watch scores above a short one. train_s: CPU seconds of a fit. score_ms: CPU time of 500
+    candidates, the median. lines: of its own code, without docstrings and comments. The foil has no ranker."""
     lab = _lab(config)
-    dense = _dense(lab.sources, lab.dataset, lab.candidates)
+    dense = dense_of(lab.sources, lab.dataset, lab.candidates)
     kept = {kind: _tuned(kind, lab) for kind in CODE}
     scores = {
         kind: [fit.score(dense).reshape(lab.candidates.ids.shape) for fit in one.fits] for kind, one in kept.items()
@@ -71,50 +69,23 @@ def heads(config: Config) -> Table:
     """Does sharing help a task or hurt it? Loss of each head on later rows, its paired difference from the shared bottom's over users (below
     zero: better), AUC, and sum of predictions over sum of labels, which is 1 for a head that means what it says. The foil is the mean."""
     lab = _lab(config)
-    predicted = {kind: _tuned(kind, lab).fits[0].predict(lab.tail.dense) for kind in CODE}
-    constant = {task: np.full(len(lab.tail.dense), np.nanmean(label)) for task, label in lab.lessons.labels.items()}
+    fits = {kind: _tuned(kind, lab).fits[0] for kind in CODE}
+    means = {kind: one.predict(lab.tail.dense) for kind, one in fits.items()} | {CONSTANT: _constant(lab)}
+    middles = {kind: _middle(one, lab.tail.dense) for kind, one in fits.items()} | {CONSTANT: _constant(lab, logs=True)}
     table: Table = []
-    for task in predicted[FIRST]:
+    for task in _judged(lab.tail, means[FIRST]):
         known = np.isfinite(lab.tail.labels[task])
         label, users = lab.tail.labels[task][known], lab.tail.user_id[known]
-        base = _units(task, label, predicted[FIRST][task][known])
-        for kind, found in {**predicted, "the mean of all rows": constant}.items():
+        base = _units(task, label, middles[FIRST][task][known])
+        for kind, found in middles.items():
             units = _units(task, label, found[task][known])
             difference = intervals.mean(units - base, users)
             table.append({
                 "task": task, "ranker": kind, "loss": float(units.mean()), f"against {FIRST}": difference.value,
                 "low": difference.low, "high": difference.high, "auc": _auc(task, label, found[task][known]),
-                "ratio": calibration_ratio(label, found[task][known]), "rows": len(label),
+                "ratio": calibration_ratio(label, means[kind][task][known]), "rows": len(label),
             })  # fmt: skip
     return table
-
-
-def weights(config: Config) -> Table:
-    """What does a click cost in satisfaction? The score is (1 - share) x P(clicked) + share x P(completed | clicked): from a feed asked for
-    clicks alone, the first row, to one asked for completed videos alone. Of a feed of 20: gain and its paired difference from the first
-    row, then what viewers of the world click, complete and hide. Beside it the product of the two, the weights of the config, and no ranker,
-    the foil."""
-    if config.data != "world":
-        raise InputError(
-            f"weights asks what viewers would do with feeds nobody saw; only the world says that, not {config.data}."
-        )
-    dataset, fitted, better = trained(config)
-    candidates = better.retrieve(dataset.test, config.num_candidates, dataset.history)
-    dense = _dense(better.sources, dataset, candidates)
-    predicted = better.ranker.predict(dense) | {"score": better.ranker.score(dense)}
-    predicted = {task: column.reshape(candidates.ids.shape) for task, column in predicted.items()}
-    clicked, completed = predicted["clicked"], predicted["completed"]
-    scores = {f"{share:g}": (1 - share) * clicked + share * completed for share in SHARES}
-    scores["clicked x completed"] = clicked * completed
-    scores["as configured"] = predicted["score"]
-    scores[NO_RANKER] = candidates.scores
-    feeds = {name: feed(dataset, fitted, _ordered(candidates.ids, score), config) for name, score in scores.items()}
-    reports = {name: judge(found, config) for name, found in feeds.items()}
-    first = reports[f"{SHARES[0]:g}"]
-    return [
-        _gain(name, reports[name], first, "weight of completed") | _reactions(feeds[name], dataset, config)
-        for name in feeds
-    ]
 
 
 @dataclass(frozen=True)
@@ -193,12 +164,30 @@ def _trials(kind: str, config: Config) -> list[tuple[ranking.Fitter, Config]]:
     return [(ranking.FITTERS[kind], one) for one in rates]
 
 
+def _middle(one: Ranker, dense: Floats) -> dict[str, Floats]:
+    """As predicted, the seconds without their smear: what squared errors of log seconds are about."""
+    return replace(one, smear=1.0).predict(dense)
+
+
+def _constant(lab: Lab, logs: bool = False) -> dict[str, Floats]:
+    """What the rows say on average, to everyone; with `logs` the seconds whose log is the mean log."""
+    found = {task: float(np.nanmean(label)) for task, label in lab.lessons.labels.items()}
+    if logs and "watch_seconds" in found:
+        found["watch_seconds"] = float(np.expm1(np.nanmean(np.log1p(lab.lessons.labels["watch_seconds"]))))
+    return {task: np.full(len(lab.tail.dense), value) for task, value in found.items()}
+
+
+def _judged(rows: Lessons, predicted: Mapping[str, Floats]) -> list[str]:
+    """The tasks these rows say something of."""
+    return [task for task in TASKS if task in predicted and np.isfinite(rows.labels[task]).any()]
+
+
 def _losses(one: Ranker, rows: Lessons) -> Iterator[Floats]:
-    for task, predicted in one.predict(rows.dense).items():
+    predicted = _middle(one, rows.dense)
+    for task in _judged(rows, predicted):
         known = np.isfinite(rows.labels[task])
-        if known.any():
-            scale = networks.SECONDS_LOSS if task == "watch_seconds" else 1.0
-            yield scale * _units(task, rows.labels[task][known], predicted[known])
+        scale = networks.SECONDS_LOSS if task == "watch_seconds" else 1.0
+        yield scale * _units(task, rows.labels[task][known], predicted[task][known])
 
 
 def _units(task: str, label: Floats, predicted: Floats) -> Floats:
@@ -221,11 +210,11 @@ def _gains(name: str, reports: Sequence[Report], first: Sequence[Report]) -> dic
         replace(some[0], units=np.mean([report.units for report in some], axis=0)) for some in (reports, first)
     )
     gained = [float(report.units.mean()) for report in reports]
-    row = _gain(name, one, base) | {one.primary: float(np.mean(gained))}
+    row = against_first(name, one, base) | {one.primary: float(np.mean(gained))}
     return row | ({"spread": float(np.std(gained, ddof=1))} if len(gained) > 1 else {})
 
 
-def _gain(name: str, report: Report, first: Report, column: str = "ranker") -> dict[str, Any]:
+def against_first(name: str, report: Report, first: Report, column: str = "ranker") -> dict[str, Any]:
     difference = paired(report, first)
     return {
         column: name, report.primary: report.metrics[report.primary].value,
@@ -234,9 +223,9 @@ def _gain(name: str, report: Report, first: Report, column: str = "ranker") -> d
 
 
 def _cost(kind: str, one: Kept, lab: Lab) -> dict[str, Any]:
-    predicted = one.fits[0].predict(lab.tail.dense)
+    predicted = _middle(one.fits[0], lab.tail.dense)
     row: dict[str, Any] = {}
-    for task in (task for task in TASKS if task in predicted):
+    for task in _judged(lab.tail, predicted):
         known = np.isfinite(lab.tail.labels[task])
         label, found = lab.tail.labels[task][known], predicted[task][known]
         row |= {f"{task}_loss": float(_units(task, label, found).mean()), f"{task}_auc": _auc(task, label, found)}
@@ -272,56 +261,29 @@ def _lines(*code: object) -> int:
     for piece in code:
         tree = ast.parse(textwrap.dedent(inspect.getsource(cast(Any, piece))))
         for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if (
-                isinstance(body, list)
-                and body
-                and isinstance(body[0], ast.Expr)
-                and isinstance(body[0].value, ast.Constant)
-            ):
+            body = getattr(node, "body", None) or [None]
+            first = body[0] if isinstance(body, list) else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body = body[1:] or [ast.Pass()]  # type: ignore[attr-defined]
         total += sum(bool(line.strip()) for line in ast.unparse(tree).splitlines())
     return total
 
 
-def _dense(sources: model.Sources, dataset: Dataset, candidates: Ranking) -> Floats:
+def dense_of(sources: model.Sources, dataset: Dataset, candidates: Ranking) -> Floats:
     """[n * k, num_features] of every candidate."""
     parts = [sources.dense(some, candidates.ids[at], dataset.history) for at, some in model._blocks(dataset.test)]
     return np.concatenate(parts)
 
 
 def _report(scores: Floats, lab: Lab) -> Report:
-    answer = _ordered(lab.candidates.ids, scores)
+    answer = ordered(lab.candidates.ids, scores)
     return judge(feed(lab.dataset, lab.fitted, answer, lab.config), lab.config)
 
 
-def _ordered(ids: Ints, scores: Floats) -> Ranking:
+def ordered(ids: Ints, scores: Floats) -> Ranking:
     scores = np.where(ids >= 0, scores, -np.inf)
     order = np.argsort(-scores, axis=1, kind="stable")
     return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
 
 
-def _reactions(feed: Ranking, dataset: Dataset, config: Config) -> dict[str, float]:
-    """What viewers of the world do with a feed, each feed looked at VIEWINGS times with the same luck for all: counts a feed."""
-    from video_rec.world import nature
-
-    ids = feed.ids[:, : config.feed_size]
-    rows, slot = np.nonzero(ids >= 0)
-    gain = data.judgments(config).gain(dataset.test, ids)[rows, slot]
-    videos = nature.videos(config.seed, ids[rows, slot], config.days)
-    rng = np.random.default_rng([config.seed, 11])
-    draws = rng.random((VIEWINGS, *ids.shape, 8))  # more columns than any reaction asks for
-    found = [nature.react(gain, videos, slot, one[rows, slot]) for one in draws]
-    per_feed = {
-        name: np.array([np.bincount(rows, getattr(one, name), len(ids)) for one in found]).mean(axis=0)
-        for name in ("clicked", "completed", "hidden")
-    }
-    table: dict[str, float] = {}
-    for name, count in per_feed.items():
-        one = intervals.mean(count, dataset.test.user_id)
-        assert one.low is not None and one.high is not None
-        table |= {name: one.value, f"{name} low": one.low, f"{name} high": one.high}
-    return table
-
-
-EXPERIMENTS: Mapping[str, Experiment] = {"ranker": ranker, "ranker_heads": heads, "weights": weights}
+EXPERIMENTS: Mapping[str, Experiment] = {"ranker": ranker, "ranker_heads": heads}
