@@ -80,6 +80,23 @@ def test_seconds_without_the_smear_are_too_few(all_kinds: Mapping[str, Ranker], 
     assert np.array_equal(*(np.argsort(score, kind="stable").tolist() for score in scores))
 
 
+def test_settling_moves_a_level_that_is_wrong_and_nothing_else() -> None:
+    """Over all rows the means meet, a task without a yes stays near no, and the order of the rows is as before."""
+    dense, labels = planted(2_000, 0)
+    labels["hidden"] = np.zeros(2_000)
+    target = np.stack([np.log1p(labels[task]) if task == "watch_seconds" else labels[task] for task in TASKS], axis=1)
+    torch.manual_seed(0)
+    heads, rows = networks.Heads(networks.SharedBottom(6, len(TASKS)), len(TASKS)), torch.from_numpy(dense).float()
+    before = heads(rows).detach().numpy()
+    heads.settle(rows, target)
+    after = heads(rows).detach().numpy()
+    assert np.ptp(after - before, axis=0).max() < 1e-4 < np.abs(after - before).max()
+    for place, task in enumerate(TASKS):
+        known = np.isfinite(target[:, place])
+        said = after[:, place] if task == "watch_seconds" else sigmoid(after[:, place])
+        assert abs(said[known].mean() - target[known, place].mean()) < 1e-3, task
+
+
 @pytest.mark.slow
 def test_a_head_that_takes_unknown_for_no_says_too_little() -> None:
     """The control of the ratio: what was not watched counted as not completed."""

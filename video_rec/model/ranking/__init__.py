@@ -3,9 +3,12 @@
 One predictor of all tasks; the score is a weighted sum of what it predicts, so what the feed is for is a line of the config. Tasks known of
 watched videos alone (completed, liked, seconds) are learned from those: P(completed | clicked), which a catchy thumbnail does not raise.
 
-Choice: one network with a bottom shared by all tasks (config.ranker shared_bottom): the cheapest to run.
-Else:   mmoe, where tasks pull against each other; lightgbm, where a core is spared for it; single_task, one network a task, which shows what
-        sharing brings. `mlsd experiment video_rec ranker` measures the four, task_conflict the first two.
+Choice: one network with a bottom shared by all tasks (config.ranker shared_bottom): the cheapest to run. Seconds as log(1 + seconds) by
+        squared error, and back by one factor (`smear`).
+Else:   mmoe, where tasks pull against each other (`mlsd experiment video_rec task_conflict`); lightgbm, where a core is spared for it;
+        single_task, one network a task, which shows what sharing brings (`mlsd experiment video_rec ranker` measures all four). Seconds as
+        the odds of a logistic regression of clicks weighted by seconds (Covington et al. 2016, section 4.2), where one number is to order
+        all impressions and clicks are rare: the odds are near E[seconds] only then.
 """
 
 from __future__ import annotations

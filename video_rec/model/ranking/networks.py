@@ -46,6 +46,7 @@ def fit(kind: str, dense: Floats, target: Floats, aside: Bools, config: Config) 
         epochs=config.ranker_epochs, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed,
         validate=lambda heads: float(multi_task_loss(heads, judged)), name=f"ranker {kind}",
     )  # fmt: skip
+    network.heads.settle(columns["dense"], target)
     return network
 
 
@@ -159,13 +160,30 @@ class Heads(nn.Module):
 
     def start(self, target: Floats) -> None:
         """Every head begins at the mean of its task, or the rare ones spend their epochs on finding it."""
-        known = np.isfinite(target)
-        count = known.sum(axis=0)
-        mean = np.where(known, target, 0.0).sum(axis=0) / np.maximum(count, 1)
-        rate = np.clip(mean, 1 / (count + 2), 1 - 1 / (count + 2))
-        begin = np.where(SECONDS.numpy(), mean, np.log(rate / (1 - rate)))
+        mean = torch.from_numpy(_means(target))
         with torch.no_grad():
-            self.heads.bias.copy_(torch.from_numpy(begin))
+            self.heads.bias.copy_(torch.where(SECONDS, mean, torch.logit(mean)))
+
+    def settle(self, dense: Tensor, target: Floats) -> None:
+        """Moves every bias until the mean of what is predicted is that of the labels, over all rows: the last batches leave it a little to one
+        side, and a weighted sum of heads asks for levels that are right. Newton's method, a number a head."""
+        known, mean = torch.from_numpy(np.isfinite(target)), torch.from_numpy(_means(target))
+        count = known.sum(dim=0).clamp(min=1)
+        with torch.no_grad():
+            for _ in range(20):
+                out = self(dense).double()
+                said = torch.where(SECONDS, out, torch.sigmoid(out))
+                slope = torch.where(SECONDS, 1.0, said * (1 - said))
+                gap, steep = ((part * known).sum(dim=0) / count for part in (mean - said, slope))
+                self.heads.bias.add_((gap / steep.clamp(min=1e-9)).clamp(-1, 1))
+
+
+def _means(target: Floats) -> Floats:
+    """[num_tasks] over the rows where each is known; of chances never quite 0 or 1."""
+    known = np.isfinite(target)
+    count = known.sum(axis=0)
+    mean: Floats = np.where(known, target, 0.0).sum(axis=0) / np.maximum(count, 1)
+    return np.where(SECONDS.numpy(), mean, np.clip(mean, 1 / (count + 2), 1 - 1 / (count + 2)))
 
 
 def _heads(kind: str, num_features: int) -> Heads:
