@@ -52,6 +52,7 @@ class Config:
     mf_ridge: float = 5.0
     mf_unobserved: float = 0.2  # confidence that a pair nobody tried is a 0, beside 1 for a watch
     # ranker
+    ranker: str = "shared_bottom"  # or mmoe, single_task, lightgbm: model/ranking
     ranker_epochs: int = 6
     num_negatives: int = 0  # candidates taken as not clicked per clicked row; 0: model.NEGATIVES if all rows are clicks
     weight_clicked: float = 0.1

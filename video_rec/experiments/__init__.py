@@ -13,14 +13,27 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from video_rec.experiments import people, retrieval, rules, sources, spread, stages
+from video_rec.experiments import (
+    conflict,
+    people,
+    rankers,
+    retrieval,
+    rules,
+    sources,
+    spread,
+    stages,
+    weights,
+)
 
 EXPERIMENTS: Mapping[str, Experiment] = {
-    **stages.EXPERIMENTS,
     **sources.EXPERIMENTS,
     **retrieval.EXPERIMENTS,
+    **stages.EXPERIMENTS,
+    **rankers.EXPERIMENTS,
+    **weights.EXPERIMENTS,
+    **conflict.EXPERIMENTS,
     **rules.EXPERIMENTS,
     **people.EXPERIMENTS,
     **spread.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {**spread.CHARTS}
+CHARTS: Mapping[str, Chart] = {**conflict.CHARTS, **spread.CHARTS}
