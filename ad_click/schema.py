@@ -1,7 +1,7 @@
 """The nouns of the case, and what is refused at the door.
 
 In:     nothing.
-Out:    Rows, Catalog, Dataset, Judgments, Live, Request, Answer; EVENTS, EXAMPLE.
+Out:    Rows, Catalog, Dataset, Judgments, Live, Request, Answer, Item; EVENTS, EXAMPLE, ITEM.
 Choice: frozen dataclasses of equally long arrays; HTTP validates the same dataclasses, so there is one description of a request.
 Else:   data frames, where columns are explored rather than known; pandas stops at data/.
 Breaks: arrays of unequal length, a NaN in a number, an unknown field: refused here, before any code of the case runs.
@@ -55,6 +55,15 @@ EXAMPLE: Mapping[str, Any] = {
     "num_slots": 3,
     "numbers": {"age": 34.0},
     "categories": {"country": "c0", "device": "mobile"},
+}
+
+ITEM: Mapping[str, Any] = {
+    "ad_id": 1_000_000_000,
+    "campaign_id": 1_000_000_000,
+    "advertiser_id": 1_000_000_000,
+    "bid_micros": 1_000_000_000,
+    "budget_micros": 1_000_000_000_000_000,
+    "categories": {"title": "new bikes today"},
 }
 
 Categories = Mapping[str, NDArray[np.str_]]
@@ -132,6 +141,9 @@ def load_catalog(folder: Path) -> Catalog:
     return columns.load_dataclass(folder / "catalog.parquet", Catalog)
 
 
+PRICINGS = ("cpc", "cpm")
+
+
 def pricing(catalog: Catalog) -> NDArray[np.str_]:
     """[num_ads] what each ad pays for: cpc where the catalogue does not say."""
     return catalog.categories.get("pricing", np.full(len(catalog), "cpc"))
@@ -181,6 +193,29 @@ class Request:
     categories: Annotated[dict[str, Annotated[str, Field(max_length=100)]], Field(max_length=50)] = field(
         default_factory=dict
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """An ad that comes, or changes, while the case is served: one row of the Catalog, and the same words for it. What is not said of who may
+    see it is no limit; a campaign has the budget that the ad of it that was put last says."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    ad_id: Annotated[int, Field(ge=0, lt=2**31)]
+    campaign_id: Annotated[int, Field(ge=0, lt=2**31)]
+    advertiser_id: Annotated[int, Field(ge=-1, lt=2**31)] = -1
+    topic_id: Annotated[int, Field(ge=-1, lt=2**31)] = -1
+    bid_micros: Annotated[int, Field(ge=1, lt=2**40)]
+    budget_micros: Annotated[int, Field(ge=0, lt=2**53)]
+    numbers: Annotated[dict[str, FiniteFloat], Field(max_length=50)] = field(default_factory=dict)
+    categories: Annotated[dict[str, Annotated[str, Field(max_length=100)]], Field(max_length=50)] = field(
+        default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        if self.categories.get("pricing", "cpc") not in PRICINGS:
+            raise ValueError(f"categories.pricing is one of {', '.join(PRICINGS)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,15 @@ In:     an artifact, and a platform (live store, event log, clock).
 Out:    Service.respond: ads with slots and prices; their impressions in the log.
 Choice: one snapshot of the live store for everything a request reads; its position is logged with the impressions, so training can repeat it.
 Else:   a candidate index, once targeting leaves more ads than can be scored; batching of requests, on an accelerator.
+        An ad that is put or deleted makes a service over another catalogue, beside the one that answers.
 Breaks: a stage that is late, fails or hangs: the next rung answers and `degraded` names it (`mlsd drill ad_click`).
 """
 
 from __future__ import annotations
 
+import copy
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,11 +21,13 @@ import numpy as np
 from ad_click import baseline, features, model, policy
 from ad_click.config import Config
 from ad_click.features import AD, SPEND, USER_AD, Inputs
+from ad_click.features.items import merged
 from ad_click.policy import Candidates, Context, Decision, out_of_budget
-from ad_click.schema import SHOWN, Answer, Request, Rows, ShownAd, load_catalog, pricing
+from ad_click.schema import SHOWN, Answer, Catalog, Item, Request, Rows, ShownAd, load_catalog, pricing
 from common.contract import Bools, Event, FeatureStore, Floats, Ints, Platform
 from common.features.views import pair
 from common.serving.app import route
+from common.serving.current import Current, Held
 from common.serving.deadline import Deadline, Stages
 from common.serving.fallback import ladder
 from common.serving.platform import record, require
@@ -35,7 +40,15 @@ if TYPE_CHECKING:
     from common.lifecycle.registry import Artifact
 
 ROUTE = "/ad_click/auction"
-SHARES = {"store": 0.12, "candidates": 0.14, "features": 0.24, "model": 0.18, "baseline": 0.08, "log": 0.20}
+SHARES = {
+    "items": 0.06,
+    "store": 0.12,
+    "candidates": 0.14,
+    "features": 0.24,
+    "model": 0.18,
+    "baseline": 0.08,
+    "log": 0.16,
+}
 """The most of the deadline each stage may take; together less than all of it, so the last rung has time left.
 Reads of the store queue on its one connection: one that hangs takes those behind it along."""
 
@@ -63,25 +76,45 @@ NOTHING = Found(NOBODY, NOBODY, NOBODY.astype(bool), NOBODY, NOBODY.astype(np.fl
 
 
 class Service:
-    """One version of the case, answering. Safe for many threads: nothing changes after the start but the log and the live store."""
+    """One version of the case, answering. Safe for many threads: nothing changes after the start but the log, the live store, and what
+    `current` gives: the service over the ads there are by now. Each answer is one such service's from its first step to its last."""
 
     def __init__(self, artifact: Artifact, platform: Platform) -> None:
         self.version, self.platform, folder = artifact.version, platform, artifact.folder
         self.config = Config(**artifact.manifest["config"])
         self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
         self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
-        self.catalog = load_catalog(folder / "catalog")
         self.stages = Stages({name: share * self.config.deadline_ms for name, share in SHARES.items()})
-        self._cpm = pricing(self.catalog) == "cpm"
-        self._worth = np.where(self._cpm, self.catalog.bid_micros / 1000, self.catalog.bid_micros * self.baseline.rate)
-        self._by_worth = np.argsort(-self._worth, kind="stable")  # of an impression, were all clicked alike
+        self._over(load_catalog(folder / "catalog"))
         self._warm()
+        self.current = Current(platform.items, Item, _Ads(self, {}), self._changed)
 
     def respond(self, request: Request, deadline: Deadline) -> Answer:
         """Never raises for a stage's failure: each has a worse answer ready, and the worst is an answer without ads."""
+        held = self.current.now(self.stages, deadline)
+        return held.known.service._answer(request, deadline, held)
+
+    def router(self) -> APIRouter:
+        return route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms)
+
+    def _changed(self, ads: _Ads, changes: Mapping[int, Item | None]) -> _Ads:
+        """This version over the ads as of training and all that changed since. Nothing of this service changes, nor of the one before."""
+        items = {ad_id: item for ad_id, item in ads.items.items() if ad_id not in changes} | dict(changes)
+        catalog, other = merged(self.catalog, items), copy.copy(self)
+        other.features = self.features.over(catalog, np.array(list(items), dtype=np.int64))
+        other._over(catalog)
+        return _Ads(other, items)
+
+    def _over(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self._cpm = pricing(catalog) == "cpm"
+        self._worth = np.where(self._cpm, catalog.bid_micros / 1000, catalog.bid_micros * self.baseline.rate)
+        self._by_worth = np.argsort(-self._worth, kind="stable")  # of an impression, were all clicked alike
+
+    def _answer(self, request: Request, deadline: Deadline, held: Held[_Ads]) -> Answer:
         now, request_id = self.platform.clock.now(), secrets.randbits(52)
         with snapshot(self.stages, deadline, self.platform.store) as store:
-            found = self._candidates(request, now, store, deadline)
+            found = self._candidates(request, now, store, deadline, held)
             rows = self._rows(request, found.place, now, store.position)
             inputs = None
             if len(rows):
@@ -101,9 +134,6 @@ class Service:
             ads=ads,
         )
 
-    def router(self) -> APIRouter:
-        return route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms)
-
     def _warm(self) -> None:
         """The first call of the trees costs many times the next; no user should be the one to pay."""
         with self.platform.store.snapshot() as store:
@@ -112,12 +142,15 @@ class Service:
         for scorer in (self.model, self.baseline):
             scorer.score(inputs)
 
-    def _candidates(self, request: Request, now: int, store: Snapshot | Unopened, deadline: Deadline) -> Found:
-        """A spent budget and a hidden ad are promises: unread, they cannot be kept, and nobody is shown. A store that did not open is its
+    def _candidates(
+        self, request: Request, now: int, store: Snapshot | Unopened, deadline: Deadline, held: Held[_Ads]
+    ) -> Found:
+        """An ad that is gone is no candidate, so no rung below can show it and it sets no price. A spent budget and a hidden ad are promises: unread, they cannot be kept, and nobody is shown. A store that did not open is its
         own stage's miss; it must not open the breakers of those that would have read from it."""
         if isinstance(store, Unopened):
             return NOTHING
         wanted = self._wanted(request, now)
+        wanted = wanted[~held.gone(self.catalog.ad_id[wanted])]
         return self.stages.run("candidates", deadline, lambda: self._look_up(request, wanted, store), lambda: NOTHING)
 
     def _wanted(self, request: Request, now: int) -> Ints:
@@ -267,6 +300,14 @@ class Service:
             )
             for ad in ads
         ]
+
+
+@dataclass(frozen=True)
+class _Ads:
+    """The service over the ads there are, and what it has taken in: all that changed since training, the last put last."""
+
+    service: Service
+    items: Mapping[int, Item | None]
 
 
 def spent_of(spend: Floats) -> Ints:

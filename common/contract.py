@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # types only: importing the contract loads nothing but numpy
     from common.eval.report import Interval, Published, Report
     from common.features.live import LiveStore
     from common.features.views import View
+    from common.lifecycle.items import ItemStore
     from common.lifecycle.log import EventLog
     from common.lifecycle.registry import Artifact, Registry
     from common.monitoring.alerts import Alert
@@ -134,6 +135,12 @@ class Platform:
     store: LiveStore
     log: EventLog
     clock: Clock
+    items: ItemStore
+
+    def close(self) -> None:
+        self.items.close()
+        self.store.close()
+        self.log.close()
 
 
 # ---------------------------------------------------------------------------------------------------------------------- models
@@ -267,6 +274,17 @@ class Drill:
 
 
 # ---------------------------------------------------------------------------------------------------------------------- stages
+
+
+class ItemsSchema(Protocol):
+    """The schema of a case whose items come and go while it is served: PUT and DELETE /CASE/items. Its service asks
+    `common.serving.current.Current` what may be shown."""
+
+    @property
+    def Item(self) -> type[Any]: ...  # noqa: N802  (a frozen dataclass, strict; its first field is the id, an int whose name ends in _id)
+
+    @property
+    def ITEM(self) -> Mapping[str, Any]: ...  # noqa: N802  (one as JSON, unknown to training, which the answer to EXAMPLE shows)
 
 
 class WorldStage(Protocol[C_contra, W_co]):

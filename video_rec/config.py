@@ -44,7 +44,15 @@ class Config:
     learning_rate: float = 0.003
     temperature: float = 0.1
     log_q: float = 1.0  # the strength of the logQ correction; 0 switches it off
+    in_batch: bool = True  # the other videos of the batch are negatives
+    num_uniform: int = 0  # further negatives a batch, drawn evenly from the whole catalogue
+    # matrix factorisation
+    mf_dim: int = 32
+    mf_rounds: int = 6  # each solves for all viewers, then for all videos
+    mf_ridge: float = 5.0
+    mf_unobserved: float = 0.2  # confidence that a pair nobody tried is a 0, beside 1 for a watch
     # ranker
+    ranker: str = "shared_bottom"  # or mmoe, single_task, lightgbm: model/ranking
     ranker_epochs: int = 6
     num_negatives: int = 0  # candidates taken as not clicked per clicked row; 0: model.NEGATIVES if all rows are clicks
     weight_clicked: float = 0.1

@@ -39,14 +39,12 @@ SHARES = {
     "store": 0.1,
     "watched": 0.14,
     "history": 0.14,
-    "towers": 0.2,
-    "co_watch": 0.2,
-    "popular": 0.2,
+    **dict.fromkeys(model.QUOTAS, 0.2),
     "features": 0.3,
     "ranker": 0.12,
     "log": 0.12,
 }
-"""The most of the deadline each stage may take. Watched and history run side by side, and so do the three sources: together less than all.
+"""The most of the deadline each stage may take. Watched and history run side by side, and so do the sources: together less than all.
 Watched, history and features read one snapshot, so they queue on its one connection: one that hangs takes those behind it along."""
 SPARE = 500  # popular videos behind every feed, so that the rules never leave it short
 
@@ -139,8 +137,8 @@ class Service:
         return (self.features.video_id[recent[recent >= 0]], np.empty(0, np.int64)), recent
 
     def _candidates(self, recent: Ints, deadline: Deadline) -> Mapping[str, Ranking]:
-        """A viewer without a history is asked about popular videos alone."""
-        names = ["popular"] if (recent < 0).all() else list(model.QUOTAS)
+        """Sources that have nothing for a viewer without a history are not asked."""
+        names = model.COLD if (recent < 0).all() else list(model.QUOTAS)
         k, sources = self.config.num_candidates, self.model.sources
         calls = {name: (lambda name=name: sources.call(name, recent, k)) for name in names}
         return self.stages.side_by_side(deadline, calls)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ad_click.config import Config
-from ad_click.features.text import text_prior
+from ad_click.features.text import prior_of, text_prior
 from ad_click.schema import Catalog, Dataset, Rows, load_catalog
 from common.contract import FeatureStore, Floats, Ints
 from common.features.encoders import Vocabulary
@@ -113,12 +113,14 @@ def fit(dataset: Dataset, config: Config) -> Features:
     """Vocabularies of the training rows, so that validation meets as many unknown values as serving will."""
     train, catalog = dataset.train, dataset.catalog
     extra = tuple(sorted(set(catalog.numbers) - set(NOT_MODELLED)))
+    prior, words = text_prior(train, catalog)
     return Features(
         catalog=catalog,
         row_numbers=tuple(sorted(train.numbers)),
         row_categories=tuple(sorted(train.categories)),
         ad_numbers=extra,
-        text_prior=text_prior(train, catalog),
+        text_prior=prior,
+        words=words,
         vocabularies={name: Vocabulary.fit(column) for name, column in _categories(train, catalog).items()},
     )
 
@@ -131,6 +133,7 @@ def load(folder: Path) -> Features:
         row_categories=tuple(saved["row_categories"]),
         ad_numbers=tuple(saved["ad_numbers"]),
         text_prior=np.array(saved["text_prior"]),
+        words=saved["words"],
         vocabularies={name: Vocabulary.from_json(words) for name, words in saved["vocabularies"].items()},
     )
 
@@ -144,6 +147,7 @@ class Features:
     row_categories: tuple[str, ...]
     ad_numbers: tuple[str, ...]
     text_prior: Floats  # [num_ads]
+    words: Mapping[str, float]  # what each is worth to an ad that comes later
     vocabularies: Mapping[str, Vocabulary]
 
     def inputs(self, rows: Rows, store: FeatureStore) -> Inputs:
@@ -180,6 +184,16 @@ class Features:
                 codes[:, column] = words.encode(of_row[name])
         return codes
 
+    def over(self, catalog: Catalog, changed: Ints) -> Features:
+        """The same for the ads of another catalogue. Those that changed since training are known by their columns and their words alone."""
+        place = np.where(np.isin(catalog.ad_id, changed), -1, self.catalog.find(catalog.ad_id))
+        prior, new = np.append(self.text_prior, 0.0)[place], place < 0
+        if "title" in catalog.categories:
+            prior[new] = prior_of(catalog.categories["title"][new].tolist(), self.words)
+        made = replace(self, catalog=catalog, text_prior=prior)
+        _ = made._ads  # made here, and not in an answer
+        return made
+
     def gaps(self, rows: Rows) -> tuple[list[str], list[str]]:
         """Of the first row: which of its numbers and categories are missing, and which categories hold a value training never saw."""
         missing = [name for name in self.row_numbers if name not in rows.numbers or np.isnan(rows.numbers[name][0])]
@@ -190,7 +204,7 @@ class Features:
 
     def save(self, folder: Path) -> None:
         """The ads too, though the artifact's catalog/ holds them: `load` is given this folder alone, and inputs join the ads."""
-        saved = {name: getattr(self, name) for name in ("row_numbers", "row_categories", "ad_numbers")}
+        saved = {name: getattr(self, name) for name in ("row_numbers", "row_categories", "ad_numbers", "words")}
         words = {name: vocabulary.as_json() for name, vocabulary in self.vocabularies.items()}
         priors = self.text_prior.tolist()
         (folder / "features.json").write_text(json.dumps({**saved, "text_prior": priors, "vocabularies": words}))

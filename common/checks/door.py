@@ -29,9 +29,9 @@ def bad_events_are_refused_and_nothing_is_written(trial: Trial) -> None:
         refused(served, f"/{served.name}/events", what, body)
 
 
-def refused(served: Running, route: str, what: str, body: bytes) -> None:
-    end = served.platform.log.end
-    answer = served.client.post(route, content=body, headers={"content-type": "application/json"})
+def refused(served: Running, route: str, what: str, body: bytes, method: str = "POST") -> None:
+    before = written(served)
+    answer = served.client.request(method, route, content=body, headers={"content-type": "application/json"})
     want(400 <= answer.status_code < 500, f"{route}, {what}: answered {answer.status_code}, expected a 4xx")
     try:
         error = answer.json()["error"]
@@ -40,7 +40,12 @@ def refused(served: Running, route: str, what: str, body: bytes) -> None:
     lacking = [part for part in ("what", "why", "next") if not error.get(part)]
     want(not lacking, f"{route}, {what}: the refusal does not say {', '.join(lacking)}: {answer.text[:200]}")
     want(MARK not in answer.text, f"{route}, {what}: the refusal echoes the input")
-    want(served.platform.log.end == end, f"{route}, {what}: refused, but the log grew")
+    want(written(served) == before, f"{route}, {what}: refused, but something was written")
+
+
+def written(served: Running) -> tuple[int, int]:
+    """How long the log is, and how often items changed."""
+    return served.platform.log.end, served.platform.items.look().version
 
 
 def requests(example: Mapping[str, Any]) -> Table:

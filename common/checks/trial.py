@@ -11,7 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -29,6 +29,7 @@ from common.lifecycle.home import Home
 from common.lifecycle.registry import Artifact, Registry
 from common.serving.app import Served, Server
 from common.serving.clock import SimulatedClock
+from common.serving.items import kind_of
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -42,6 +43,10 @@ M = TypeVar("M")
 
 class Needs(AssertionError):
     """A check that could not be asked: what it needs failed before, and the check that needed it first has said why."""
+
+
+class NotHere(Needs):
+    """A check of something this case does not have, and need not have."""
 
 
 def want(holds: bool, problem: str) -> None:
@@ -130,13 +135,27 @@ class Trial:
         artifact = self.artifact
         return self._once("serving", lambda: self.serve(artifact), "serve {}")
 
-    def serve(self, artifact: Artifact) -> Running:
+    @contextmanager
+    def apart(self, name: str) -> Iterator[Running]:
+        """The artifact served from a state folder of this name, whose log begins where training ended: what is done to it no other check
+        sees. Served again under the same name, it goes on from there, as after a restart."""
+        home, others = Home(self.folder / name), self._closing
+        _ = self.artifact  # an artifact that is not there is told there
+        home.seed(self.artifact, self.result.history)
+        self._closing = []
+        try:
+            yield self._once("serving", lambda: self.serve(self.artifact, home), "serve {}")
+        finally:
+            self.close()
+            self._closing = others
+
+    def serve(self, artifact: Artifact, home: Home | None = None) -> Running:
         server = Server(token=TOKEN, simulated_clock=True)
         clock = cast(SimulatedClock, server.clock)
         clock.set(int(self.result.history.event_time.max()) + 60)
-        opened = self.home.platform(artifact, self.stage("features").VIEWS, clock)
+        opened = (home or self.home).platform(artifact, self.stage("features").VIEWS, clock)
         recorder = Recorder(opened.store)
-        platform = Platform(store=cast(LiveStore, recorder), log=opened.log, clock=clock)
+        platform = replace(opened, store=cast(LiveStore, recorder))
         service = self.stage("serve").start(artifact, platform)
         schema = self.stage("schema")
         server.add(
@@ -147,9 +166,10 @@ class Trial:
                 events=schema.EVENTS,
                 version=artifact.version,
                 example=schema.EXAMPLE,
+                item=kind_of(schema),
             )
         )
-        self._closing += [server.close, opened.store.close, opened.log.close]
+        self._closing += [server.close, opened.close]
         return Running(self.stage("serve").ROUTE, self.case.name, schema.EXAMPLE, server, service, platform, recorder)
 
     def close(self) -> None:

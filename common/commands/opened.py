@@ -108,13 +108,13 @@ def platform(case: Case, artifact: Artifact, home: Home, clock: Clock) -> Iterat
     try:
         yield opened
     finally:
-        opened.store.close()
-        opened.log.close()
+        opened.close()
 
 
 def serve(case: Case, artifact: Artifact, platform: Platform) -> Served:
     """The service, started; native libraries are held to the threads that suit a request's few rows."""
     from common.serving.app import Served
+    from common.serving.items import kind_of
     from common.training.seeding import limit, serving_threads
 
     try:
@@ -138,6 +138,7 @@ def serve(case: Case, artifact: Artifact, platform: Platform) -> Served:
         version=artifact.version,
         summary={key: artifact.manifest.get(key, {}) for key in ("reports", "paired")},
         example=schema.EXAMPLE,
+        item=kind_of(schema),
     )
 
 

@@ -123,8 +123,7 @@ class Mounting:
 
     def close(self) -> None:
         for platform in self.platforms.values():
-            platform.store.close()
-            platform.log.close()
+            platform.close()
 
 
 def read_token(path: Path) -> str:

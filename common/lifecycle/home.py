@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -16,6 +16,7 @@ from common.events import key_column, value_column
 from common.features.live import LiveStore
 from common.features.views import View
 from common.lifecycle.follow import catch_up
+from common.lifecycle.items import ItemStore
 from common.lifecycle.locks import locked
 from common.lifecycle.log import EventLog
 from common.lifecycle.registry import Artifact, Registry
@@ -25,7 +26,8 @@ from common.training.progress import say
 
 
 class Home:
-    """runs/CASE/versions/...  runs/CASE/aliases.json  runs/CASE/log-<config fingerprint>/  runs/CASE/live-<config fingerprint>.sqlite"""
+    """runs/CASE/versions/...  runs/CASE/aliases.json  runs/CASE/log-<config fingerprint>/  runs/CASE/live-<config fingerprint>.sqlite
+    runs/CASE/items.sqlite"""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -54,12 +56,14 @@ class Home:
             raise NotReady(
                 f"{folder}: {artifact.case} {artifact.version} has no event log here. Train it here first: mlsd run {artifact.case}."
             )
-        log = EventLog.open(folder)
-        try:
-            return Platform(store=_follow(log, live, views), log=log, clock=clock)
-        except BaseException:
-            log.close()
-            raise
+        with ExitStack() as opened:
+            log = EventLog.open(folder)
+            opened.callback(log.close)
+            items = self.items(artifact.case)
+            opened.callback(items.close)
+            platform = Platform(store=_follow(log, live, views), log=log, clock=clock, items=items)
+            opened.pop_all()
+            return platform
 
     @contextmanager
     def still(self, artifact: Artifact, views: Sequence[View], clock: Clock) -> Iterator[Platform]:
@@ -72,12 +76,20 @@ class Home:
             log = cast(EventLog, StillLog(self.log(artifact)))
             try:
                 store = _follow(log, folder / "live.sqlite", views)
+                items = self.items(
+                    artifact.case
+                )  # not still: what is deleted while a batch job runs is gone from its answers too
                 try:
-                    yield Platform(store=store, log=log, clock=clock)
+                    yield Platform(store=store, log=log, clock=clock, items=items)
                 finally:
+                    items.close()
                     store.close()
             finally:
                 log.close()
+
+    def items(self, case: str) -> ItemStore:
+        """What was put and deleted while the case was served, under whatever version."""
+        return ItemStore(self.root / case / "items.sqlite")
 
     def log(self, artifact: Artifact) -> EventLog:
         """The artifact's log to read, beside the one process that may be writing it."""

@@ -18,13 +18,14 @@ from starlette.routing import BaseRoute
 from common.contract import EventKind, Platform, Service
 from common.errors import InputError, NotReady
 from common.monitoring.prometheus import CONTENT_TYPE, Metrics
-from common.serving import feedback, guards, pages
+from common.serving import feedback, guards, items, pages
 from common.serving.clock import SimulatedClock, SystemClock
 from common.serving.deadline import Deadline
 
 T = TypeVar("T")
 
 EVENTS_IN_FLIGHT = 8
+ITEMS_IN_FLIGHT = 4
 RESPONSES: dict[int | str, dict[str, Any]] = {code: {"description": text} for code, text in guards.STATUSES.items()}
 
 
@@ -41,6 +42,7 @@ class Served:
     example: Mapping[str, Any] = field(
         default_factory=dict
     )  # a request body that works, for the page and the curl line
+    item: items.Kind | None = None  # what it takes at /CASE/items, if anything
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,8 @@ class App(FastAPI):
 
 
 class Server:
-    """`app` answers /health /ready /metrics /docs / (the status page), /CASE/events, and every case's own routes once it is added.
+    """`app` answers /health /ready /metrics /docs / (the status page), /CASE/events, /CASE/items, and every case's own routes once it is
+    added.
 
     `clock` is what the platforms of its cases are to be opened with.
     """
@@ -93,7 +96,7 @@ class Server:
 
     def add(self, served: Served) -> None:
         """Mounts a case, or swaps in a new version of it. Safe while requests are being answered: each keeps the version it came in on."""
-        routes = [*served.service.router().routes, *events_router(served).routes]
+        routes = [*served.service.router().routes, *events_router(served).routes, *items_routes(served)]
         with self._lock:
             self._cases[served.name] = served
             self._routes[served.name] = routes
@@ -182,6 +185,24 @@ def events_router(served: Served) -> APIRouter:
     return json_post(f"/{served.name}/events", feedback.BATCH, feedback.Accepted, take, EVENTS_IN_FLIGHT, example)
 
 
+def items_routes(served: Served) -> list[BaseRoute]:
+    """PUT and DELETE, where the case takes items."""
+    if served.item is None:
+        return []
+    path, id_name, example = f"/{served.name}/items", served.item.id_name, served.item.example
+
+    async def put(batch: Any, metrics: Metrics) -> items.Accepted:
+        return await to_thread.run_sync(items.put, batch.items, id_name, served.platform)
+
+    async def delete(gone: items.Gone, metrics: Metrics) -> items.Accepted:
+        return await to_thread.run_sync(items.delete, gone.ids, served.platform)
+
+    bodies = {"items": [example]}, {"ids": [example.get(id_name, 0)]}
+    puts = json_post(path, served.item.batch(), items.Accepted, put, ITEMS_IN_FLIGHT, bodies[0], method="PUT")
+    deletes = json_post(path, items.GONE, items.Accepted, delete, ITEMS_IN_FLIGHT, bodies[1], method="DELETE")
+    return [*puts.routes, *deletes.routes]
+
+
 def json_post(
     path: str,
     adapter: TypeAdapter[T],
@@ -189,13 +210,15 @@ def json_post(
     respond: Callable[[T, Metrics], Any],
     in_flight: int,
     example: Mapping[str, Any] | None = None,
+    method: str = "POST",
 ) -> APIRouter:
-    """One POST route that decodes its own body: pydantic reads the bytes once, where FastAPI parses to Python objects and walks them again,
+    """One route that decodes its own body: pydantic reads the bytes once, where FastAPI parses to Python objects and walks them again,
     and the answer's dataclass goes to orjson as it is."""
     router = APIRouter()
     gate = guards.InFlight(in_flight)
     case = case_of(path)
-    content = {"schema": adapter.json_schema(ref_template="#/components/schemas/{model}")}
+    content = {"schema": adapter.json_schema(ref_template=f"#/components/schemas/{case}.{{model}}")}
+    content["schema"]["$defs"] = {f"{case}.{name}": one for name, one in content["schema"].get("$defs", {}).items()}
     if example:
         content["example"] = dict(example)
 
@@ -215,7 +238,7 @@ def json_post(
     router.add_api_route(
         path,
         endpoint,
-        methods=["POST"],
+        methods=[method],
         response_model=answer,
         responses=RESPONSES,
         name=path.rsplit("/", 1)[-1],

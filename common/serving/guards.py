@@ -247,10 +247,12 @@ def foreign(app: FastAPI, request: Request, error: HTTPException) -> Refused:
             404, why=did_you_mean(request.url.path[:100], paths), next="/docs lists every route with a call that works."
         )
     if error.status_code == 405:
+        here = [route for route in app.routes if getattr(route, "path", "") == request.url.path]
+        methods = sorted({method for route in here for method in getattr(route, "methods", ())})
         return Refused(
             405,
             what="This route does not take that method.",
-            why=f"It takes {dict(error.headers or {}).get('Allow', 'another one')}.",
+            why=f"It takes {' or '.join(methods)}.",
             next="/docs lists every route with its method.",
         )
     return Refused(error.status_code, why=str(error.detail), next="/docs lists every route with a call that works.")

@@ -114,7 +114,7 @@ const show = async () => {
     element("small", operation.summary || "", box)
     const { schema, example: given } = operation.requestBody?.content["application/json"] ?? {}
     const body = schema && JSON.stringify(example[path] ?? given ?? sample(api, schema))
-    element("pre", "curl -s " + location.origin + path +
+    element("pre", "curl -s " + (["get", "post"].includes(method) ? "" : "-X " + method.toUpperCase() + " ") + location.origin + path +
       (schema ? " -H 'content-type: application/json' -d " + quote(body) : ""), box)
     if (schema) {
       const more = element("details", "", box); element("summary", "schema and answers", more)

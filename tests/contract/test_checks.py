@@ -12,6 +12,7 @@ from common import cases
 from common.cases import Case
 from common.checks import CHECKS, Check, Needs, Trial, ask, named, run
 from common.checks.online import LAST, WEEK, stretch
+from common.checks.trial import NotHere
 from tests.toy import twins
 from tests.toy.twins import Twin
 
@@ -19,7 +20,12 @@ TOYS = {f"toy_{kind}": Case(f"toy_{kind}", f"tests.toy.{kind}") for kind in ("sc
 EVERY = [pytest.param(case, id=name) for name, case in TOYS.items()]
 EVERY += [pytest.param(case, id=name, marks=pytest.mark.slow) for name, case in cases.find().items()]
 NAMES = [check.__name__ for check in CHECKS]
-PLAYS_TRAFFIC = ("simulated_users", "the_alerts", "the_monitor")  # seconds each: not for `make check`
+PLAYS_TRAFFIC = (
+    "simulated_users",
+    "the_alerts",
+    "the_monitor",
+    "no_deleted_item",
+)  # seconds each: not for `make check`
 MARKED = [
     pytest.param(check, id=name, marks=[pytest.mark.slow] if name.startswith(PLAYS_TRAFFIC) else [])
     for check, name in zip(CHECKS, NAMES, strict=True)
@@ -68,6 +74,16 @@ HALF_BUILT = {
         Twin("scorer", "", "monitor.py", "\n\ndef reference(", "\nNUM_VISITS = 0\n\n\ndef reference("),
         "NUM_VISITS is 0",
     ),
+    "no_item_that_works": (
+        "an_item_put_is_shown_and_a_deleted_one_is_gone_at_once",
+        Twin("scorer", "", "schema.py", 'ITEM: Mapping[str, Any] = {"letter_id": 1_000}\n', ""),
+        "schema.ITEM is not there or has no letter_id",
+    ),
+    "an_item_without_an_id": (
+        "a_restart_forgets_no_item",
+        Twin("ranker", "", "schema.py", "    book_id: Annotated[int, Field(ge=0, lt=2**31)]\n", "    book: int\n"),
+        "schema.Item begins with 'book', expected its id",
+    ),
     "a_rule_stumbles": (
         "every_rule_holds_on_random_candidates",
         Twin("scorer", "", "policy.py", "candidates = rng.random(50)", "candidates = next(iter(()))"),
@@ -100,6 +116,7 @@ def test_check_fails_on_its_twin(check: Check, tmp_path: Path) -> None:
             check(trial)
     finally:
         trial.close()
+    assert not isinstance(failed.value, Needs), f"{twin.mistake}: the check was not asked: {failed.value}"
     assert len(str(failed.value)) > 20, f"{twin.mistake}: the check fails without saying what it saw: {failed.value}"
 
 
@@ -127,6 +144,21 @@ def test_a_half_built_case_is_told_what_it_lacks(name: str, tmp_path: Path) -> N
     try:
         with pytest.raises(AssertionError, match=re.escape(says)):
             ask(CHECKS[NAMES.index(check)], trial)
+    finally:
+        trial.close()
+
+
+def test_a_case_that_takes_no_items_is_not_asked_about_them(tmp_path: Path) -> None:
+    """Its answers know nothing of the store, and `run` counts what it need not have as passed."""
+    without = Twin("ranker", "", "schema.py", "class Item:", "class Book:")
+    case = twins.make("no_items", without, tmp_path / "package")
+    served = tmp_path / "package" / case.package / "serve.py"
+    served.write_text(served.read_text().replace("Answer, Item, Request", "Answer, Book as Item, Request"))
+    trial = Trial(case, tmp_path)
+    try:
+        with pytest.raises(NotHere, match=r"no schema\.Item"):
+            ask(CHECKS[NAMES.index("a_restart_forgets_no_item")], trial)
+        assert trial.served.client.request("DELETE", "/toy_ranker/items", json={"ids": [1]}).status_code == 404
     finally:
         trial.close()
 

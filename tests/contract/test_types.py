@@ -118,6 +118,7 @@ if TYPE_CHECKING:
     s11: k.ExperimentsStage = s_experiments
     s12: k.DrillsStage = s_drills
     s13: k.PipelineStage[s_config.Config] = s_pipeline
+    s14: k.ItemsSchema = s_schema
 
     r1: k.WorldStage[r_config.Config, r_world.World] = r_world
     r2: k.DataStage[r_config.Config, r_schema.Dataset, r_schema.Judgments, r_schema.Live] = r_data
@@ -132,6 +133,7 @@ if TYPE_CHECKING:
     r11: k.ExperimentsStage = r_experiments
     r12: k.DrillsStage = r_drills
     r13: k.PipelineStage[r_config.Config] = r_pipeline
+    r14: k.ItemsSchema = r_schema
 
 ROOT = Path(__file__).parents[2]
 WRONG = """

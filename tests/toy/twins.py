@@ -205,7 +205,11 @@ TWINS: dict[str, Twin] = {
         'degraded=[stage for stage in deadline.degraded if stage != "model"]',
     ),
     "bad_requests_are_refused": Twin(
-        "scorer", "a request may hold anything else", "schema.py", 'extra="forbid"', 'extra="ignore"'
+        "scorer",
+        "a request may hold anything else",
+        "schema.py",
+        'class Request:\n    __pydantic_config__ = ConfigDict(extra="forbid"',
+        'class Request:\n    __pydantic_config__ = ConfigDict(extra="ignore"',
     ),
     "bad_events_are_refused_and_nothing_is_written": Twin(
         "scorer",
@@ -213,6 +217,41 @@ TWINS: dict[str, Twin] = {
         "serve.py",
         ROUTER,
         OWN_DOOR.replace("EVENT_ID", "event['event_id']"),
+    ),
+    "an_item_put_is_shown_and_a_deleted_one_is_gone_at_once": Twin(
+        "ranker",
+        "what is put is never taken in",
+        "serve.py",
+        "    return (*kept, *(book for book, item in changes.items() if item is not None))",
+        "    return tuple(kept)",
+    ),
+    "no_deleted_item_is_in_an_answer_that_began_later": Twin(
+        "ranker",
+        "items are looked up twenty times a second",
+        "serve.py",
+        "books = self.current.now(self.stages, deadline)",
+        "books = self.__dict__.setdefault(__import__('time').monotonic() // 0.05, self.current.now(self.stages, deadline))",
+    ),
+    "a_restart_forgets_no_item": Twin(
+        "ranker",
+        "a start deletes what was put",
+        "serve.py",
+        "        self.current = Current(",
+        "        platform.items.delete(platform.items.known.item_id.tolist(), 0)\n        self.current = Current(",
+    ),
+    "no_failure_brings_a_deleted_item_back": Twin(
+        "ranker",
+        "what everybody reads is not asked whether it is there",
+        "serve.py",
+        "self.policy.decide(request, _shelved(candidates, books), just_read)",
+        "self.policy.decide(request, _shelved(candidates, books) if rung == 'retrieve' else candidates, just_read)",
+    ),
+    "bad_items_are_refused_and_nothing_is_written": Twin(
+        "scorer",
+        "an item may hold anything else",
+        "schema.py",
+        '"""A letter that comes while the case is served. The id is the first field; whatever else is known of an item follows it."""\n\n    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)',
+        '"""A letter."""\n\n    __pydantic_config__ = ConfigDict(extra="ignore", strict=True)',
     ),
     "simulated_users_are_served_and_heard": Twin(
         "ranker",

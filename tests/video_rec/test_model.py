@@ -18,25 +18,77 @@ from video_rec.model import index, ranking, retrieval
 from video_rec.schema import TASKS
 
 
-@pytest.mark.parametrize(("strength", "least", "most"), [(1.0, 0.8, 1.5), (0.0, -0.4, 0.4), (-1.0, -9.0, -0.4)])
-def test_the_log_q_correction_has_the_right_sign(strength: float, least: float, most: float) -> None:
-    """One viewer, videos watched in proportion to a skewed popularity, one free score a video. Softmax over all videos would learn log
-    popularity; over a batch drawn by popularity it learns nothing uncorrected, and the reverse with the wrong sign."""
+class TwoTastes(torch.nn.Module):
+    """Stands for the towers: a free score for each (kind of viewer, video), nothing shared."""
+
+    def __init__(self, num_videos: int) -> None:
+        super().__init__()
+        self.scores = torch.nn.Parameter(torch.zeros(num_videos, 2))
+
+    def viewer(self, recent: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.one_hot(recent[:, 0], 2).float()
+
+    def video(self, index: torch.Tensor) -> torch.Tensor:
+        return self.scores[index]
+
+
+def learnt_by_fans(
+    log_q: float, in_batch: bool = True, num_uniform: int = 0, num_videos: int = 20
+) -> tuple[float, float]:
+    """Four viewers in five are the crowd and watch by a steep popularity; one is a fan and watches every video alike. -> slope of the
+    fans' scores, and of the crowd's, over log popularity: 0 for the fans and 1 for the crowd is the truth."""
     generator = torch.Generator().manual_seed(0)
-    popularity = 1 / torch.arange(1, 31)
-    popularity = popularity / popularity.sum()
-    scores = torch.zeros(30, requires_grad=True)
-    optimizer = torch.optim.Adam([scores], lr=0.05)
-    for _ in range(400):
-        batch = torch.multinomial(popularity, 64, replacement=True, generator=generator)
-        logits = retrieval.corrected(scores[batch][None].expand(64, -1), popularity[batch].log(), strength)
-        twin = (batch[:, None] == batch[None, :]) & ~torch.eye(64, dtype=torch.bool)
-        loss = torch.nn.functional.cross_entropy(logits.masked_fill(twin, -1e9), torch.arange(64))
+    torch.manual_seed(0)
+    crowd = (1 / torch.arange(1, num_videos + 1) ** 1.5).float()
+    crowd, fans = crowd / crowd.sum(), torch.full((num_videos,), 1 / num_videos)
+    popularity = 0.8 * crowd + 0.2 * fans
+    module = TwoTastes(num_videos)
+    negatives = retrieval.Negatives(popularity, in_batch, num_uniform, log_q)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.1)
+    average = torch.zeros(num_videos, 2)
+    for step in range(300):
+        fan = torch.rand(128, generator=generator) < 0.2
+        watched = torch.multinomial(torch.stack([crowd, fans])[fan.long()], 1, generator=generator)[:, 0]
+        rows = {"recent": fan.long()[:, None], "index": watched, "weight": torch.ones(128)}
+        loss = retrieval.sampled_softmax(module, rows, negatives, temperature=1.0)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    slope = float(np.polyfit(popularity.log().numpy(), scores.detach().numpy(), 1)[0])
-    assert least <= slope <= most
+        average += module.scores.detach() * (step >= 150) / 150
+    over = popularity.log().numpy()
+    return float(np.polyfit(over, average[:, 1].numpy(), 1)[0]), float(
+        np.polyfit(crowd.log().numpy(), average[:, 0].numpy(), 1)[0]
+    )
+
+
+EVENLY, AS_WATCHED = 0.2, 0.25  # how far a slope may lie from the truth
+
+
+@pytest.mark.parametrize(("in_batch", "num_uniform"), [(True, 0), (True, 128), (False, 128)])
+def test_equally_relevant_videos_score_alike_however_popular(in_batch: bool, num_uniform: int) -> None:
+    """The right sign of logQ, whatever the negatives; and the crowd still prefers what it watches most."""
+    fans, crowd = learnt_by_fans(1.0, in_batch, num_uniform)
+    assert abs(fans) < EVENLY and abs(crowd - 1) < AS_WATCHED, (fans, crowd)
+
+
+@pytest.mark.parametrize("num_uniform", [0, 128])
+@pytest.mark.parametrize("log_q", [0.0, -1.0])
+def test_without_log_q_or_with_its_sign_wrong_they_do_not(log_q: float, num_uniform: int) -> None:
+    fans, _ = learnt_by_fans(log_q, True, num_uniform)
+    assert fans < -2 * EVENLY, f"popular videos are pushed away: {fans}"
+
+
+def test_a_video_that_is_drawn_again_is_no_negative_of_itself() -> None:
+    """A batch of one video alone: nothing but itself to compare with, so nothing to learn; with its twins as negatives it would be log 4."""
+    module = TwoTastes(1)
+    rows = {
+        "recent": torch.zeros((4, 1), dtype=torch.long),
+        "index": torch.zeros(4, dtype=torch.long),
+        "weight": torch.ones(4),
+    }
+    for in_batch, num_uniform in ((True, 0), (True, 8), (False, 8)):
+        negatives = retrieval.Negatives(torch.ones(1), in_batch, num_uniform)
+        assert retrieval.sampled_softmax(module, rows, negatives, 1.0).item() == pytest.approx(0.0)
 
 
 def test_an_index_with_lists_finds_most_of_what_the_exact_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,11 +124,17 @@ def test_candidates_are_merged_by_quota_each_once() -> None:
         "co_watch": Ranking(ids=np.arange(10, 30)[None], scores=np.zeros((1, 20))),
         "popular": Ranking(ids=np.array([[5, 40, -1]]), scores=np.zeros((1, 3))),
     }
-    merged = model.merge(found, 10).ids[0].tolist()
+    quotas = {"towers": 0.5, "co_watch": 0.4, "popular": 0.1}
+    merged = model.merge(found, 10, quotas).ids[0].tolist()
     assert len(set(merged)) == 10
     assert sum(video < 10 for video in merged) >= 5 and sum(10 <= video < 30 for video in merged) >= 3
     short = model.merge({"popular": found["popular"]}, 4)
     assert short.ids.tolist() == [[5, 40, -1, -1]] and np.isneginf(short.scores[0, 2:]).all()
+
+
+def test_the_quotas_name_every_source_and_share_out_the_whole() -> None:
+    assert sum(model.QUOTAS.values()) == pytest.approx(1.0) and min(model.QUOTAS.values()) > 0
+    assert set(model.COLD) < set(model.QUOTAS)
 
 
 def test_a_head_learns_from_the_rows_its_task_is_known_of() -> None:

@@ -10,11 +10,12 @@ import pytest
 from common.checks import Trial
 from common.features.asof import AsOfStore
 from common.serving.deadline import Fault
+from video_rec import model
 from video_rec.features import WATCHED
 from video_rec.schema import Request, Requests, Rows, find
 
 pytestmark = pytest.mark.slow
-STAGES = ("store", "watched", "history", "towers", "co_watch", "popular", "features", "ranker", "log")
+STAGES = ("store", "watched", "history", *model.QUOTAS, "features", "ranker", "log")
 
 
 def watched_by(trial: Trial, user_id: int) -> set[int]:
@@ -86,7 +87,7 @@ def test_a_watched_video_is_gone_from_the_next_answer_and_features_are_the_offli
 def test_a_cold_viewer_gets_what_everybody_watches_and_it_says_so(trial: Trial) -> None:
     answer = trial.served.ask(user_id=2**31 - 1)
     assert "user" in answer["degraded"] and len(answer["videos"]) == trial.config.feed_size
-    assert {video["source"] for video in answer["videos"]} <= {"popular", "spare"}
+    assert {video["source"] for video in answer["videos"]} <= {*model.COLD, "spare"}
     lawful(trial, answer, 2**31 - 1)
 
 
@@ -124,7 +125,7 @@ def test_nothing_known_of_what_was_watched_is_still_a_lawful_feed(trial: Trial) 
 
 def test_all_sources_gone_is_still_a_feed(trial: Trial) -> None:
     faults, user_id = trial.served.service.stages.faults, heavy(trial)
-    for stage in ("towers", "co_watch", "popular"):
+    for stage in model.QUOTAS:
         faults[stage] = Fault("fail")
     try:
         answer = trial.served.ask(user_id=user_id)

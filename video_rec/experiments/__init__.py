@@ -13,10 +13,29 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from video_rec.experiments import gap, loop, objectives, off_policy, people, rules, spread, stages
+from video_rec.experiments import (
+    conflict,
+    gap,
+    loop,
+    objectives,
+    off_policy,
+    people,
+    rankers,
+    retrieval,
+    rules,
+    sources,
+    spread,
+    stages,
+    weights,
+)
 
 EXPERIMENTS: Mapping[str, Experiment] = {
+    **sources.EXPERIMENTS,
+    **retrieval.EXPERIMENTS,
     **stages.EXPERIMENTS,
+    **rankers.EXPERIMENTS,
+    **weights.EXPERIMENTS,
+    **conflict.EXPERIMENTS,
     **rules.EXPERIMENTS,
     **people.EXPERIMENTS,
     **spread.EXPERIMENTS,
@@ -25,4 +44,10 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **objectives.EXPERIMENTS,
     **loop.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {**spread.CHARTS, **off_policy.CHARTS, **gap.CHARTS, **objectives.CHARTS}
+CHARTS: Mapping[str, Chart] = {
+    **conflict.CHARTS,
+    **spread.CHARTS,
+    **off_policy.CHARTS,
+    **gap.CHARTS,
+    **objectives.CHARTS,
+}

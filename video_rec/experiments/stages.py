@@ -1,4 +1,4 @@
-"""What each stage brings: sources, candidates, the ranker's aim, the cap."""
+"""What each stage brings: candidates, the ranker's aim, the cap."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from common.contract import Experiment, Table
 from common.eval.report import Report
-from video_rec import data, features, model
 from video_rec.config import Config
 from video_rec.experiments.lab import against, answers, feed, judge, trained
 
@@ -34,31 +33,6 @@ def num_candidates(config: Config) -> Table:
     return against("candidates", reports, "no ranker")
 
 
-def sources(config: Config) -> Table:
-    """Every source alone before the ranker, and all by quota: what each brings that the others do not."""
-    dataset, fitted, better = trained(config)
-    recent = fitted.recent(dataset.test, dataset.history)
-    found = better.sources.calls(recent, config.num_candidates)
-    found["all by quota"] = model.merge(found, config.num_candidates)
-    reports = {
-        name: judge(feed(dataset, fitted, better.rerank(dataset.test, ranking, dataset.history), config), config)
-        for name, ranking in found.items()
-    }
-    return against("source", reports, "all by quota")
-
-
-def log_q(config: Config) -> Table:
-    """The correction for popular negatives: left out, right, and with the wrong sign. The towers alone, before any ranker."""
-    dataset = data.load(config)
-    fitted = features.fit(dataset, config)
-    reports: dict[str, Report] = {}
-    for strength in (0.0, 1.0, -1.0):
-        towers = model.retrieval.fit(dataset, fitted, replace(config, log_q=strength))
-        found = towers.nearest(fitted.recent(dataset.test, dataset.history), config.num_candidates)
-        reports[f"{strength:g}"] = judge(feed(dataset, fitted, found, config), config)
-    return against("log_q", reports, "0")
-
-
 def objective(config: Config) -> Table:
     """What the ranker is asked for: clicks, seconds, completed videos, or satisfaction as the config weighs it."""
     dataset, fitted, better = trained(config)
@@ -76,7 +50,5 @@ def objective(config: Config) -> Table:
 EXPERIMENTS: Mapping[str, Experiment] = {
     "creator_cap": creator_cap,
     "num_candidates": num_candidates,
-    "sources": sources,
-    "log_q": log_q,
     "objective": objective,
 }

@@ -1,16 +1,17 @@
 """Two stages: sources that find a few hundred candidates among all videos, then a ranker that puts them in order.
 
 In:     Dataset, Features.
-Out:    TwoStage: retrieve (towers, co-watch and popularity, by quota), rerank (multi-task).
-Choice: the towers learn from the training rows, the ranker from later rows neither they nor its co-watch counts have seen: a score on rows
-        the scorer was fitted on looks better than it is, and the ranker would trust it too much.
+Out:    TwoStage: retrieve (seven sources, by quota), rerank (multi-task).
+Choice: quotas by validation rows (experiment `quotas`); a viewer without a history is answered by the COLD sources alone. The towers learn
+        from the training rows, the ranker from later rows that neither they nor its co-watch counts have seen: a score on rows the scorer
+        was fitted on looks better than it is, and the ranker would trust it too much.
 Else:   one model over everything: when there are thousands of videos and not millions.
 Breaks: a source that goes quiet (mlsd_degraded_total of its stage in /metrics), a ranker whose features differ from training's (parity check).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,29 +22,62 @@ from video_rec import baseline
 from video_rec import features as features_stage
 from video_rec.config import Config
 from video_rec.features import Features
-from video_rec.model import ranking, retrieval
+from video_rec.model import factorisation, ranking, retrieval
+from video_rec.model import sources as light
+from video_rec.model.factorisation import Factors
 from video_rec.model.ranking import Ranker
 from video_rec.model.retrieval import Retrieval
+from video_rec.model.sources import Light
 from video_rec.schema import Dataset, Requests, Rows, find
 
 NEGATIVES = 40  # per clicked row, where the log says nothing of what was not clicked: without any, every order looks equally good
 BLOCK = 500  # requests reranked at once
-QUOTAS: Mapping[str, float] = {"towers": 0.5, "co_watch": 0.4, "popular": 0.1}
+QUOTAS: Mapping[str, float] = {
+    "towers": 0.3,
+    "factors": 0.05,
+    "co_watch": 0.1,
+    "popular": 0.1,
+    "trending": 0.05,
+    "fresh": 0.15,
+    "followed": 0.25,
+}
+"""The sources, and how many of ten candidates are whose. Chosen by validation rows (experiment `quotas`), where the shares of trending and
+factors came out near nothing; they keep a little, as the one follows the day and the other is cheap."""
+COLD = ("popular", "trending", "fresh")
+"""Those that have an answer for a viewer without a history."""
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> TwoStage:
     towers = retrieval.fit(dataset, features, config)
-    earlier = Sources(features, towers, baseline.count(features, [dataset.train], config))
+    earlier = gather(features, towers, [dataset.train], config)
     requests, ids, labels = _lessons(dataset.valid, earlier, dataset.history, config)
     dense = np.concatenate([earlier.dense(part, ids[at], dataset.history) for at, part in _blocks(requests)])
     user_id = np.repeat(requests.user_id, ids.shape[1])
     ranker = ranking.fit(dense, labels, user_id, config)
-    return TwoStage(Sources(features, towers, baseline.fit(dataset, features, config)), ranker)
+    return TwoStage(gather(features, towers, [dataset.train, dataset.valid], config), ranker)
+
+
+def gather(features: Features, towers: Retrieval, parts: Sequence[Rows], config: Config) -> Sources:
+    """The sources that are counted or solved, from `parts`, beside the towers."""
+    return Sources(
+        features=features,
+        towers=towers,
+        factors=factorisation.fit(features, parts, config),
+        co_watch=baseline.count(features, parts, config),
+        light=light.fit(features, parts, towers),
+    )
 
 
 def load(folder: Path) -> TwoStage:
     features = features_stage.load(folder.parent / "features")
-    sources = Sources(features, retrieval.load(folder, features), baseline.load(folder, features))
+    towers = retrieval.load(folder, features)
+    sources = Sources(
+        features=features,
+        towers=towers,
+        factors=factorisation.load(folder, features),
+        co_watch=baseline.load(folder, features),
+        light=light.load(folder, features, towers),
+    )
     return TwoStage(sources, ranking.load(folder))
 
 
@@ -53,16 +87,30 @@ class Sources:
 
     features: Features
     towers: Retrieval
+    factors: Factors
     co_watch: baseline.CoWatch
+    light: Light
 
     def calls(self, recent: Ints, k: int) -> dict[str, Ranking]:
         """recent [n, h] -> candidates of each source; serving starts the same calls side by side."""
         return {name: self.call(name, recent, k) for name in QUOTAS}
 
     def call(self, name: str, recent: Ints, k: int) -> Ranking:
-        if name == "towers":
-            return self.towers.nearest(recent, k)
-        return self.co_watch.nearest(recent if name == "co_watch" else np.full_like(recent, -1), k)
+        """Candidates of one source; none for a viewer without a history, but from the COLD ones."""
+        asked: Mapping[str, Callable[[Ints, int], Ranking]] = {
+            "towers": self.towers.nearest,
+            "factors": self.factors.nearest,
+            "co_watch": self.co_watch.nearest,
+            "popular": lambda recent, k: self.co_watch.nearest(np.full_like(recent, -1), k),
+            "trending": self.light.trending,
+            "fresh": self.light.fresh,
+            "followed": self.light.followed,
+        }
+        found = asked[name](recent, k)
+        if name in COLD:
+            return found
+        silent = (recent < 0).all(axis=1, keepdims=True)
+        return Ranking(ids=np.where(silent, -1, found.ids), scores=np.where(silent, -np.inf, found.scores))
 
     def dense(self, requests: Requests, ids: Ints, store: FeatureStore) -> Floats:
         """requests [n], ids [n, k] -> [n * k, num_features]: the features, and what the sources think of each."""
@@ -103,13 +151,15 @@ class TwoStage:
     def save(self, folder: Path) -> None:
         self.sources.co_watch.save(folder)
         self.sources.towers.save(folder)
+        self.sources.factors.save(folder)
+        self.sources.light.save(folder)
         self.ranker.save(folder)
 
 
-def merge(found: Mapping[str, Ranking], k: int) -> Ranking:
+def merge(found: Mapping[str, Ranking], k: int, quotas: Mapping[str, float] = QUOTAS) -> Ranking:
     """Candidates of several sources [n, any] -> [n, k], interleaved by quota: a source of quota .5 gives five of the first ten."""
     ids = np.concatenate([ranking.ids for ranking in found.values()], axis=1)
-    turn = np.concatenate([(np.arange(ranking.ids.shape[1]) + 1) / QUOTAS[name] for name, ranking in found.items()])
+    turn = np.concatenate([(np.arange(ranking.ids.shape[1]) + 1) / quotas[name] for name, ranking in found.items()])
     order = np.argsort(turn, kind="stable")
     merged = np.full((len(ids), k), -1)
     for row in range(len(ids)):

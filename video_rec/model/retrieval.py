@@ -3,7 +3,9 @@
 Both towers are sums of embeddings. The viewer is a weighted sum of the last watches; the video adds id, creator, language, title and length,
 so a new video has a place before anyone has watched it. Trained with the other videos of the batch as negatives. Those come in proportion to
 their popularity, so popular videos are pushed away more often than they should: the logQ correction gives that back (Yi et al. 2019,
-"Sampling-bias-corrected neural modeling for large corpus item recommendations").
+"Sampling-bias-corrected neural modeling for large corpus item recommendations"). A video nobody watched is in no batch, so nothing pushes its
+own vector away: further negatives drawn evenly from the catalogue do (Yang et al. 2020, "Mixed negative sampling for learning two-tower
+neural networks in recommendations").
 """
 
 from __future__ import annotations
@@ -41,17 +43,17 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Retrieval:
         2.0 * np.nan_to_num(rows.labels[task][keep]) for task in ("completed", "liked") if task in rows.labels
     )
     popularity = np.bincount(index[keep], minlength=len(features.video_id)) / max(int(keep.sum()), 1)
+    negatives = Negatives(torch.from_numpy(popularity).float(), config.in_batch, config.num_uniform, config.log_q)
     batch = {
         "recent": torch.from_numpy(recent),
         "index": torch.from_numpy(index[keep]),
-        "log_q": torch.from_numpy(np.log(popularity[index[keep]])).float(),
         "weight": torch.from_numpy(np.broadcast_to(worth, keep.sum()).astype(np.float32)),
     }
     torch.manual_seed(config.seed)
     towers = Towers(*_described(features), dim=config.dim)
 
     def loss(module: nn.Module, rows: Any) -> Tensor:
-        return in_batch_loss(towers, rows, config.temperature, config.log_q)
+        return sampled_softmax(towers, rows, negatives, config.temperature)
 
     train(
         towers, batch, loss, epochs=config.epochs, batch_size=config.batch_size, learning_rate=config.learning_rate,
@@ -122,13 +124,36 @@ class Towers(nn.Module):
         return torch.cat([self.video(part) for part in torch.split(torch.arange(len(self.creator)), 50_000)])
 
 
-def in_batch_loss(towers: Towers, rows: Any, temperature: float, log_q: float) -> Tensor:
-    """Softmax over the videos of the batch; one that stands in it twice is no negative of itself."""
-    logits = towers.viewer(rows["recent"]) @ towers.video(rows["index"]).T / temperature
-    logits = corrected(logits, rows["log_q"], log_q)
-    twin = (rows["index"][:, None] == rows["index"][None, :]) & ~torch.eye(len(logits), dtype=torch.bool)
+@dataclass(frozen=True)
+class Negatives:
+    """Which videos a positive is compared with: the others of its batch, `num_uniform` drawn evenly from the catalogue, or both.
+    `popularity` [num_videos] is the share of the training watches; `log_q` the strength of the correction."""
+
+    popularity: Tensor
+    in_batch: bool = True
+    num_uniform: int = 0
+    log_q: float = 1.0
+
+    def log_expected(self, index: Tensor, batch_size: int) -> Tensor:
+        """log of how often each video is expected among the candidates of one batch: batch_size q + num_uniform / num_videos (Yang et al.
+        2020, section 3, but for a constant). Drawn evenly alone, it is the same for all and corrects nothing, as it should."""
+        expected = self.popularity[index] * (batch_size * self.in_batch) + self.num_uniform / len(self.popularity)
+        return expected.clamp(min=1e-12).log()
+
+
+def sampled_softmax(towers: Any, rows: Any, negatives: Negatives, temperature: float) -> Tensor:
+    """Softmax of each row's video against its candidates; a video that stands among them again is no negative of itself."""
+    own = rows["index"]
+    drawn = torch.randint(len(negatives.popularity), (negatives.num_uniform,))
+    index = torch.cat([own, drawn])
+    logits = towers.viewer(rows["recent"]) @ towers.video(index).T / temperature
+    logits = corrected(logits, negatives.log_expected(index, len(own)), negatives.log_q)
+    positive = torch.eye(len(own), len(index), dtype=torch.bool)
+    left_out = own[:, None] == index[None, :]
+    if not negatives.in_batch:
+        left_out[:, : len(own)] = True
     losses: Tensor = nn.functional.cross_entropy(
-        logits.masked_fill(twin, -1e9), torch.arange(len(logits)), reduction="none"
+        logits.masked_fill(left_out & ~positive, -1e9), torch.arange(len(own)), reduction="none"
     )
     mean: Tensor = (losses * rows["weight"]).sum() / rows["weight"].sum()
     return mean
@@ -151,6 +176,13 @@ class Retrieval:
     def viewer(self, recent: Ints) -> NDArray[np.float32]:
         with torch.inference_mode():
             vectors: NDArray[np.float32] = self.towers.viewer(torch.from_numpy(recent)).numpy()
+        return vectors
+
+    def content(self, index: Ints) -> NDArray[np.float32]:
+        """[n, dim] of unit length: where videos stand by what is known of them, their ids left out."""
+        with torch.inference_mode():
+            known = nn.functional.normalize(self.towers.described(torch.from_numpy(index)), dim=-1)
+        vectors: NDArray[np.float32] = known.numpy()
         return vectors
 
     def nearest(self, recent: Ints, k: int) -> Ranking:

@@ -3,9 +3,9 @@
 In:     candidates in order of score; what the rules ask of each, and of the viewer.
 Out:    Policy.decide(request, candidates, context) -> Decision: the feed, why something stands higher than its score would have it, and what
         could not be had.
-Choice: greedy from the top. Exclusions, one of each set of copies and a cap a creator are a partition matroid, for which greedy is also the
-        best feed by sum of scores, and the longest. Spacing is no matroid: where greedy would end early, a look ahead keeps the feed as long
-        as it can be.
+Choice: copies are one video, and only the one that stands highest may be shown; then greedy from the top. Exclusions and a cap a creator are
+        a partition matroid, for which greedy is also the best feed by sum of scores, and the longest. Spacing is no matroid: where greedy
+        would end early, a look ahead keeps the feed as long as it can be.
 Else:   re-ranking for diversity by similarity (MMR, DPP): when what bores is likeness that no creator and no fingerprint gives away.
 Breaks: a video the rules bar, a feed shorter than it had to be, a promise not kept and not reported: INVARIANTS; a feed worth less than
         another lawful one: test_policy.py, against brute force.

@@ -53,7 +53,7 @@ def draw(rng: np.random.Generator, most: int = 40) -> tuple[Ranking, Context]:
 def broken(policy: Policy, candidates: Ranking, context: Context, decision: Decision) -> Mapping[str, str]:
     """Sentence -> how it was broken, "" where it held."""
     ids, kept, of = candidates.ids[0], decision.kept, context.rulings
-    creators, groups = of.creators[kept], of.groups[kept]
+    creators = of.creators[kept]
     found = {_NEVER[name]: _named(ids[kept][~rule(ids, context)[kept]]) for name, rule in feed.RULES.items()}
     counts = np.bincount(creators[creators >= 0], minlength=1)
     found["no creator stands in a feed more often than the cap"] = (
@@ -61,8 +61,7 @@ def broken(policy: Policy, candidates: Ranking, context: Context, decision: Deci
     )
     near = min((np.diff(np.flatnonzero(creators == one)).min(initial=policy.creator_spacing) for one in set(creators[creators >= 0].tolist())), default=policy.creator_spacing)  # fmt: skip
     found["videos of one creator stand apart"] = f"{near} places apart" if near < policy.creator_spacing else ""
-    copied = groups[groups >= 0]
-    found["of copies one is shown at most"] = _named(copied[1:][np.diff(np.sort(copied)) == 0]) if len(copied) else ""
+    found["of copies none but the highest is shown"] = _lesser_copy(policy, candidates, context, decision)
     found["a feed is never shorter than it has to be"] = _shorter(policy, candidates, context, decision)
     found["a place for the fresh is theirs, or it is said that there are none"] = _stale(policy, ids, context, decision)
     found["what came by lot says how likely that was"] = _unsaid(policy, decision)
@@ -82,6 +81,19 @@ _NEVER: Mapping[str, str] = {
 
 def _named(ids: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
     return f"{ids[0]} is shown" if len(ids) else ""
+
+
+def _lesser_copy(policy: Policy, candidates: Ranking, context: Context, decision: Decision) -> str:
+    """Of each set of copies the lawful one that stands first by worth is the video; the others are not there."""
+    lawful, groups = feed.lawful_places(policy, candidates.ids[0], context), context.rulings.groups
+    highest: dict[int, int] = {}
+    for place in feed.by_worth(policy, candidates.scores[0], context).tolist():
+        if lawful[place] and groups[place] >= 0:
+            highest.setdefault(int(groups[place]), place)
+    lesser = [
+        place for place in decision.kept.tolist() if groups[place] >= 0 and highest.get(int(groups[place])) != place
+    ]
+    return f"{candidates.ids[0, lesser[0]]} is shown" if lesser else ""
 
 
 def _shorter(policy: Policy, candidates: Ranking, context: Context, decision: Decision) -> str:
@@ -141,7 +153,7 @@ INVARIANTS: Mapping[str, Invariant] = {
         *_NEVER.values(),
         "no creator stands in a feed more often than the cap",
         "videos of one creator stand apart",
-        "of copies one is shown at most",
+        "of copies none but the highest is shown",
         "a feed is never shorter than it has to be",
         "a place for the fresh is theirs, or it is said that there are none",
         "what came by lot says how likely that was",

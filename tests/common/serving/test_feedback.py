@@ -13,6 +13,7 @@ import pytest
 from common.contract import Event, EventKind, Platform
 from common.errors import InputError
 from common.features.live import LiveStore
+from common.lifecycle.items import ItemStore
 from common.lifecycle.log import EventLog
 from common.serving import feedback, guards
 from common.serving.clock import SimulatedClock
@@ -51,8 +52,10 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
     log, clock = EventLog.create(tmp_path / "log"), SimulatedClock()
     clock.set(1_000)
     log.append([IMPRESSION])
-    yield Platform(store=LiveStore(tmp_path / "store.sqlite", ()), log=log, clock=clock)
-    log.close()
+    items = ItemStore(tmp_path / "items.sqlite")
+    made = Platform(store=LiveStore(tmp_path / "store.sqlite", ()), log=log, clock=clock, items=items)
+    yield made
+    made.close()
 
 
 def click(event_id: str = "c", ad_id: int = 3, values: Mapping[str, int] | None = None, **keys: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The nouns of the case, and what is refused at the door.
 
 In:     nothing.
-Out:    Rows, Dataset, Judgments, Live, Request, Answer; EVENTS, EXAMPLE.
+Out:    Rows, Dataset, Judgments, Live, Request, Answer, Item; EVENTS, EXAMPLE, ITEM.
 Choice: frozen dataclasses of equally long arrays; HTTP validates the same dataclasses, so there is one description of a request.
 Else:   data frames, where columns are explored rather than known.
 Breaks: an unknown field, a wrong type, an id below zero: refused here, before any code of the case runs.
@@ -26,6 +26,7 @@ EVENTS: Mapping[str, EventKind] = {
     "forget": EventKind(keys=("user_id",)),
 }
 EXAMPLE: Mapping[str, Any] = {"user_id": 42, "letter_id": 7}
+ITEM: Mapping[str, Any] = {"letter_id": 1_000}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +89,15 @@ class Request:
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     user_id: Annotated[int, Field(ge=0, lt=2**31)]
+    letter_id: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """A letter that comes while the case is served. The id is the first field; whatever else is known of an item follows it."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
     letter_id: Annotated[int, Field(ge=0, lt=2**31)]
 
 
