@@ -12,6 +12,7 @@ from common.contract import Table
 from common.eval.chart import flips
 from video_rec.config import SMOKE
 from video_rec.experiments import CHARTS, EXPERIMENTS, people, rules, spread, stages
+from video_rec.experiments.cold import cold_video, semantic_ids
 from video_rec.experiments.lab import trained
 
 TINY = replace(SMOKE, num_users=500, num_videos=1_000, num_impressions=30_000, num_judged=150, num_candidates=150)
@@ -79,3 +80,23 @@ def test_somebody_elses_history_is_worse_than_ones_own_and_popularity_follows_po
     assert row(table, history="somebody else's")["high"] < 0
     small = [found for found in people.fairness(TINY) if found["group"] == "small creators"]
     assert row(small, recommender="what everybody watches")["high"] < row(small, recommender="model")["low"]
+
+
+@pytest.mark.slow
+def test_an_id_of_its_own_says_nothing_of_a_new_video_and_shared_codes_do() -> None:
+    table = cold_video(TINY)
+    gain = {str(found["towers"]): found["expected_gain@20"] for found in table}
+    assert abs(gain["ids alone"] - gain["chance"]) < 0.03
+    assert gain["semantic ids alone"] > gain["chance"] + 0.03
+    assert gain["content and ids (served)"] > gain["ids alone"] + 0.03
+
+
+def test_semantic_ids_are_shared_by_what_is_alike_and_by_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(40, 16)) * 5
+    of = rng.integers(0, 40, 2_000)
+    vectors = (centres[of] + 0.05 * rng.normal(size=(2_000, 16))).astype(np.float32)
+    codes = semantic_ids(vectors, 0)
+    same = codes[:, 0][:, None] == codes[:, 0][None]
+    alike = of[:, None] == of[None]
+    assert (same[alike]).mean() > 0.9 and (same[~alike]).mean() < 0.05

@@ -295,7 +295,9 @@ def test_co_watch_on_its_own_log_narrows_beside_one_taught_by_chance(monkeypatch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("module", "name"), [(gap, "exposure"), (off_policy, "sharpness"), (objectives, "popularity_share")])
+@pytest.mark.parametrize(
+    ("module", "name"), [(gap, "exposure"), (off_policy, "sharpness"), (objectives, "popularity_share")]
+)
 def test_what_is_drawn_is_a_chart(module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {"USERS": 150, "VIDEOS": 300, "IMPRESSIONS": 9_000}
     few = {"WORLDS": 2, "LOGS": 2, "CHANCES": (0.2, 1.0), "SHARPNESS": (0.0, 10.0), "SHARES": (0.0, 1.0)}

@@ -34,7 +34,7 @@ def known(num: int = 40) -> Features:
 
 def towers_of(features: Features) -> retrieval.Retrieval:
     torch.manual_seed(0)
-    towers = retrieval.Towers(*retrieval._described(features), dim=8)
+    towers = retrieval.Towers(*retrieval.described(features), dim=8)
     vectors = towers.every_video().detach().numpy()
     return retrieval.Retrieval(features, towers, index.build_index(vectors), vectors)
 

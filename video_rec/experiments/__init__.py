@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from common.contract import Experiment
 from common.eval.chart import Chart
 from video_rec.experiments import (
+    cold,
     conflict,
     gap,
     loop,
@@ -38,6 +39,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **conflict.EXPERIMENTS,
     **rules.EXPERIMENTS,
     **people.EXPERIMENTS,
+    **cold.EXPERIMENTS,
     **spread.EXPERIMENTS,
     **off_policy.EXPERIMENTS,
     **gap.EXPERIMENTS,

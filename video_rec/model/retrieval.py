@@ -34,7 +34,12 @@ BUCKETS = 2**17  # ids beyond that share an embedding
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Retrieval:
-    """Learns from what was clicked in training; watched to the end or liked counts more."""
+    torch.manual_seed(config.seed)
+    return teach(Towers(*described(features), dim=config.dim), dataset, features, config)
+
+
+def teach(towers: Towers, dataset: Dataset, features: Features, config: Config) -> Retrieval:
+    """They learn from what was clicked in training; watched to the end or liked counts more."""
     rows = dataset.train
     index = find(features.video_id, rows.video_id)
     keep = (rows.labels["clicked"] > 0) & (index >= 0)
@@ -49,8 +54,6 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Retrieval:
         "index": torch.from_numpy(index[keep]),
         "weight": torch.from_numpy(np.broadcast_to(worth, keep.sum()).astype(np.float32)),
     }
-    torch.manual_seed(config.seed)
-    towers = Towers(*_described(features), dim=config.dim)
 
     def loss(module: nn.Module, rows: Any) -> Tensor:
         return sampled_softmax(towers, rows, negatives, config.temperature)
@@ -67,7 +70,7 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Retrieval:
 def load(folder: Path, features: Features) -> Retrieval:
     """The registry has checked the files' sha256; what is read here is checked again for shape, and bounded."""
     dim = json.loads((folder / "towers.json").read_text())["dim"]
-    towers = Towers(*_described(features), dim=dim)
+    towers = Towers(*described(features), dim=dim)
     towers.load_state_dict(load_file(folder / "towers.safetensors"))
     towers.eval()
     vectors = columns.read(folder / "vectors.parquet")["vector"].astype(np.float32)
@@ -110,11 +113,16 @@ class Towers(nn.Module):
         """[..., dim] of unit length."""
         return nn.functional.normalize(self.described(index) + self.of_id(index % BUCKETS), dim=-1)
 
+    def watched(self, recent: Tensor) -> Tensor:
+        """recent [...] indices -> [..., dim]: what having watched each says beside its content; nothing for a pad."""
+        pad = self.of_watched.num_embeddings - 1
+        found: Tensor = self.of_watched(torch.where(recent >= 0, recent % BUCKETS, pad))
+        return found
+
     def viewer(self, recent: Tensor) -> Tensor:
         """recent [n, HISTORY] catalogue indices, -1 pads -> [n, dim] of unit length."""
         known = recent >= 0
-        pad = self.of_watched.num_embeddings - 1
-        watched = self.of_watched(torch.where(known, recent % BUCKETS, pad)) + self.described(recent.clamp(min=0))
+        watched = self.watched(recent) + self.described(recent.clamp(min=0))
         weight = torch.exp(self.recency) * known
         total = (weight[:, :, None] * watched).sum(dim=1) / weight.sum(dim=1, keepdim=True).clamp(min=1e-6)
         summed = total + self.nobody
@@ -207,7 +215,7 @@ class Retrieval:
         (folder / "videos.faiss").write_bytes(faiss.serialize_index(self.index).tobytes())
 
 
-def _described(features: Features) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def described(features: Features) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The catalogue as tensors; creator and language are numbered from 1, 0 is unknown."""
     creator = np.unique(features.creator_id, return_inverse=True)[1] % BUCKETS
     return (
