@@ -84,17 +84,17 @@ def test_somebody_elses_history_is_worse_than_ones_own_and_popularity_follows_po
 
 @pytest.mark.slow
 def test_an_id_of_its_own_says_nothing_of_a_new_video_and_shared_codes_do() -> None:
-    table = cold_video(TINY)
+    table = cold_video(SMOKE)
     gain = {str(found["towers"]): found["expected_gain@20"] for found in table}
-    assert abs(gain["ids alone"] - gain["chance"]) < 0.03
-    assert gain["semantic ids alone"] > gain["chance"] + 0.03
+    assert abs(gain["ids alone"] - gain["chance"]) < 0.02
+    assert gain["semantic ids alone"] > gain["ids alone"] + 0.015
     assert gain["content and ids (served)"] > gain["ids alone"] + 0.03
 
 
 def test_semantic_ids_are_shared_by_what_is_alike_and_by_nothing_else() -> None:
     rng = np.random.default_rng(0)
-    centres = rng.normal(size=(40, 16)) * 5
-    of = rng.integers(0, 40, 2_000)
+    centres = rng.normal(size=(200, 16)) * 5  # more than there are codes of a level
+    of = rng.integers(0, 200, 2_000)
     vectors = (centres[of] + 0.05 * rng.normal(size=(2_000, 16))).astype(np.float32)
     codes = semantic_ids(vectors, 0)
     same = codes[:, 0][:, None] == codes[:, 0][None]

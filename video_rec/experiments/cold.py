@@ -59,7 +59,7 @@ def semantic_ids(vectors: NDArray[np.float32], seed: int) -> Ints:
         means.train(left)
         _, nearest = means.index.search(left, 1)
         found.append(nearest[:, 0])
-        left -= means.centroids[nearest[:, 0]]
+        left -= np.asarray(means.centroids)[nearest[:, 0]]
     return np.stack(found, axis=1)
 
 
