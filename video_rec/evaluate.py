@@ -18,7 +18,7 @@ from video_rec.config import Config
 from video_rec.schema import Judgments
 
 K = 20
-LOGGED = (f"ndcg@{K}", f"hit_rate@{K}", f"recall@{K}")
+LOGGED = (f"ndcg@{K}", f"hit_rate@{K}", f"recall@{K}", f"precision@{K}", f"map@{K}")
 
 
 def evaluate(predictions: Ranking, judgments: Judgments, config: Config) -> Report:

@@ -10,6 +10,7 @@ import numpy as np
 from common import events as columns
 from common.contract import Event, Events, Experiment, Floats, Ints, Ranking, Table
 from common.eval import intervals
+from common.eval.ranking import diversity
 from common.eval.report import paired
 from common.features.asof import AsOfStore
 from video_rec import data, evaluate, policy
@@ -17,7 +18,7 @@ from video_rec.config import Config
 from video_rec.experiments.lab import answers, feed, given, judge, trained
 from video_rec.features import Features, Rulings
 from video_rec.policy import Policy
-from video_rec.schema import SHOWN, Dataset
+from video_rec.schema import SHOWN, Dataset, find
 
 RARE = 5  # impressions in the log: below it nobody can say how good a video is
 ALIKE = 0.7  # cosine from which two creators' work counts as similar
@@ -73,7 +74,8 @@ def _breaks(whole: Policy, name: str, ids: Ints, context: policy.Context) -> boo
 
 
 def _bought(shown: Ranking, dataset: Dataset, fitted: Features, config: Config) -> dict[str, float]:
-    """Of all places: shares of the young and of videos hardly ever shown before; creators a feed; how unequal creators' shares are."""
+    """Of all places: shares of the young and of videos hardly ever shown before; creators a feed; how unequal creators' shares are; how
+    different the titles of a feed are (1 minus the mean cosine of its pairs; a feed by chance is the most diverse of all)."""
     ids = np.maximum(shown.ids, 0)
     rulings: Rulings = fitted.rulings(ids.reshape(-1))
     age = (dataset.test.event_time[:, None] - rulings.uploaded.reshape(ids.shape)) / 86_400
@@ -81,7 +83,9 @@ def _bought(shown: Ranking, dataset: Dataset, fitted: Features, config: Config) 
     creators = rulings.creators.reshape(ids.shape)
     exposure = np.sort(np.bincount(creators.reshape(-1), minlength=int(fitted.creator_id.max()) + 1))
     rank = np.arange(1, len(exposure) + 1)
+    vectors = fitted.title[find(fitted.video_id, ids)].astype(float)
     return {
+        "diversity": float(diversity(vectors + 1e-12).mean()),
         "young": float(np.nanmean(age <= config.fresh_days)),
         "rare": float((seen[ids] < RARE).mean()),
         "creators": float(np.mean([len(np.unique(row)) for row in creators])),
