@@ -29,7 +29,6 @@ from video_rec.schema import Dataset, Requests, Rows, find
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-BLOCK = 2_000  # requests scored at once
 LONGEST = 100  # watches of one viewer that count: heavy viewers cost the square of theirs
 
 
@@ -101,21 +100,13 @@ class CoWatch:
 
     def _summed(self, recent: Ints) -> Iterator[tuple[Ints, Floats]]:
         """For each row the neighbours of its recent watches, and popularity plus their decayed sums."""
-        for start in range(0, len(recent), BLOCK):
-            part = recent[start : start + BLOCK]
-            rows, places = np.nonzero(part >= 0)
-            sums = (
-                _table(
-                    rows,
-                    part[rows, places],
-                    np.power(self.decay, places.astype(float)),
-                    (len(part), len(self.popularity)),
-                )
-                @ self._weights
-            )
-            for row in range(len(part)):
-                span = slice(sums.indptr[row], sums.indptr[row + 1])
-                yield sums.indices[span], sums.data[span] + self.popularity[sums.indices[span]]
+        for row in recent:
+            places = np.flatnonzero(row >= 0)
+            near, weight = self.neighbours[row[places]], self.weights[row[places]]
+            known = near >= 0
+            value = (weight * np.power(self.decay, places.astype(float))[:, None])[known]
+            index, back = np.unique(near[known], return_inverse=True)
+            yield index, np.bincount(back, weights=value, minlength=len(index)) + self.popularity[index]
 
     @cached_property
     def usual(self) -> float:
@@ -125,12 +116,6 @@ class CoWatch:
     @cached_property
     def _most_popular(self) -> Ints:
         return np.argsort(-self.popularity, kind="stable")
-
-    @cached_property
-    def _weights(self) -> csr_array:
-        rows, places = np.nonzero(self.neighbours >= 0)
-        values = self.weights[rows, places].astype(float)
-        return _table(rows, self.neighbours[rows, places], values, (len(self.popularity),) * 2)
 
     def save(self, folder: Path) -> None:
         columns.write(
