@@ -11,12 +11,19 @@ import pytest
 from common.contract import Table
 from common.eval.chart import flips
 from video_rec.config import SMOKE
-from video_rec.experiments import CHARTS, EXPERIMENTS, people, rules, spread, stages
+from video_rec.experiments import CHARTS, EXPERIMENTS, people, retrieval, rules, sources, spread, stages
 from video_rec.experiments.cold import cold_video, semantic_ids
 from video_rec.experiments.lab import trained
 
 TINY = replace(SMOKE, num_users=500, num_videos=1_000, num_impressions=30_000, num_judged=150, num_candidates=150)
-OURS = {**stages.EXPERIMENTS, **rules.EXPERIMENTS, **people.EXPERIMENTS, **spread.EXPERIMENTS}
+OURS = {
+    **stages.EXPERIMENTS,
+    **sources.EXPERIMENTS,
+    **retrieval.EXPERIMENTS,
+    **rules.EXPERIMENTS,
+    **people.EXPERIMENTS,
+    **spread.EXPERIMENTS,
+}
 
 
 @pytest.fixture(autouse=True)
