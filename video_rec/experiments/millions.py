@@ -1,0 +1,120 @@
+"""A case of millions of videos out of one trained on thousands: the catalogue, the features, the vectors and the index, block by block.
+
+Nobody trains on two million videos on two cores. A video's vector is a sum, and of a video nobody has watched it is what the tower makes of
+its language, title and length; its creator's part is the average creator's, its own part is nothing. Only the videos the case was trained
+on have more, and so have those that share a row of the towers' tables with one (retrieval.BUCKETS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from common.contract import Floats, Ints
+from video_rec import model, world
+from video_rec.baseline import CoWatch
+from video_rec.config import Config
+from video_rec.features import TITLE_DIM, Features
+from video_rec.model import retrieval
+from video_rec.model.index import build_index
+from video_rec.model.retrieval import Retrieval, Towers
+from video_rec.schema import Catalog
+
+BLOCK = 100_000  # videos at once
+
+
+@dataclass(frozen=True)
+class Titles:
+    """How the trained case turns a title into a vector: fitted on its own titles, applied to any."""
+
+    words: Any  # TfidfVectorizer
+    axes: Floats  # [num_words, dim] of the SVD
+
+    @classmethod
+    def fit(cls, titles: NDArray[np.str_], seed: int) -> Titles:
+        """As features.fit does; test_millions compares the two vector by vector."""
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        words = TfidfVectorizer(max_features=20_000, sublinear_tf=True)
+        weights = words.fit_transform(titles.tolist())
+        svd = TruncatedSVD(min(TITLE_DIM, min(weights.shape) - 1), random_state=seed).fit(weights)
+        return cls(words, svd.components_.T)
+
+    def vectors(self, titles: NDArray[np.str_]) -> NDArray[np.float32]:
+        """[n] -> [n, TITLE_DIM] of unit length, or zero."""
+        found = np.zeros((len(titles), TITLE_DIM), np.float32)
+        found[:, : self.axes.shape[1]] = self.words.transform(titles.tolist()) @ self.axes
+        norm = np.linalg.norm(found, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = (found / np.maximum(norm, 1e-9)).astype(np.float32)
+        return unit
+
+
+def blocks(num_videos: int) -> Iterator[Ints]:
+    """Ids 0 .. num_videos - 1, in order."""
+    for start in range(0, num_videos, BLOCK):
+        yield np.arange(start, min(start + BLOCK, num_videos))
+
+
+def described(catalog: Catalog, known: Catalog, titles: Titles) -> Features:
+    """The features of any videos of the world, in the codes of the catalogue the case was trained on."""
+    languages = np.unique(known.categories["language"])
+    language = catalog.categories["language"]
+    code = np.minimum(np.searchsorted(languages, language), len(languages) - 1)
+    return Features(
+        video_id=catalog.video_id,
+        creator_id=catalog.creator_id,
+        explicit=catalog.explicit,
+        title=titles.vectors(catalog.title),
+        length=np.log1p(catalog.numbers["length_seconds"]),
+        uploaded=catalog.numbers["uploaded"],
+        language=np.where(languages[code] == language, code, -1),
+    )
+
+
+def joined(parts: list[Any]) -> Any:
+    """Tables of one dataclass, one after the other."""
+    first = parts[0]
+    columns: dict[str, Any] = {}
+    for field in fields(first):
+        values = [getattr(part, field.name) for part in parts]
+        if isinstance(values[0], dict):
+            columns[field.name] = {name: np.concatenate([value[name] for value in values]) for name in values[0]}
+        else:
+            columns[field.name] = np.concatenate(values)
+    return type(first)(**columns)
+
+
+def grown(small: Towers, features: Features) -> Towers:
+    """Towers over more videos: what was learnt stays, of the rest only the content is known."""
+    large = Towers(*retrieval._described(features), dim=small.of_id.embedding_dim)
+    learnt = small.state_dict()
+    state = {name: _padded(learnt[name], tensor) for name, tensor in large.state_dict().items()}
+    creators = learnt["of_creator.weight"]
+    state["of_creator.weight"][len(creators) :] = creators[1:].mean(dim=0)
+    nobody = small.of_watched.num_embeddings - 1  # the last row stands for no video
+    state["of_watched.weight"][nobody:] = 0
+    large.load_state_dict(state)
+    return large.eval()
+
+
+def _padded(learnt: Tensor, like: Tensor) -> Tensor:
+    if learnt.shape == like.shape:
+        return learnt
+    wide = torch.zeros_like(like)
+    rows = min(len(learnt), len(wide))
+    wide[:rows] = learnt[:rows]
+    return wide
+
+
+def vectors(towers: Towers) -> NDArray[np.float32]:
+    """[num_videos, dim] of every video, of unit length."""
+    with torch.inference_mode():
+        found: NDArray[np.float32] = towers.every_video().numpy()
+    return found
