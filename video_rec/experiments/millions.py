@@ -7,9 +7,9 @@ on have more, and so have those that share a row of the towers' tables with one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,16 +17,81 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.contract import Floats, Ints
-from video_rec import model, world
+from video_rec import model
 from video_rec.baseline import CoWatch
 from video_rec.config import Config
 from video_rec.features import TITLE_DIM, Features
-from video_rec.model import retrieval
-from video_rec.model.index import build_index
+from video_rec.model import index, retrieval
 from video_rec.model.retrieval import Retrieval, Towers
-from video_rec.schema import Catalog
+from video_rec.schema import Catalog, Dataset
+from video_rec.world.nature import LANGUAGES, videos
+from video_rec.world.titles import titles
+
+T = TypeVar("T")
 
 BLOCK = 100_000  # videos at once
+QUERIES = 1_000  # of validation, for the index to learn from
+NEIGHBOURS = 20  # of a video, of those it has: a table as wide as the config's takes 4.8 GB at two million videos
+
+
+@dataclass(frozen=True)
+class Large:
+    """The case over a larger catalogue, ready to be published."""
+
+    catalog: Catalog
+    model: model.TwoStage
+
+
+def grow(dataset: Dataset, small: model.TwoStage, config: Config, num_videos: int) -> Large:
+    """The trained case with the first `num_videos` of its world; ids it was trained on keep what was learnt of them."""
+    words = Titles.fit(dataset.catalog.title, config.seed)
+    catalogs, described_ = [], []
+    for ids in blocks(num_videos):
+        catalogs.append(catalogue(config, ids))
+        described_.append(described(catalogs[-1], dataset.catalog, words))
+    features = joined(described_)
+    towers = grown(small.sources.towers.towers, features)
+    found = vectors(towers)
+    viewers = small.sources.towers.viewer(queries(dataset, small))
+    sources = replace(
+        small.sources,
+        features=features,
+        towers=Retrieval(features, towers, index.build_index(found, viewers), found),
+        co_watch=watched_together(small.sources.co_watch, features),
+    )
+    return Large(joined(catalogs), replace(small, sources=sources))
+
+
+def queries(dataset: Dataset, small: model.TwoStage) -> Ints:
+    """[n, h] last watches of viewers of validation rows, as catalogue indices."""
+    some = np.random.default_rng(0).permutation(len(dataset.valid))[:QUERIES]
+    return small.sources.features.recent(dataset.valid.take(some), dataset.history)
+
+
+def catalogue(config: Config, ids: Ints) -> Catalog:
+    """Any videos of the config's world."""
+    truth = videos(config.seed, ids, config.days)
+    names: NDArray[np.str_] = np.array(LANGUAGES)
+    return Catalog(
+        video_id=ids,
+        creator_id=truth.creator_id,
+        title=titles(config.seed, ids, truth),
+        explicit=truth.explicit,
+        numbers={"length_seconds": np.round(truth.length), "uploaded": truth.uploaded.astype(float)},
+        categories={"language": names[truth.language]},
+    )
+
+
+def watched_together(small: CoWatch, features: Features) -> CoWatch:
+    """Nobody has watched the other videos: no neighbours, no popularity."""
+    more = len(features.video_id) - len(small.popularity)
+    return CoWatch(
+        features=features,
+        neighbours=np.pad(small.neighbours[:, :NEIGHBOURS], ((0, more), (0, 0)), constant_values=-1),
+        weights=np.pad(small.weights[:, :NEIGHBOURS], ((0, more), (0, 0))),
+        popularity=np.pad(small.popularity, (0, more)),
+        decay=small.decay,
+    )
 
 
 @dataclass(frozen=True)
@@ -78,17 +143,16 @@ def described(catalog: Catalog, known: Catalog, titles: Titles) -> Features:
     )
 
 
-def joined(parts: list[Any]) -> Any:
+def joined(parts: list[T]) -> T:
     """Tables of one dataclass, one after the other."""
-    first = parts[0]
     columns: dict[str, Any] = {}
-    for field in fields(first):
+    for field in fields(parts[0]):  # type: ignore[arg-type]  # T is a dataclass, which typing cannot say
         values = [getattr(part, field.name) for part in parts]
-        if isinstance(values[0], dict):
+        if isinstance(values[0], Mapping):
             columns[field.name] = {name: np.concatenate([value[name] for value in values]) for name in values[0]}
         else:
             columns[field.name] = np.concatenate(values)
-    return type(first)(**columns)
+    return type(parts[0])(**columns)
 
 
 def grown(small: Towers, features: Features) -> Towers:
