@@ -155,15 +155,19 @@ def joined(parts: list[T]) -> T:
     return type(parts[0])(**columns)
 
 
-def grown(small: Towers, features: Features) -> Towers:
-    """Towers over more videos: what was learnt stays, of the rest only the content is known."""
+def grown(small: Towers, features: Features, shared: bool = False) -> Towers:
+    """Towers over more videos: what was learnt stays, of the rest only the content is known. With `shared` every video and creator has the learnt
+    part of one of the trained: the geometry of a catalogue that was watched to the last video, and no knowledge of these."""
     large = Towers(*retrieval._described(features), dim=small.of_id.embedding_dim)
     learnt = small.state_dict()
     state = {name: _padded(learnt[name], tensor) for name, tensor in large.state_dict().items()}
-    creators = learnt["of_creator.weight"]
+    ids, creators = learnt["of_id.weight"], learnt["of_creator.weight"]
     state["of_creator.weight"][len(creators) :] = creators[1:].mean(dim=0)
-    nobody = small.of_watched.num_embeddings - 1  # the last row stands for no video
-    state["of_watched.weight"][nobody:] = 0
+    state["of_watched.weight"][small.of_watched.num_embeddings - 1 :] = 0  # its last row stands for no video
+    if shared:
+        state["of_id.weight"] = ids[torch.arange(len(state["of_id.weight"])) % len(ids)]
+        known = torch.arange(len(state["of_creator.weight"]) - 1) % (len(creators) - 1)
+        state["of_creator.weight"][1:] = creators[1 + known]
     large.load_state_dict(state)
     return large.eval()
 

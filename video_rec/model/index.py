@@ -47,11 +47,14 @@ def exact(vectors: Vectors) -> faiss.Index:
     return flat
 
 
-def lists(vectors: Vectors, queries: Vectors, recall: float = RECALL, num_lists: int = 0) -> faiss.Index:
-    """Inverted lists of half-precision vectors. A part of the queries says where to cut, the rest how many lists to look at."""
+def lists(
+    vectors: Vectors, queries: Vectors, recall: float = RECALL, num_lists: int = 0, shape: Vectors | None = None
+) -> faiss.Index:
+    """Inverted lists of half-precision vectors. A part of the queries says how many lists to look at, the rest where to cut (as `metric` does,
+    unless a `shape` is given)."""
     num, dim = vectors.shape
     aside = min(HELD_OUT, len(queries) // 2)
-    centres, of = partition(vectors, metric(queries[aside:]), num_lists or size(num))
+    centres, of = partition(vectors, metric(queries[aside:]) if shape is None else shape, num_lists or size(num))
     quantizer: Any = faiss.IndexFlatIP(dim)
     quantizer.add(centres)
     index: Any = faiss.IndexIVFScalarQuantizer(
@@ -141,8 +144,9 @@ def _means(points: Vectors, num: int) -> Vectors:
     """k-means on a sample, always the same for the same points."""
     dim = points.shape[1]
     if num == 1:
-        return points.mean(axis=0, keepdims=True)
-    means = faiss.Kmeans(dim, num, niter=8, seed=1, min_points_per_centroid=1, max_points_per_centroid=PER_LIST)
+        mean: Vectors = points.mean(axis=0, keepdims=True)
+        return mean
+    means: Any = faiss.Kmeans(dim, num, niter=8, seed=1, min_points_per_centroid=1, max_points_per_centroid=PER_LIST)
     means.train(points[_some(len(points), PER_LIST * num)])
     found: Vectors = means.centroids
     return found
