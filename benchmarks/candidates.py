@@ -79,12 +79,9 @@ def problems(num_videos: int, config: Config) -> Iterator[tuple[str, Problem]]:
     towers = small.sources.towers.towers
     tune = small.sources.towers.viewer(millions.queries(dataset, small))
     judged = small.sources.towers.viewer(small.sources.features.recent(dataset.test, dataset.history))[:JUDGED]
-    words = millions.Titles.fit(dataset.catalog.title, config.seed)
-    parts = [
-        millions.described(millions.catalogue(config, ids), dataset.catalog, words)
-        for ids in millions.blocks(num_videos)
-    ]
-    features = millions.joined(parts)
+    features = millions.described(
+        dataset, config, (millions.catalogue(config, ids) for ids in millions.blocks(num_videos))
+    )
     for name, shared in (("unwatched", False), ("watched", True)):
         vectors = millions.vectors(millions.grown(towers, features, shared))
         yield name, Problem(vectors, tune, judged, ours.exact_neighbours(vectors, judged, K))

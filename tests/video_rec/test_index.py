@@ -94,7 +94,7 @@ def test_viewers_never_seen_find_what_was_asked_for(built: Any, videos: Vectors,
 def test_more_recall_takes_more_lists(videos: Vectors, viewers: Vectors, built: Any) -> None:
     truth = stage.exact_neighbours(videos, viewers[:100], 50)
     looked_at = []
-    for wanted in (0.3, 0.6, 0.9, 0.98):
+    for wanted in (0.0, 0.3, 0.6, 0.9, 0.98):
         reached = stage.tune(built, viewers[:100], truth, wanted)
         assert reached >= wanted
         looked_at.append(built.nprobe)

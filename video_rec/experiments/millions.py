@@ -7,7 +7,7 @@ on have more, and so have those that share a row of the towers' tables with one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -44,20 +44,16 @@ class Large:
 
 def grow(dataset: Dataset, small: model.TwoStage, config: Config, num_videos: int) -> Large:
     """The trained case with the first `num_videos` of its world; ids it was trained on keep what was learnt of them."""
-    words = Titles.fit(dataset.catalog.title, config.seed)
-    catalogs, described_ = [], []
-    for ids in blocks(num_videos):
-        catalogs.append(catalogue(config, ids))
-        described_.append(described(catalogs[-1], dataset.catalog, words))
-    features = joined(described_)
-    towers = grown(small.sources.towers.towers, features)
+    catalogs = [catalogue(config, ids) for ids in blocks(num_videos)]
+    known = described(dataset, config, catalogs)
+    towers = grown(small.sources.towers.towers, known)
     found = vectors(towers)
     viewers = small.sources.towers.viewer(queries(dataset, small))
     sources = replace(
         small.sources,
-        features=features,
-        towers=Retrieval(features, towers, index.build_index(found, viewers), found),
-        co_watch=watched_together(small.sources.co_watch, features),
+        features=known,
+        towers=Retrieval(known, towers, index.build_index(found, viewers), found),
+        co_watch=watched_together(small.sources.co_watch, known),
     )
     return Large(joined(catalogs), replace(small, sources=sources))
 
@@ -127,16 +123,21 @@ def blocks(num_videos: int) -> Iterator[Ints]:
         yield np.arange(start, min(start + BLOCK, num_videos))
 
 
-def described(catalog: Catalog, known: Catalog, titles: Titles) -> Features:
-    """The features of any videos of the world, in the codes of the catalogue the case was trained on."""
-    languages = np.unique(known.categories["language"])
+def described(dataset: Dataset, config: Config, catalogs: Iterable[Catalog]) -> Features:
+    """The features of any videos of the world, block by block, in the codes of the catalogue the case was trained on."""
+    words = Titles.fit(dataset.catalog.title, config.seed)
+    languages = np.unique(dataset.catalog.categories["language"])
+    return joined([_described(catalog, languages, words) for catalog in catalogs])
+
+
+def _described(catalog: Catalog, languages: NDArray[np.str_], words: Titles) -> Features:
     language = catalog.categories["language"]
     code = np.minimum(np.searchsorted(languages, language), len(languages) - 1)
     return Features(
         video_id=catalog.video_id,
         creator_id=catalog.creator_id,
         explicit=catalog.explicit,
-        title=titles.vectors(catalog.title),
+        title=words.vectors(catalog.title),
         length=np.log1p(catalog.numbers["length_seconds"]),
         uploaded=catalog.numbers["uploaded"],
         language=np.where(languages[code] == language, code, -1),

@@ -108,7 +108,8 @@ def tune(index: Any, queries: Vectors, truth: NDArray[np.int64], recall: float) 
     most = 1
     while most < index.nlist and reached(most) < recall:
         most = min(2 * most, index.nlist)
-    return reached(most // 2 + bisect_left(range(most // 2, most), recall, key=reached))
+    least = max(1, most // 2)
+    return reached(least + bisect_left(range(least, most), recall, key=reached))
 
 
 def exact_neighbours(vectors: Vectors, queries: Vectors, k: int) -> NDArray[np.int64]:
