@@ -1,6 +1,6 @@
 """Candidates out of two million vectors: our index beside an exact scan, hnswlib and usearch, at an equal share of the true neighbours found.
 
-Run: python -m benchmarks.candidates [--quick] [--videos 2000000] [--ours]     (--ours: without the graphs, which take minutes to build)
+Run: python -m benchmarks.candidates [--quick] [--videos 2000000] [--ours]     (--ours: beside the scan alone; all others take minutes to build)
 hnswlib and usearch are no part of this project. Beside it: pip install --target /tmp/benchlibs hnswlib usearch, then PYTHONPATH=/tmp/benchlibs
 
 One query at a time, one thread, everything in turn. Each index looks at as little as finds 95.5 % of the true 500 of viewers held out
@@ -150,7 +150,8 @@ def usearch(problem: Problem) -> Built:
     return Built(f"usearch, half precision, ef {ef}", search, int(graph.serialized_length), time.perf_counter() - begin)
 
 
-LIBRARIES: Mapping[str, Callable[[Problem], Built]] = {"hnswlib": hnswlib, "usearch": usearch}
+Builder = Callable[[Problem], Built]
+LIBRARIES: Mapping[str, Builder] = {"hnswlib": hnswlib, "usearch": usearch}
 
 
 def least(set_ef: Callable[[int], object], search: Search, problem: Problem) -> int:
@@ -174,9 +175,9 @@ def _faiss(name: str, index: Any, begin: float) -> Built:
     return Built(name, lambda queries: index.search(queries, K)[1], len(faiss.serialize_index(index)), seconds)
 
 
-def compare(problem: Problem, vectors: str, rounds: int, graphs: Sequence[str] = ()) -> Iterator[Row]:
+def compare(problem: Problem, vectors: str, rounds: int, others: Sequence[Builder] = ()) -> Iterator[Row]:
     scan = exact(problem)
-    for build in (lists, plain_lists, *(LIBRARIES[name] for name in graphs)):
+    for build in (lists, *others):
         built = build(problem)  # one at a time: a graph takes most of a gigabyte
         ratio = paired_rounds(p50(scan.search, problem, A_ROUND // 10), p50(built.search, problem, A_ROUND), rounds)
         yield {
@@ -219,12 +220,14 @@ def main() -> None:
     num_videos = int(sys.argv[sys.argv.index("--videos") + 1]) if "--videos" in sys.argv else 2_000_000
     num_videos = min(num_videos, 60_000) if quick else num_videos
     seeding.limit(1)
-    graphs = [name for name in LIBRARIES if find_spec(name) and "--ours" not in sys.argv]
-    if missing := [name for name in LIBRARIES if not find_spec(name)]:
-        print(f"not compared with {', '.join(missing)}, which is not here: {INSTALL}")
+    others: list[Builder] = []
+    if "--ours" not in sys.argv:
+        others = [plain_lists, *(build for name, build in LIBRARIES.items() if find_spec(name))]
+        if missing := [name for name in LIBRARIES if not find_spec(name)]:
+            print(f"not compared with {', '.join(missing)}, which is not here: {INSTALL}")
     rows: list[Row] = []
     for name, problem in problems(num_videos, DEMO):
-        for row in compare(problem, name, 3 if quick else ROUNDS, graphs):
+        for row in compare(problem, name, 3 if quick else ROUNDS, others):
             rows.append(row)
             print(
                 "  ".join(f"{key}: {v:.4g}" if isinstance(v, float) else str(v) for key, v in row.items()), flush=True

@@ -20,7 +20,7 @@ def problem() -> Problem:
 
 def test_rows_are_at_equal_recall(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "A_ROUND", 10)
-    rows = list(candidates.compare(problem, "isotropic", rounds=2))
+    rows = list(candidates.compare(problem, "isotropic", 2, [candidates.plain_lists]))
     assert [row["index"].split(":")[0] for row in rows] == ["ours", "faiss, plain"]
     for row in rows:
         assert row["ann_recall@500"] == pytest.approx(ours.RECALL, abs=0.03)

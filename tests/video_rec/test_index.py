@@ -110,6 +110,26 @@ def test_lists_cut_where_viewers_look_take_fewer_looks(built: Any, videos: Vecto
     assert built.nprobe < 0.6 * blind.nprobe
 
 
+def test_a_video_nobody_wants_weighs_one(videos: Vectors, viewers: Vectors) -> None:
+    weight = stage.wanted(videos, viewers[:100])
+    best = np.argpartition(-(viewers[:100] @ videos.T), stage.K - 1, axis=1)[:, : stage.K]
+    never = np.setdiff1d(np.arange(NUM), best)
+    assert (weight[never] == 1.0).all()
+    assert (np.delete(weight, never) > 1.0).all()
+    assert weight.mean() == pytest.approx(1 + stage.ASKED)
+
+
+def test_lists_are_finer_where_the_weight_is() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((4_000, 4)).astype(np.float32)
+    here = points[:, 0] > 1
+    plain, heavy = (
+        stage.partition(points, np.eye(4, dtype=np.float32), 64, weight)[0]
+        for weight in (None, np.where(here, 20.0, 1.0))
+    )
+    assert (heavy[:, 0] > 1).sum() > 1.4 * (plain[:, 0] > 1).sum()
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_every_vector_is_in_one_list(seed: int) -> None:
     rng = np.random.default_rng(seed)

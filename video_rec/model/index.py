@@ -1,9 +1,10 @@
 """The index over the videos' vectors: which of millions are nearest to a viewer.
 
-Viewers' vectors are not spread as the videos' are: a few directions carry most of what tells one video from the next for anybody. So the
-lists are cut where the viewers look: k-means runs in the metric of the queries, x' S x with S their mean of q q', which makes the mean error of
-a score, not of a vector, small (the score-aware loss of Guo et al. 2020, "Accelerating Large-Scale Inference with Anisotropic Vector
-Quantization", with the queries' second moment for its weight). The table of the experiment `index` says what that is worth.
+Viewers' vectors are not spread as the videos' are: a few directions carry most of what tells one video from the next for anybody, and one
+video in ten is among the nearest of anybody at all. So the lists are cut where the viewers look. k-means runs in the metric of the queries,
+x' S x with S their mean of q q', which keeps the error of a score small, not that of a vector (the score-aware loss of Guo et al. 2020,
+"Accelerating Large-Scale Inference with Anisotropic Vector Quantization", with the queries' second moment for its weight); and it sees a video
+more often that was an answer. The experiment `index` says what that is worth.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from common.contract import Floats
 from common.errors import InputError
 
 Vectors = NDArray[np.float32]
@@ -28,6 +30,7 @@ K, RECALL = (
 )  # what the number of lists looked at is chosen for: ann_recall@K on queries held out; .95 and a margin for others
 HELD_OUT = 400  # of the queries
 PER_LIST = 48  # vectors a list is trained on
+ASKED = 0.5  # weight of being an answer beside being a video: a third of the lists lie where answers are
 RIDGE = 0.01  # of the queries' mean square: a direction no query used may still be used by the next
 
 
@@ -50,11 +53,13 @@ def exact(vectors: Vectors) -> faiss.Index:
 def lists(
     vectors: Vectors, queries: Vectors, recall: float = RECALL, num_lists: int = 0, shape: Vectors | None = None
 ) -> faiss.Index:
-    """Inverted lists of half-precision vectors. A part of the queries says how many lists to look at, the rest where to cut (as `metric` does,
-    unless a `shape` is given)."""
+    """Inverted lists of half-precision vectors. A part of the queries says how many lists to look at, the rest where to cut (as `metric` and
+    `wanted` do, unless a `shape` is given)."""
     num, dim = vectors.shape
     aside = min(HELD_OUT, len(queries) // 2)
-    centres, of = partition(vectors, metric(queries[aside:]) if shape is None else shape, num_lists or size(num))
+    learn = queries[aside:]
+    weight = None if shape is not None else wanted(vectors, learn)
+    centres, of = partition(vectors, metric(learn) if shape is None else shape, num_lists or size(num), weight)
     quantizer: Any = faiss.IndexFlatIP(dim)
     quantizer.add(centres)
     index: Any = faiss.IndexIVFScalarQuantizer(
@@ -81,15 +86,26 @@ def metric(queries: Vectors) -> Vectors:
     return upper
 
 
-def partition(vectors: Vectors, shape: Vectors, num_lists: int) -> tuple[Vectors, NDArray[np.int64]]:
-    """-> (mean of every list [<= num_lists, dim], which list each vector is in). First into groups, then every group into lists, in proportion:
-    a vector is compared with twice the root of the lists, not with all."""
+def wanted(vectors: Vectors, queries: Vectors) -> Floats:
+    """[num]: how much a list near each vector is worth: as much as another, and more the more often it is among the K nearest of a query."""
+    times = np.bincount(exact_neighbours(vectors, queries, K).reshape(-1), minlength=len(vectors))
+    weight: Floats = 1.0 + ASKED * len(vectors) * times / times.sum()
+    return weight
+
+
+def partition(
+    vectors: Vectors, shape: Vectors, num_lists: int, weight: Floats | None = None
+) -> tuple[Vectors, NDArray[np.int64]]:
+    """-> (mean of every list [<= num_lists, dim], which list each vector is in). First into groups, then every group into lists, in proportion
+    to its weight: a vector is compared with some hundreds of means, not with all."""
     bent = np.ascontiguousarray(vectors @ shape.T)
-    group = _nearest(bent, _means(bent, max(1, round(num_lists**0.5))))
+    worth = np.ones(len(bent)) if weight is None else weight
+    group = _nearest(bent, _means(bent, worth, max(1, round(num_lists**0.5))))
     of, made = np.empty(len(bent), np.int64), 0
     for members in np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1]):
         if len(members):
-            means = _means(bent[members], max(1, round(num_lists * len(members) / len(bent))))
+            share = worth[members].sum() / worth.sum()
+            means = _means(bent[members], worth[members], min(len(members), max(1, round(num_lists * share))))
             of[members] = made + _nearest(bent[members], means)
             made += len(means)
     _, of = np.unique(of, return_inverse=True)  # a list nobody is in needs no number
@@ -141,14 +157,18 @@ def read_index(path: Path, shape: tuple[int, ...]) -> faiss.Index:
     return whole
 
 
-def _means(points: Vectors, num: int) -> Vectors:
-    """k-means on a sample, always the same for the same points."""
-    dim = points.shape[1]
+def _means(points: Vectors, weight: Floats, num: int) -> Vectors:
+    """k-means on a sample drawn by weight, always the same for the same points."""
     if num == 1:
         mean: Vectors = points.mean(axis=0, keepdims=True)
         return mean
-    means: Any = faiss.Kmeans(dim, num, niter=8, seed=1, min_points_per_centroid=1, max_points_per_centroid=PER_LIST)
-    means.train(points[_some(len(points), PER_LIST * num)])
+    some = np.arange(len(points))
+    if len(points) > PER_LIST * num:
+        some = np.random.default_rng(0).choice(len(points), PER_LIST * num, p=weight / weight.sum())
+    means: Any = faiss.Kmeans(
+        points.shape[1], num, niter=8, seed=1, min_points_per_centroid=1, max_points_per_centroid=PER_LIST
+    )
+    means.train(points[some])
     found: Vectors = means.centroids
     return found
 
