@@ -39,6 +39,8 @@ bench: $(VENV)/.test ## measure against plain libraries; writes benchmarks/resul
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.auction
+	$(BIN)/python -m benchmarks.candidates
+	$(BIN)/python -m benchmarks.feed
 
 size: $(VENV)/.test ## how long files and functions are, beside the codebases we look up to
 	@$(BIN)/python -c 'from common import size; from common.commands.output import table; print(table(size.table())); print(size.ANCHORS)'

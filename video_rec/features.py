@@ -269,7 +269,7 @@ def _title_vectors(catalog: Catalog, seed: int) -> NDArray[np.float32]:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     try:
-        weights = TfidfVectorizer(max_features=20_000, sublinear_tf=True).fit_transform(_texts(catalog))
+        weights = TfidfVectorizer(max_features=20_000, sublinear_tf=True).fit_transform(texts(catalog))
     except ValueError:  # no title holds a word
         return np.zeros((len(catalog), TITLE_DIM), np.float32)
     dim = min(TITLE_DIM, min(weights.shape) - 1)  # SVD wants fewer than either side
@@ -281,7 +281,8 @@ def _title_vectors(catalog: Catalog, seed: int) -> NDArray[np.float32]:
     return unit
 
 
-def _texts(catalog: Catalog) -> list[str]:
+def texts(catalog: Catalog) -> list[str]:
+    """What is written of each video: title and tags."""
     return [f"{title} {tags}" for title, tags in zip(catalog.title.tolist(), catalog.tags.tolist(), strict=True)]
 
 

@@ -17,6 +17,7 @@ from video_rec.experiments import (
     cold,
     conflict,
     gap,
+    index,
     loop,
     objectives,
     off_policy,
@@ -33,6 +34,7 @@ from video_rec.experiments import (
 EXPERIMENTS: Mapping[str, Experiment] = {
     **sources.EXPERIMENTS,
     **retrieval.EXPERIMENTS,
+    **index.EXPERIMENTS,
     **stages.EXPERIMENTS,
     **rankers.EXPERIMENTS,
     **weights.EXPERIMENTS,
@@ -47,6 +49,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **loop.EXPERIMENTS,
 }
 CHARTS: Mapping[str, Chart] = {
+    **index.CHARTS,
     **conflict.CHARTS,
     **spread.CHARTS,
     **off_policy.CHARTS,

@@ -30,6 +30,7 @@ from video_rec.features import HISTORY, TITLE_DIM, Features
 from video_rec.model.index import build_index, read_index
 from video_rec.schema import Dataset, find
 
+QUERIES = 1_000  # viewers the index is tuned for
 BUCKETS = 2**17  # ids beyond that share an embedding
 
 
@@ -64,7 +65,8 @@ def teach(towers: Towers, dataset: Dataset, features: Features, config: Config) 
     )  # fmt: skip
     with torch.no_grad():
         vectors = towers.every_video().numpy()
-    return Retrieval(features, towers, build_index(vectors), vectors)
+        viewers = towers.viewer(batch["recent"][torch.randperm(len(recent))[:QUERIES]]).numpy()
+    return Retrieval(features, towers, build_index(vectors, viewers), vectors)
 
 
 def load(folder: Path, features: Features) -> Retrieval:

@@ -1,0 +1,224 @@
+"""The video feed end to end at two million videos: unloaded, at 20 requests/s whoever waits, and with a stage slow, asleep or busy.
+
+Run: python -m benchmarks.feed [--quick] [--videos 2000000] [--home FOLDER]   (FOLDER: kept from an earlier run, so nothing is built again)
+
+The server is `mlsd serve`'s own, in a process of its own behind a socket of this machine; the requests come from this one, and each is timed
+from when it was meant to leave. Nobody trains on millions of videos here: the case is trained at DEMO and grown (experiments/millions.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import orjson
+
+from benchmarks.harness import Load, Row, open_loop, quantile, write_result
+from common import cases
+from common.commands.opened import here, reading
+from common.lifecycle.home import Home
+from common.lifecycle.registry import Artifact
+from common.serving.deadline import Fault
+from video_rec import policy
+from video_rec.config import DEMO, Config
+from video_rec.experiments import lab, millions
+from video_rec.serve import ROUTE
+
+CASE = "video_rec"
+DEADLINE_MS = 150.0
+RATE, SECONDS, ALONE = 20.0, 60.0, 1_000  # requests a second, for how long; requests one after the other
+SLOWER = 10  # times
+NOTES = (
+    "Synthetic: vectors of the trained tower over generated videos; trained at DEMO, only the videos of that catalogue were ever watched. "
+    "Server and client are two processes on loopback; latency counts from when a request was meant to leave. p99 is printed, not asserted. "
+    "late: share not answered within the deadline of 150 ms. The machine's load average was {before:.1f} before and {after:.1f} after."
+)
+
+
+def published(folder: Path, config: Config, num_videos: int) -> Artifact:
+    """Trains the case, grows it to `num_videos`, and publishes that into an empty folder, with the log it goes on from."""
+    home = Home(folder)
+    dataset, _, small = lab.trained(config)
+    large = millions.grow(dataset, small, config, num_videos)
+    parts: dict[str, Any] = {
+        "catalog": large.catalog,
+        "features": large.model.sources.features,
+        "model": large.model,
+        "policy": policy.Policy(feed_size=config.feed_size, creator_cap=config.creator_cap),
+    }
+    artifact = home.registry.publish(CASE, parts=parts, config=replace(config, num_videos=num_videos), reports={})
+    home.seed(artifact, dataset.history.events)
+    return artifact
+
+
+def serve(folder: Path) -> None:
+    """Says where it is, then switches on the faults it is told of (STAGE KIND MS), until its input ends."""
+    begin = time.perf_counter()
+    with here(cases.get(CASE), folder) as found:
+        print(found.url, f"{time.perf_counter() - begin:.1f}", flush=True)
+        for line in sys.stdin:
+            found.service.stages.faults.clear()
+            stage, _, rest = line.strip().partition(" ")
+            if rest:
+                kind, ms = rest.split()
+                found.service.stages.faults[stage] = Fault(kind, float(ms))
+            print("ok", flush=True)
+
+
+class Child:
+    """The server in its own process."""
+
+    def __init__(self, folder: Path) -> None:
+        words = [sys.executable, "-m", "benchmarks.feed", "serve", str(folder)]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.url, self.start_seconds = self.line().split()
+        self.connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def tell(self, text: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+        assert self.line() == "ok"
+
+    def memory_mb(self) -> dict[str, float]:
+        """What it holds now and held at most, where the system tells (Linux)."""
+        told = Path(f"/proc/{self.process.pid}/status")
+        lines = dict(line.split(":", 1) for line in told.read_text().splitlines()) if told.exists() else {}
+        names = {"rss_mb": "VmRSS", "rss_peak_mb": "VmHWM"}
+        return {ours: int(lines[theirs].split()[0]) / 1e3 for ours, theirs in names.items() if theirs in lines}
+
+    def ask(self, body: bytes) -> tuple[float, dict[str, Any]]:
+        """-> (ms, answer)."""
+        begin = time.perf_counter()
+        self.connection.request("POST", ROUTE, body, {"content-type": "application/json"})
+        response = self.connection.getresponse()
+        answer = response.read()
+        ms = (time.perf_counter() - begin) * 1e3
+        assert response.status == 200, answer
+        return ms, json.loads(answer)
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def measure(folder: Path, quick: bool) -> list[Row]:
+    with reading(cases.get(CASE), Home(folder)) as case:
+        bodies = [orjson.dumps(asdict(visit.request())) for visit in case.visits(2_000)]
+        rows: list[Row] = sizes(case.artifact)
+    with closing(Child(folder)) as child:
+        alone, stages = unloaded(child, bodies, 50 if quick else ALONE)
+        rows += [alone, {"what": "of it, by stage, median", **{f"{name}_ms": ms for name, ms in stages.items()}}]
+        for fault in faults(stages):
+            rows.append(under(child, fault, bodies, 3.0 if quick else SECONDS))
+        rows.append({"what": "the server", "seconds_to_start": float(child.start_seconds), **child.memory_mb()})
+    return rows
+
+
+def sizes(artifact: Artifact) -> list[Row]:
+    """Bytes in the artifact, part by part: compressed as it lies on disk."""
+    files = sorted(path for path in artifact.folder.rglob("*") if path.is_file() and path.stat().st_size > 1e5)
+    num = artifact.manifest["config"]["num_videos"]
+    return [
+        {
+            "what": f"{path.relative_to(artifact.folder)}, {num} videos",
+            "mb": path.stat().st_size / 1e6,
+            "bytes_per_video": path.stat().st_size / num,
+        }
+        for path in files
+    ]
+
+
+def unloaded(child: Child, bodies: Sequence[bytes], num: int) -> tuple[Row, dict[str, float]]:
+    """One request after the other. -> its row, and the median ms of each stage."""
+    for body in bodies[:20]:
+        child.ask(body)  # warm
+    ms, answers = zip(*(child.ask(bodies[i % len(bodies)]) for i in range(num)), strict=True)
+    stages: dict[str, list[float]] = {}
+    for answer in answers:
+        for stage in answer["timings_ms"]["stages"]:
+            stages.setdefault(stage["name"], []).append(stage["end"] - stage["start"])
+    cut = sum(any(stage in stages for stage in answer["degraded"]) for answer in answers) / num
+    row = {"what": "one request after the other", **latencies(ms), "requests": num, "cut": cut}
+    return row, {name: float(np.median(found)) for name, found in stages.items()}
+
+
+def faults(stages: dict[str, float]) -> list[str]:
+    """None; the stage that takes longest ten times slower; a source asleep; a source that computes past every deadline."""
+    longest = max(stages, key=lambda name: stages[name])
+    slower = (SLOWER - 1) * stages[longest]
+    return ["none", f"{longest} slow {slower:.1f}", f"towers hang {DEADLINE_MS:g}", f"co_watch busy {DEADLINE_MS:g}"]
+
+
+def under(child: Child, fault: str, bodies: Sequence[bytes], seconds: float) -> Row:
+    child.tell(fault)
+    load: Load = asyncio.run(open_loop(child.url + ROUTE, RATE, seconds, bodies))
+    child.tell("none")
+    late = 1 - sum(ms <= DEADLINE_MS for ms in load.latency_ms) / load.sent
+    not_ok = {status: num for status, num in load.statuses.items() if status != "200"}
+    what = f"{RATE:g} requests/s whoever waits, fault: {fault}{' ms' * (fault != 'none')}"
+    return {
+        "what": what,
+        **latencies(load.latency_ms),
+        "requests": load.sent,
+        "late": late,
+        "not 200": str(not_ok or ""),
+    }
+
+
+def latencies(ms: Sequence[float]) -> dict[str, float]:
+    return {"p50_ms": quantile(ms, 0.5), "p99_ms": quantile(ms, 0.99), "max_ms": max(ms)}
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["serve"]:
+        serve(Path(sys.argv[2]))
+        return
+    if sys.argv[1:2] == ["publish"]:
+        published(Path(sys.argv[2]), DEMO, int(sys.argv[3]))
+        return
+    quick, load = "--quick" in sys.argv, os.getloadavg()[0]
+    num_videos = int(option("--videos", "50000" if quick else "2000000"))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(option("--home", f"{temporary}/home"))
+        if not (folder / CASE).exists():
+            child_published(folder, num_videos)
+        rows = measure(folder, quick)
+    for row in rows:
+        print(
+            "  ".join(f"{key}: {value:.4g}" if isinstance(value, float) else str(value) for key, value in row.items())
+        )
+    if not quick:
+        name = "feed" if num_videos == 2_000_000 else f"feed_{num_videos}"
+        print(write_result(name, rows, NOTES.format(before=load, after=os.getloadavg()[0]), seed=0))
+
+
+def child_published(folder: Path, num_videos: int) -> None:
+    """In a process that ends: what building holds must not stand in memory beside the server."""
+    words = [sys.executable, "-m", "benchmarks.feed", "publish", str(folder), str(num_videos)]
+    subprocess.run(words, check=True)
+
+
+def option(name: str, otherwise: str) -> str:
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else otherwise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""A case of millions of videos out of one trained on thousands: the catalogue, the features, the vectors and the index, block by block.
+
+Nobody trains on two million videos on two cores. A video's vector is a sum, and of a video nobody has watched it is what the tower makes of
+its language, title and length; its creator's part is the average creator's, its own part is nothing. Only the videos the case was trained
+on have more, and so have those that share a row of the towers' tables with one (retrieval.BUCKETS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from common.contract import Floats, Ints
+from video_rec import model, world
+from video_rec.baseline import CoWatch
+from video_rec.config import Config
+from video_rec.features import TITLE_DIM, Features, copies, texts
+from video_rec.model import index, retrieval
+from video_rec.model.retrieval import Retrieval, Towers
+from video_rec.schema import Catalog, Dataset
+from video_rec.world.nature import videos
+
+T = TypeVar("T")
+
+BLOCK = 100_000  # videos at once
+QUERIES = 1_000  # of validation, for the index to learn from
+NEIGHBOURS = 20  # of a video, of those it has: a table as wide as the config's takes 4.8 GB at two million videos
+
+
+@dataclass(frozen=True)
+class Large:
+    """The case over a larger catalogue, ready to be published."""
+
+    catalog: Catalog
+    model: model.TwoStage
+
+
+def grow(dataset: Dataset, small: model.TwoStage, config: Config, num_videos: int) -> Large:
+    """The trained case with the first `num_videos` of its world; ids it was trained on keep what was learnt of them."""
+    catalogs = [catalogue(config, ids) for ids in blocks(num_videos)]
+    known = described(dataset, config, catalogs)
+    towers = grown(small.sources.towers.towers, known)
+    found = vectors(towers)
+    viewers = small.sources.towers.viewer(queries(dataset, small))
+    sources = replace(
+        small.sources,
+        features=known,
+        towers=Retrieval(known, towers, index.build_index(found, viewers), found),
+        co_watch=watched_together(small.sources.co_watch, known),
+    )
+    return Large(joined(catalogs), replace(small, sources=sources))
+
+
+def queries(dataset: Dataset, small: model.TwoStage) -> Ints:
+    """[n, h] last watches of viewers of validation rows, as catalogue indices."""
+    some = np.random.default_rng(0).permutation(len(dataset.valid))[:QUERIES]
+    return small.sources.features.recent(dataset.valid.take(some), dataset.history)
+
+
+def catalogue(config: Config, ids: Ints) -> Catalog:
+    """Any videos of the config's world."""
+    return world.described(config.seed, ids, videos(config.seed, ids, config.days))
+
+
+def watched_together(small: CoWatch, features: Features) -> CoWatch:
+    """Nobody has watched the other videos: no neighbours, no popularity."""
+    more = len(features.video_id) - len(small.popularity)
+    return CoWatch(
+        features=features,
+        neighbours=np.pad(small.neighbours[:, :NEIGHBOURS], ((0, more), (0, 0)), constant_values=-1),
+        weights=np.pad(small.weights[:, :NEIGHBOURS], ((0, more), (0, 0))),
+        popularity=np.pad(small.popularity, (0, more)),
+        decay=small.decay,
+    )
+
+
+@dataclass(frozen=True)
+class Titles:
+    """How the trained case turns a title into a vector: fitted on its own titles, applied to any."""
+
+    words: Any  # TfidfVectorizer
+    axes: Floats  # [num_words, dim] of the SVD
+
+    @classmethod
+    def fit(cls, titles: list[str], seed: int) -> Titles:
+        """As features.fit does; test_millions compares the two vector by vector."""
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        words = TfidfVectorizer(max_features=20_000, sublinear_tf=True)
+        weights = words.fit_transform(titles)
+        svd = TruncatedSVD(min(TITLE_DIM, min(weights.shape) - 1), random_state=seed).fit(weights)
+        return cls(words, svd.components_.T)
+
+    def vectors(self, titles: list[str]) -> NDArray[np.float32]:
+        """[n] -> [n, TITLE_DIM] of unit length, or zero."""
+        found = np.zeros((len(titles), TITLE_DIM), np.float32)
+        found[:, : self.axes.shape[1]] = self.words.transform(titles) @ self.axes
+        norm = np.linalg.norm(found, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = (found / np.maximum(norm, 1e-9)).astype(np.float32)
+        return unit
+
+
+def blocks(num_videos: int) -> Iterator[Ints]:
+    """Ids 0 .. num_videos - 1, in order."""
+    for start in range(0, num_videos, BLOCK):
+        yield np.arange(start, min(start + BLOCK, num_videos))
+
+
+def described(dataset: Dataset, config: Config, catalogs: Iterable[Catalog]) -> Features:
+    """The features of any videos of the world, block by block, in the codes of the catalogue the case was trained on."""
+    words = Titles.fit(texts(dataset.catalog), config.seed)
+    languages = np.unique(dataset.catalog.categories["language"])
+    parts, fingerprints = [], []
+    for catalog in catalogs:
+        parts.append(_described(catalog, languages, words))
+        fingerprints.append(catalog.fingerprint)
+    return replace(joined(parts), group=copies(np.concatenate(fingerprints)))
+
+
+def _described(catalog: Catalog, languages: NDArray[np.str_], words: Titles) -> Features:
+    language = catalog.categories["language"]
+    code = np.minimum(np.searchsorted(languages, language), len(languages) - 1)
+    return Features(
+        video_id=catalog.video_id,
+        creator_id=catalog.creator_id,
+        explicit=catalog.explicit,
+        min_age=catalog.min_age,
+        barred_in=catalog.barred_in,
+        group=np.full(len(catalog), -1),  # copies are found among all, not in a block: see `described`
+        title=words.vectors(texts(catalog)),
+        length=np.log1p(catalog.numbers["length_seconds"]),
+        uploaded=catalog.numbers["uploaded"],
+        language=np.where(languages[code] == language, code, -1),
+    )
+
+
+def joined(parts: list[T]) -> T:
+    """Tables of one dataclass, one after the other."""
+    columns: dict[str, Any] = {}
+    for field in fields(parts[0]):  # type: ignore[arg-type]  # T is a dataclass, which typing cannot say
+        values = [getattr(part, field.name) for part in parts]
+        if isinstance(values[0], Mapping):
+            columns[field.name] = {name: np.concatenate([value[name] for value in values]) for name in values[0]}
+        else:
+            columns[field.name] = np.concatenate(values)
+    return type(parts[0])(**columns)
+
+
+def grown(small: Towers, features: Features, shared: bool = False) -> Towers:
+    """Towers over more videos: what was learnt stays, of the rest only the content is known. With `shared` every video and creator has the learnt
+    part of one of the trained: the geometry of a catalogue that was watched to the last video, and no knowledge of these."""
+    large = Towers(*retrieval.described(features), dim=small.of_id.embedding_dim)
+    learnt = small.state_dict()
+    state = {name: _padded(learnt[name], tensor) for name, tensor in large.state_dict().items()}
+    ids, creators = learnt["of_id.weight"], learnt["of_creator.weight"]
+    state["of_creator.weight"][len(creators) :] = creators[1:].mean(dim=0)
+    state["of_watched.weight"][small.of_watched.num_embeddings - 1 :] = 0  # its last row stands for no video
+    if shared:
+        state["of_id.weight"] = ids[torch.arange(len(state["of_id.weight"])) % len(ids)]
+        known = torch.arange(len(state["of_creator.weight"]) - 1) % (len(creators) - 1)
+        state["of_creator.weight"][1:] = creators[1 + known]
+    large.load_state_dict(state)
+    return large.eval()
+
+
+def _padded(learnt: Tensor, like: Tensor) -> Tensor:
+    if learnt.shape == like.shape:
+        return learnt
+    wide = torch.zeros_like(like)
+    rows = min(len(learnt), len(wide))
+    wide[:rows] = learnt[:rows]
+    return wide
+
+
+def vectors(towers: Towers) -> NDArray[np.float32]:
+    """[num_videos, dim] of every video, of unit length."""
+    with torch.inference_mode():
+        found: NDArray[np.float32] = towers.every_video().numpy()
+    return found
