@@ -156,7 +156,8 @@ class Features(Videos):
 
     def trained(self, index: Ints) -> Ints:
         """Training's index of the same video, -1 where there is none: where its counts stand, in what was counted then."""
-        return pick(np.arange(len(self.video_id)), self.shelf.was, index) if len(self.shelf) else index
+        late = index - len(self.video_id)
+        return np.where(late < 0, index, self.shelf.was[np.maximum(late, 0)]) if len(self.shelf) else index
 
     def groups(self, index: Ints) -> Ints:
         """Of any indices: copies of one video share a number; -1 has no copy."""

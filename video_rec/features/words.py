@@ -27,7 +27,7 @@ class Words:
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """[n, TITLE_DIM] of unit length, zero where no word is known."""
-        if not len(self.word):
+        if not len(self.word) or not texts:
             return np.zeros((len(texts), TITLE_DIM), np.float32)
         return self.placed(self._weigh.transform(texts))
 
