@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, replace
 from functools import cache
-from itertools import count
+from itertools import count, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,11 @@ from common.checks import Trial
 from common.checks.trial import Running
 from common.contract import Ints
 from common.features.asof import AsOfStore
+from common.lifecycle.traffic import play
 from common.serving.deadline import Fault
 from tests.video_rec.test_policy import context, ranked
 from tests.video_rec.test_sources import known, light_of, recent, towers_of, watches
-from video_rec import features, schema, world
+from video_rec import features, schema, simulate, world
 from video_rec.config import SMOKE
 from video_rec.features import Features, copies
 from video_rec.features.catalogue import altered, described, texts
@@ -31,6 +32,7 @@ from video_rec.model import QUOTAS
 from video_rec.model.retrieval import Retrieval
 from video_rec.policy import Policy
 from video_rec.schema import ITEM, Catalog, Dataset, Item, Rows
+from video_rec.world import nature
 
 if TYPE_CHECKING:
     from common import contract
@@ -248,6 +250,22 @@ def test_a_video_that_no_feed_could_use_is_refused(wrong: Mapping[str, Any]) -> 
         adapter.validate_json(orjson.dumps({**ITEM, **wrong}))
 
 
+def test_creators_go_on_uploading_as_they_did() -> None:
+    """Any stretch is the same, however it is cut; ids are new and follow each other; each is an item the door takes."""
+    config, start = replace(SMOKE, days=10), nature.START + 12 * 86_400
+    whole = list(simulate.uploads(config, start, start + 20 * 86_400))
+    cuts = [start, start + 1, start + 777_777, start + 20 * 86_400]
+    parts = [one for since, until in pairwise(cuts) for one in simulate.uploads(config, since, until)]
+    assert parts == whole and abs(len(whole) - 20 * config.num_videos / 48.5) < 2
+    ids = np.array([video.video_id for _, video in whole])
+    assert (np.diff(ids) == 1).all() and ids[0] >= config.num_videos
+    assert all(start <= when == video.uploaded < start + 20 * 86_400 for when, video in whole)
+    truth = nature.videos(config.seed, ids, config.days)
+    assert [video.min_age for _, video in whole] == truth.min_age.tolist() and (truth.min_age > 0).any()
+    adapter = TypeAdapter(Item)
+    assert all(adapter.validate_json(orjson.dumps(video)) == video for _, video in whole)
+
+
 # ------------------------------------------------------------------------------------------------------------ served
 
 numbers = count(1_000_000_001)
@@ -368,3 +386,16 @@ def unfound(served: Running) -> set[int]:
         faults.clear()
     assert "candidates" in answer["degraded"]
     return {video["video_id"] for video in answer["videos"]}
+
+
+@pytest.mark.slow
+def test_what_is_uploaded_while_people_come_is_put_and_shown(trial: Trial) -> None:
+    """Two days of it."""
+    with trial.apart("uploads") as served:
+        since, first = served.clock.now(), served.platform.log.end
+        visits = list(islice(simulate.visits(trial.config, since, since + 2 * 86_400), 0, None, 20))
+        coming = simulate.uploads(trial.config, since, since + 10**9)
+        played = play(trial.case, visits, served.client, served.clock, coming)
+        assert not played.errors and 20 < played.items <= 2 * trial.config.num_videos / 51.9 + 1
+        shown = served.impressions(first).keys["video_id"]
+        assert (shown >= trial.config.num_videos).any()
