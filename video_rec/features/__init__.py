@@ -141,7 +141,8 @@ class Features(Videos):
     shelf: Shelf = EMPTY
 
     def over(self, put: Catalog) -> Features:
-        """The same with these videos on the shelf, in the place of those that were. A second at two million, and nothing large is copied."""
+        """The same with these videos on the shelf, in the place of those that were. A third of a second at two million, and nothing
+        large is copied."""
         return altered(self, shelf=filled(self, self._makers, self.words, self.languages, put))
 
     def find(self, ids: Ints) -> Ints:

@@ -26,12 +26,11 @@ from common.contract import Floats, Ints, Ranking
 from common.data import columns
 from common.training.loop import train
 from video_rec.config import Config
-from video_rec.features import HISTORY, TITLE_DIM, Features, altered
-from video_rec.features.catalogue import Videos, pick
+from video_rec.features import Features, altered
+from video_rec.features.catalogue import pick
 from video_rec.model.index import build_index, read_index
+from video_rec.model.towers import BUCKETS, Towers, described, numbered
 from video_rec.schema import Dataset, find
-
-BUCKETS = 2**17  # ids beyond that share an embedding
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Retrieval:
@@ -51,7 +50,7 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Retrieval:
         "weight": torch.from_numpy(np.broadcast_to(worth, keep.sum()).astype(np.float32)),
     }
     torch.manual_seed(config.seed)
-    towers = Towers(*_described(features), dim=config.dim)
+    towers = Towers(*described(features), dim=config.dim)
 
     def loss(module: nn.Module, rows: Any) -> Tensor:
         return sampled_softmax(towers, rows, negatives, config.temperature)
@@ -68,69 +67,12 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Retrieval:
 def load(folder: Path, features: Features) -> Retrieval:
     """The registry has checked the files' sha256; what is read here is checked again for shape, and bounded."""
     dim = json.loads((folder / "towers.json").read_text())["dim"]
-    towers = Towers(*_described(features), dim=dim)
+    towers = Towers(*described(features), dim=dim)
     towers.load_state_dict(load_file(folder / "towers.safetensors"))
     towers.eval()
     vectors = columns.read(folder / "vectors.parquet")["vector"].astype(np.float32)
     index = read_index(folder / "videos.faiss", vectors.shape)
     return Retrieval(features, towers, index, vectors)
-
-
-class Towers(nn.Module):
-    def __init__(self, creator: Tensor, language: Tensor, title: Tensor, length: Tensor, dim: int) -> None:
-        super().__init__()
-        # of every video, not trained
-        self.creator, self.language, self.title, self.length = creator, language, title, length
-        num_videos = min(len(creator), BUCKETS)
-        self.of_id = nn.Embedding(num_videos, dim)
-        self.of_watched = nn.Embedding(num_videos + 1, dim, padding_idx=num_videos)
-        self.of_creator = nn.Embedding(int(creator.max()) + 1, dim)
-        self.of_language = nn.Embedding(int(language.max()) + 1, dim)
-        self.of_title = nn.Linear(TITLE_DIM, dim)
-        self.of_length = nn.Linear(2, dim)
-        self.recency = nn.Parameter(torch.linspace(0.5, -1.5, HISTORY))
-        self.nobody = nn.Parameter(torch.zeros(dim))
-        self.bend = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
-        for table in (self.of_id, self.of_watched, self.of_creator, self.of_language):
-            nn.init.normal_(table.weight, std=0.1)
-        with torch.no_grad():
-            self.of_watched.weight[num_videos] = 0
-
-    def described(self, index: Tensor) -> Tensor:
-        """What is known of a video without its id."""
-        return self.seen(self.creator[index], self.language[index], self.title[index], self.length[index])
-
-    def seen(self, creator: Tensor, language: Tensor, title: Tensor, length: Tensor) -> Tensor:
-        known: Tensor = (
-            self.of_creator(creator)
-            + self.of_language(language)
-            + self.of_title(title)
-            + self.of_length(torch.stack([length, length**2 / 10], dim=-1))
-        )
-        return known
-
-    def video(self, index: Tensor) -> Tensor:
-        """[..., dim] of unit length."""
-        return nn.functional.normalize(self.described(index) + self.of_id(index % BUCKETS), dim=-1)
-
-    def viewer(self, recent: Tensor) -> Tensor:
-        """recent [n, HISTORY] catalogue indices, -1 pads -> [n, dim] of unit length."""
-        return self.watching(self.watched(recent) + self.described(recent.clamp(min=0)), recent >= 0)
-
-    def watched(self, index: Tensor) -> Tensor:
-        """What it says of a viewer to have watched just this video, whatever it is like; nothing at -1."""
-        own: Tensor = self.of_watched(torch.where(index >= 0, index % BUCKETS, self.of_watched.num_embeddings - 1))
-        return own
-
-    def watching(self, watched: Tensor, known: Tensor) -> Tensor:
-        """watched [n, HISTORY, dim], of which those `known` count -> [n, dim] of unit length."""
-        weight = torch.exp(self.recency) * known
-        total = (weight[:, :, None] * watched).sum(dim=1) / weight.sum(dim=1, keepdim=True).clamp(min=1e-6)
-        summed = total + self.nobody
-        return nn.functional.normalize(summed + self.bend(summed), dim=-1)
-
-    def every_video(self) -> Tensor:
-        return torch.cat([self.video(part) for part in torch.split(torch.arange(len(self.creator)), 50_000)])
 
 
 @dataclass(frozen=True)
@@ -200,7 +142,7 @@ class Retrieval:
         shelf = features.shelf
         with torch.inference_mode():
             was, towers = torch.from_numpy(shelf.was), self.towers
-            seen = towers.seen(*_numbered(features, shelf.videos, towers))
+            seen = towers.seen(*numbered(features, shelf.videos, towers))
             own = towers.of_id(was.clamp(min=0) % BUCKETS) * (was >= 0)[:, None]
             vectors, content = (nn.functional.normalize(known, dim=-1).numpy() for known in (seen + own, seen))
             put = Placed(vectors, content, (seen + towers.watched(was)).numpy())
@@ -252,27 +194,6 @@ class Retrieval:
         (folder / "towers.json").write_text(json.dumps({"dim": int(self.vectors.shape[1])}))
         columns.write(folder / "vectors.parquet", {"vector": self.vectors})
         (folder / "videos.faiss").write_bytes(faiss.serialize_index(self.index).tobytes())
-
-
-def _described(features: Features) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The catalogue as tensors; creator and language are numbered from 1, 0 is unknown."""
-    return _numbered(features, features)
-
-
-def _numbered(
-    features: Features, videos: Videos, towers: Towers | None = None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """`videos` in the numbers of training; what it did not know is 0, and so is what these `towers` have no row for."""
-    creator = find(features.creators, videos.creator_id)
-    language = videos.language + 1
-    if towers is not None:
-        language = np.where(language < towers.of_language.num_embeddings, language, 0)
-    return (
-        torch.from_numpy(np.where((videos.creator_id < 0) | (creator < 0), 0, creator % BUCKETS + 1)),
-        torch.from_numpy(language),
-        torch.from_numpy(videos.title),
-        torch.from_numpy(videos.length).float(),
-    )
 
 
 def best_of(scores: Floats, ids: Ints, k: int) -> Ranking:
