@@ -98,7 +98,7 @@ class Service:
     def _changed(self, videos: _Videos, changes: Mapping[int, Item | None]) -> _Videos:
         """This version over the videos of training and all that changed since. Nothing of this service changes, nor of the one before."""
         items, other = dict(videos.items) | dict(changes), copy.copy(self)
-        other.features = self.features.over(listed([item for item in items.values() if item is not None]))
+        other.features = videos.service.features.over(listed([item for item in items.values() if item is not None]))
         other.model = self.model.over(other.features)
         other._spare = self._popular(items)
         return _Videos(other, items)

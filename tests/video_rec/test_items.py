@@ -138,6 +138,18 @@ def test_what_was_learnt_of_words_comes_back_from_disk_bit_for_bit(tmp_path: Pat
     assert not nothing.any(), "no known word, no direction"
 
 
+def test_a_title_is_read_again_when_it_is_put_anew() -> None:
+    """Shelf after shelf, the same as at once; what is no longer put is not there."""
+    made, whole = small()
+    first = [item_of(made.catalog, at, video_id=9_000 + at) for at in range(40)]
+    then = [*first[10:30], *(replace(one, title=first[0].title) for one in first[30:])]
+    last = [*then[5:], item(video_id=5, title=first[1].title, tags=first[1].tags)]
+    step_by_step, at_once = whole.over(listed(first)).over(listed(then)).over(listed(last)), whole.over(listed(last))
+    for name, column in vars(at_once.shelf.videos).items():
+        assert np.array_equal(getattr(step_by_step.shelf.videos, name), column), name
+    assert step_by_step.find(np.array([9_000])).tolist() == [-1]
+
+
 def test_a_language_nobody_spoke_is_a_language() -> None:
     """Two put videos in it share it, and it is none of those known; a language unknown is shared by nobody."""
     _, whole = small()

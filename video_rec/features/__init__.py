@@ -143,7 +143,7 @@ class Features(Videos):
     def over(self, put: Catalog) -> Features:
         """The same with these videos on the shelf, in the place of those that were. A third of a second at two million, and nothing
         large is copied."""
-        return altered(self, shelf=filled(self, self._makers, self.words, self.languages, put))
+        return altered(self, shelf=filled(self, self._makers, self.words, self.languages, put, self.shelf))
 
     def find(self, ids: Ints) -> Ints:
         """Index of each video, of the shelf's before training's; -1 for one that nobody knows."""

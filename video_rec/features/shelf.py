@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.contract import Ints
 from video_rec.features import words
@@ -53,15 +54,27 @@ def listed(items: Sequence[Item]) -> Catalog:
     return Catalog(**columns, **of)
 
 
-def filled(trained: Videos, made: Makers, known: words.Words, languages: Sequence[str], catalog: Catalog) -> Shelf:
-    """`made`: makers of `trained`. A language that training did not know gets a number behind those it did."""
+def filled(
+    trained: Videos, made: Makers, known: words.Words, languages: Sequence[str], catalog: Catalog, before: Shelf
+) -> Shelf:
+    """`made`: makers of `trained`. A language that training did not know gets a number behind those it did. `before`: what stood there."""
     later = sorted(set(catalog.categories["language"].tolist()) - set(languages))
     was = find(trained.video_id, catalog.video_id)
     group, regrouped = rejoined(trained.group, trained.fingerprint, catalog.fingerprint, was)
-    videos = described(catalog, known.vectors(texts(catalog)), group, [*languages, *later])
-    return Shelf(
-        catalog=catalog, videos=videos, was=was, regrouped=regrouped, makers=_moved(trained, made, videos, was)
-    )
+    videos = described(catalog, _titles(known, catalog, before), group, [*languages, *later])
+    moved = _moved(trained, made, videos, was)
+    return Shelf(catalog=catalog, videos=videos, was=was, regrouped=regrouped, makers=moved)
+
+
+def _titles(known: words.Words, catalog: Catalog, before: Shelf) -> NDArray[np.float32]:
+    """Each title is read once: reading three thousand takes long enough to hold up an answer."""
+    index, old = find(before.catalog.video_id, catalog.video_id), before.catalog
+    if not len(before):
+        return known.vectors(texts(catalog))
+    same = (index >= 0) & (old.title[index] == catalog.title) & (old.tags[index] == catalog.tags)
+    title, said = before.videos.title[index], texts(catalog)
+    title[~same] = known.vectors([said[at] for at in np.flatnonzero(~same)])
+    return title
 
 
 def _moved(trained: Videos, made: Makers, put: Videos, was: Ints) -> Makers:
