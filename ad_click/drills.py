@@ -17,6 +17,7 @@ _COUNTED = "`degraded` in the answer, mlsd_degraded_total in /metrics"
 _NOTICES = f"{_COUNTED}, the alert `degraded` of monitor.py"
 _BLIND = f"{_COUNTED}; not the monitor: an answer without ads logs no impression"
 _LOOKS = {
+    "items": "as always: what this server put and deleted it knows without looking; what another process changed meanwhile, it does not",
     "model": "ads and prices by the baseline; log loss as in its row of the report",
     "features": "every ad gets the same probability, so the highest bid wins",
     "candidates": "no ads: whose budget is spent and what was hidden is unknown, and nobody is shown on a guess",

@@ -80,7 +80,7 @@ def problems(num_videos: int, config: Config) -> Iterator[tuple[str, Problem]]:
     tune = small.sources.towers.viewer(millions.queries(dataset, small))
     judged = small.sources.towers.viewer(small.sources.features.recent(dataset.test, dataset.history))[:JUDGED]
     features = millions.described(
-        dataset, config, (millions.catalogue(config, ids) for ids in millions.blocks(num_videos))
+        small.sources.features, (millions.catalogue(config, ids) for ids in millions.blocks(num_videos))
     )
     for name, shared in (("unwatched", False), ("watched", True)):
         vectors = millions.vectors(millions.grown(towers, features, shared))

@@ -18,6 +18,7 @@ _COUNTED = "`degraded` in the answer, mlsd_degraded_total in /metrics"
 _NOTICES = f"{_COUNTED}, the alert `degraded` of monitor.py"
 _BLIND = f"{_COUNTED}; not the monitor: an impression whose features were never read has no moment, and makes no row"
 _LOOKS = {
+    "items": "as always: what this server put and deleted it knows without looking; what another process changed meanwhile, it does not",
     "ranker": "candidates in the order of their sources: relevant, but not by how they would please",
     "features": "as without the ranker, which has nothing to look at",
     "towers": "fewer unheard-of videos: what others watched next, and what everybody watches",

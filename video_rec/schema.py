@@ -1,7 +1,7 @@
 """The nouns of the case, and what is refused at the door.
 
 In:     nothing.
-Out:    Rows, Requests, Catalog, Dataset, Judgments, Live, Request, Answer; EVENTS, EXAMPLE.
+Out:    Rows, Requests, Catalog, Dataset, Judgments, Live, Request, Answer, Item; EVENTS, EXAMPLE, ITEM.
 Choice: frozen dataclasses of equally long arrays; HTTP validates the same dataclasses, so there is one description of a request.
 Else:   data frames, where columns are explored rather than known; pandas stops at data/.
 Breaks: arrays of unequal length, a catalogue out of order, an unknown or missing field: refused here, before any code of the case runs.
@@ -36,6 +36,14 @@ EVENTS: Mapping[str, EventKind] = {
     "forget": EventKind(keys=("user_id",)),
 }
 EXAMPLE: Mapping[str, Any] = {"user_id": 42, "feed_size": 20, "age": 31, "country": 0}
+ITEM: Mapping[str, Any] = {
+    "video_id": 1_000_000_000,
+    "creator_id": 1_000_000_000,
+    "title": "a new video",
+    "language": "en",
+    "length_seconds": 60,
+    "uploaded": 2_000_000_000,
+}
 TASKS = ("clicked", "completed", "liked", "shared", "hidden", "watch_seconds")
 """What a row may be labelled with. All but clicked and hidden are known of watched videos only."""
 
@@ -179,6 +187,31 @@ class Request:
     feed_size: Annotated[int, Field(ge=1, le=50)] = 20
     age: Annotated[int, Field(ge=0, le=130)] | None = None
     country: Annotated[int, Field(ge=0, lt=63)] | None = None
+
+
+Words = Annotated[str, Field(max_length=300)]
+Word = Annotated[str, Field(max_length=50)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """A video that comes, or changes, while the case is served: one row of the Catalog, and the same words for it. What is not said of who
+    may see it is no limit. Uploaded (seconds UTC) later than now is now."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    video_id: Annotated[int, Field(ge=0, lt=2**31)]
+    title: Words
+    uploaded: Annotated[int, Field(ge=0, lt=2**40)]
+    tags: Words = ""
+    topic: Word = ""
+    language: Word = ""
+    creator_id: Annotated[int, Field(ge=-1, lt=2**31)] = -1
+    length_seconds: Annotated[int, Field(ge=0, lt=2**20)] = 0
+    explicit: bool = False
+    min_age: Annotated[int, Field(ge=0, le=130)] = 0
+    barred_in: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    fingerprint: Annotated[int, Field(ge=0, lt=2**52)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)

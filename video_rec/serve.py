@@ -5,12 +5,14 @@ Out:    Service.respond: a feed and why; its impressions in the log.
 Choice: the sources run side by side, each under its own limit; a stage that is missing costs quality, which `degraded` says. What the law
         says (explicit, age, country) needs no store and holds whatever breaks; a video seen twice is a courtesy missed: where nobody can say
         what was watched, the feed still goes out.
+        A video that is put or deleted makes a service over other features, beside the one that answers; what training made is shared.
 Else:   feeds computed ahead of time for everybody: cheap, and a day behind the viewer.
 Breaks: a stage that is late, fails or hangs: `mlsd drill video_rec`; features read at one moment and logged with another: the parity check.
 """
 
 from __future__ import annotations
 
+import copy
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,14 +22,17 @@ import numpy as np
 
 from common.contract import Event, FeatureStore, Floats, Ints, Platform, Ranking, Why
 from common.serving.app import route
+from common.serving.current import Current, Held
 from common.serving.deadline import Deadline, Stages
 from common.serving.platform import record, require
 from common.serving.snapshot import snapshot
 from common.training import seeding
 from video_rec import features, model, policy
 from video_rec.config import Config
+from video_rec.features.catalogue import pick
+from video_rec.features.shelf import listed
 from video_rec.policy import Context, Decision
-from video_rec.schema import SHOWN, Answer, Request, Requests, ShownVideo, find, load_catalog
+from video_rec.schema import SHOWN, Answer, Item, Request, Requests, ShownVideo, find, load_catalog
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -36,13 +41,14 @@ if TYPE_CHECKING:
 
 ROUTE = "/video_rec/feed"
 SHARES = {
+    "items": 0.05,
     "store": 0.1,
     "watched": 0.14,
     "history": 0.14,
     **dict.fromkeys(model.QUOTAS, 0.2),
-    "features": 0.3,
+    "features": 0.26,
     "ranker": 0.12,
-    "log": 0.12,
+    "log": 0.11,
 }
 """The most of the deadline each stage may take. Watched and history run side by side, and so do the sources: together less than all.
 Watched, history and features read one snapshot, so they queue on its one connection: one that hangs takes those behind it along."""
@@ -65,7 +71,8 @@ class Ordered:
 
 
 class Service:
-    """One version of the case, answering. Safe for many threads: nothing changes after the start but the log and the live store."""
+    """One version of the case, answering. Safe for many threads: nothing changes after the start but the log, the live store, and what
+    `current` gives: the service over the videos there are by now. Each answer is one such service's from its first step to its last."""
 
     def __init__(self, artifact: Artifact, platform: Platform) -> None:
         self.version, self.platform, folder = artifact.version, platform, artifact.folder
@@ -75,19 +82,41 @@ class Service:
         self.policy = policy.load(folder / "policy")
         self.catalog = load_catalog(folder / "catalog")
         self.stages = Stages({name: share * self.config.deadline_ms for name, share in SHARES.items()})
-        nobody = np.full((1, features.HISTORY), -1)
-        self._spare = self.model.sources.co_watch.nearest(nobody, SPARE).ids[0]
+        self._spare = self._popular({})
         seeding.limit(seeding.serving_threads())
         self._warm()
+        self.current = Current(platform.items, Item, _Videos(self, {}), self._changed)
 
     def respond(self, request: Request, deadline: Deadline) -> Answer:
         """Never raises for a stage's failure: each has a worse answer ready, and the worst is what everybody watches."""
+        held = self.current.now(self.stages, deadline)
+        return held.known.service._answer(request, deadline, held)
+
+    def router(self) -> APIRouter:
+        return route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms)
+
+    def _changed(self, videos: _Videos, changes: Mapping[int, Item | None]) -> _Videos:
+        """This version over the videos of training and all that changed since. Nothing of this service changes, nor of the one before."""
+        items, other = dict(videos.items) | dict(changes), copy.copy(self)
+        other.features = videos.service.features.over(listed([item for item in items.values() if item is not None]))
+        other.model = self.model.over(other.features)
+        other._spare = self._popular(items)
+        return _Videos(other, items)
+
+    def _popular(self, items: Mapping[int, Item | None]) -> Ints:
+        """The SPARE most popular that were not deleted."""
+        gone = [video_id for video_id, item in items.items() if item is None]
+        nobody = np.full((1, features.HISTORY), -1)
+        ids: Ints = self.model.sources.co_watch.nearest(nobody, SPARE + len(gone)).ids[0]
+        return ids[~np.isin(ids, gone)][:SPARE]
+
+    def _answer(self, request: Request, deadline: Deadline, held: Held[_Videos]) -> Answer:
         now, request_id = self.platform.clock.now(), secrets.randbits(52)
         with snapshot(self.stages, deadline, self.platform.store) as store:
             asked = _asked(request, now, store.position)
             seen, recent = self._viewer(asked, store, deadline)
             found = self._candidates(recent, deadline)
-            ordered = self._order(asked, found, store, deadline)
+            ordered = self._order(asked, found, store, deadline, held)
         decision = self._rules(request, request_id, asked, ordered, seen)
         videos = self._shown(ordered, decision)
         events = self._impressions(request_id, asked, videos, decision, bool((recent < 0).all()), deadline)
@@ -101,9 +130,6 @@ class Service:
             infeasible=decision.infeasible,
             videos=videos,
         )
-
-    def router(self) -> APIRouter:
-        return route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms)
 
     def _warm(self) -> None:
         """The first call of a network and of an index costs many times the next; no viewer should be the one to pay."""
@@ -134,7 +160,7 @@ class Service:
             return (watched[0], hidden[0]), recent
         some = f"only the last {features.HISTORY} watches" if "history" in came else "nothing of what was watched"
         deadline.degrade("rules", f"{some} and no hidden creator could be checked: one may come again")
-        return (self.features.video_id[recent[recent >= 0]], np.empty(0, np.int64)), recent
+        return (self.features.at("video_id", recent[recent >= 0]), np.empty(0, np.int64)), recent
 
     def _candidates(self, recent: Ints, deadline: Deadline) -> Mapping[str, Ranking]:
         """Sources that have nothing for a viewer without a history are not asked."""
@@ -143,11 +169,21 @@ class Service:
         calls = {name: (lambda name=name: sources.call(name, recent, k)) for name in names}
         return self.stages.side_by_side(deadline, calls)
 
-    def _order(self, asked: Requests, found: Mapping[str, Ranking], store: FeatureStore, deadline: Deadline) -> Ordered:
-        """Merged by quota, then by the ranker if its features and it come in time; popular videos stand behind, for the rules to fill up with."""
+    def _order(
+        self,
+        asked: Requests,
+        found: Mapping[str, Ranking],
+        store: FeatureStore,
+        deadline: Deadline,
+        held: Held[_Videos],
+    ) -> Ordered:
+        """Merged by quota, then by the ranker if its features and it come in time; popular videos stand behind, for the rules to fill up with.
+        Every candidate comes through here, so what is gone ends here, whichever source or rung brought it."""
+        spare = self._spare[~held.gone(self._spare)]
         if not found:
             deadline.degrade("candidates", "no source came in time: the feed is what everybody watches")
-            return Ordered(self._spare, np.zeros(len(self._spare)), ["spare"] * len(self._spare))
+            return Ordered(spare, np.zeros(len(spare)), ["spare"] * len(spare))
+        found = {name: _without(ranking, held) for name, ranking in found.items()}
         ids = model.merge(found, self.config.num_candidates).ids
         ids, scores = ids[ids >= 0], np.zeros((ids >= 0).sum())
         dense = None
@@ -158,7 +194,7 @@ class Service:
         if dense is not None:
             scores = self.stages.run("ranker", deadline, lambda: self.model.ranker.score(dense), lambda: scores)
         best = np.argsort(-scores, kind="stable")
-        spare = self._spare[~np.isin(self._spare, ids)]
+        spare = spare[~np.isin(spare, ids)]
         return Ordered(
             np.concatenate([ids[best], spare]),
             np.concatenate([scores[best], np.full(len(spare), scores.min(initial=0.0))]),
@@ -182,17 +218,19 @@ class Service:
         return self.policy.decide(request, Ranking(ids=ordered.ids[None], scores=ordered.scores[None]), context)
 
     def _shown(self, ordered: Ordered, decision: Decision) -> list[ShownVideo]:
-        index = find(self.catalog.video_id, ordered.ids[decision.kept])
+        index = self.features.find(ordered.ids[decision.kept])
+        columns = (
+            ordered.ids[decision.kept],
+            self.features.at("creator_id", index),
+            pick(self.catalog.title, self.features.shelf.catalog.title, index),
+            ordered.scores[decision.kept],
+        )
+        shown = zip(*(column.tolist() for column in columns), decision.kept.tolist(), strict=True)
         return [
             ShownVideo(
-                video_id=int(self.catalog.video_id[at]),
-                creator_id=int(self.catalog.creator_id[at]),
-                slot=slot,
-                title=str(self.catalog.title[at]),
-                score=float(ordered.scores[place]),
-                source=ordered.sources[place],
+                video_id=video, creator_id=creator, slot=slot, title=title, score=score, source=ordered.sources[place]
             )
-            for slot, (place, at) in enumerate(zip(decision.kept.tolist(), index.tolist(), strict=True))
+            for slot, (video, creator, title, score, place) in enumerate(shown)
         ]
 
     def _impressions(
@@ -222,6 +260,19 @@ class Service:
             )
             for video in videos
         ]
+
+
+@dataclass(frozen=True)
+class _Videos:
+    """The service over the videos there are, and what it has taken in: all that changed since training."""
+
+    service: Service
+    items: Mapping[int, Item | None]
+
+
+def _without(ranking: Ranking, held: Held[_Videos]) -> Ranking:
+    gone = held.gone(ranking.ids)
+    return Ranking(ids=np.where(gone, -1, ranking.ids), scores=np.where(gone, -np.inf, ranking.scores))
 
 
 def _asked(request: Request, now: int, moment: int) -> Requests:

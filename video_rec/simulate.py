@@ -1,7 +1,7 @@
 """The platform's viewers, from outside: they ask for a feed, watch, like, hide, tire, and come back less when it bores them.
 
 In:     a Config and a stretch of time.
-Out:    visits in order of time; each knows its request and how it will react to an answer.
+Out:    visits in order of time; each knows its request and how it will react to an answer. uploads: the videos that creators add meanwhile.
 Choice: reactions by the planted truth for whatever is shown, so a new policy meets people who react to it.
 Else:   a replay of the log, which knows nothing of videos it did not show.
 Breaks: a feed full of one topic: it pleases once, then tires, and its viewers stay away; no log of single impressions shows that.
@@ -10,7 +10,8 @@ Breaks: a feed full of one topic: it pleases once, then tires, and its viewers s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from common.contract import Event, Floats
 from common.errors import InputError, did_you_mean
 from common.population import Population
 from video_rec.config import Config
-from video_rec.schema import SHOWN, Answer, Request, ShownVideo
+from video_rec.schema import SHOWN, Answer, Catalog, Item, Request, ShownVideo
 
 if TYPE_CHECKING:
     from video_rec.world.nature import Videos
@@ -32,6 +33,8 @@ DRIFTS: Mapping[str, str] = {
 }
 COLD = 0.03  # share of visits by people who never came before
 DAY = 86_400
+UPLOADS = 100  # made at once
+UPLOADED_DAYS = 40  # before the log begins the oldest video of the catalogue was uploaded
 FADES = 4 * 3_600  # seconds in which tiredness halves
 
 
@@ -55,6 +58,32 @@ def visits(config: Config, since: int, until: int) -> Iterator[Visit]:
         for user_id, time, seed, u in zip(users.tolist(), times.tolist(), seeds.tolist(), chance.tolist(), strict=True):
             if u < memory.comes_back(user_id):
                 yield Visit(time, user_id, seed, config, memory)
+
+
+def uploads(config: Config, since: int, until: int) -> Iterator[tuple[int, Item]]:
+    """(when, what) in order of time, from `since` up to but without `until`: as many a day as before training, evenly from where the catalogue
+    ends, and ids that go on from its last. What a video is like is a function of (seed, id), as ever."""
+    from video_rec import world
+    from video_rec.world import nature
+
+    began = nature.START + nature.TEST_FROM * config.days * DAY
+    pace = DAY * (UPLOADED_DAYS + nature.TEST_FROM * config.days) / config.num_videos  # seconds from one to the next
+    for first in count(max(0, int(np.ceil((since - began) / pace))), UPLOADS):
+        place = first + np.arange(UPLOADS)
+        when, ids = (began + place * pace).astype(np.int64), config.num_videos + place
+        truth = replace(nature.videos(config.seed, ids, config.days), uploaded=when)
+        yield from zip(when[when < until].tolist(), _items(world.described(config.seed, ids, truth)), strict=False)
+        if when[-1] >= until:
+            return
+
+
+def _items(catalog: Catalog) -> list[Item]:
+    whole = {**vars(catalog), **catalog.numbers, **catalog.categories}
+    columns = {one.name: whole[one.name] for one in fields(Item)}
+    columns |= {name: columns[name].astype(np.int64) for name in ("length_seconds", "uploaded")}
+    columns["explicit"] = columns["explicit"] > 0
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [Item(**dict(zip(columns, row, strict=True))) for row in rows]
 
 
 @dataclass
@@ -122,8 +151,6 @@ class Visit:
 
     def _gain(self, shown: Videos) -> Floats:
         """The planted satisfaction of each video shown, as tired as this viewer is of the topics of his last visits."""
-        from dataclasses import replace
-
         from video_rec.world import nature
 
         viewer = nature.viewers(

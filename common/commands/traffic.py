@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from common.lifecycle.traffic import Played, SettableClock
 
 TIMEOUT_SECONDS = 10.0
+FOREVER = 10 * 365 * 86_400  # longer than any play
 
 
 def command(
@@ -77,8 +78,15 @@ def played(asked: Asked, num_visits: int) -> dict[str, Any]:
 
     opened = asked.opened
     since, name = opened.log.end, opened.case.name
-    done = play(opened.case, bar(opened.visits(num_visits), num_visits, f"{name} traffic"), asked.http, asked.clock)
+    visits = bar(opened.visits(num_visits), num_visits, f"{name} traffic")
+    done = play(opened.case, visits, asked.http, asked.clock, coming(opened))
     return {"case": name, **counts(done), "alerts": [asdict(alert) for alert in opened.alerts(since)]}
+
+
+def coming(opened: Opened) -> Iterator[tuple[int, Any]]:
+    """The items that come from the end of the log on, where simulated users add any: made as they are asked for."""
+    uploads, since = getattr(opened.case.stage("simulate"), "uploads", None), opened.time()
+    return iter(()) if uploads is None else uploads(opened.config, since, since + FOREVER)
 
 
 def counts(done: Played) -> dict[str, Any]:
@@ -90,6 +98,7 @@ def counts(done: Played) -> dict[str, Any]:
         "visits": done.visits,
         "answered": answered,
         "events": done.events,
+        **({"items": done.items} if done.items else {}),
         **percentiles(done.total_ms),
         "degraded": shares,
         "errors": done.errors,

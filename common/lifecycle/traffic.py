@@ -1,4 +1,5 @@
-"""Plays simulated visits against a running server, over a socket or over ASGI; the visits know the platform only from outside."""
+"""Plays simulated visits, and the items that come meanwhile, against a running server, over a socket or over ASGI; both know the platform only
+from outside."""
 
 from __future__ import annotations
 
@@ -30,18 +31,26 @@ class Played:
 
     visits: int = 0
     events: int = 0
+    items: int = 0  # put
     errors: dict[str, int] = field(default_factory=dict)  # HTTP status or exception name -> how often
     total_ms: list[float] = field(default_factory=list)
     degraded: dict[str, int] = field(default_factory=dict)
 
 
-def play(case: Case, visits: Iterable[Visit[Any, Any]], client: Any, clock: SettableClock) -> Played:
+def play(
+    case: Case,
+    visits: Iterable[Visit[Any, Any]],
+    client: Any,
+    clock: SettableClock,
+    uploads: Iterable[tuple[int, Any]] = (),
+) -> Played:
     """`client`: httpx2.Client (or Starlette's TestClient) bound to the server. `clock`: has set(event_time); over a socket it posts to the
-    token-protected /clock route. Before each visit the clock moves to it and every reaction that is due by then is posted as an event.
+    token-protected /clock route. Before each visit the clock moves to it and every reaction that is due by then is posted as an event. `uploads`:
+    (when, a schema.Item) in order of time; those due by a visit are put before it.
 
     Visits come in order of time. A server's error is counted and the visit has no reaction; it never ends the play.
     """
-    player = Player(case, client, clock)
+    player = Player(case, client, clock, uploads)
     for visit in visits:
         player.move(visit.event_time)
         player.visit(visit)
@@ -67,15 +76,17 @@ class RemoteClock:
 class Player:
     """One play: the reactions still to come, in order of time, and what has happened so far."""
 
-    def __init__(self, case: Case, client: Any, clock: SettableClock) -> None:
+    def __init__(self, case: Case, client: Any, clock: SettableClock, uploads: Iterable[tuple[int, Any]] = ()) -> None:
         self.route: str = case.stage("serve").ROUTE
-        self.events_route = f"/{case.name}/events"
+        self.events_route, self.items_route = f"/{case.name}/events", f"/{case.name}/items"
         schema = case.stage("schema")
         self.answers: TypeAdapter[Any] = TypeAdapter(schema.Answer)
         self.client = client
         self.clock = clock
         self.played = Played()
         self.pending: list[tuple[int, int, Event]] = []
+        self.uploads = iter(uploads)
+        self.next_upload = next(self.uploads, None)
         self.order = count()  # reactions of one second are posted in the order they were made
 
     def move(self, now: int) -> None:
@@ -89,6 +100,7 @@ class Player:
             due.append(heapq.heappop(self.pending)[2])
         for i in range(0, len(due), BATCH):
             self.post_events(due[i : i + BATCH])
+        self.put_items(now)
 
     def visit(self, visit: Visit[Any, Any]) -> None:
         self.played.visits += 1
@@ -118,10 +130,21 @@ class Player:
         if body is not None:
             self.played.events += len(events)
 
-    def post(self, path: str, content: bytes) -> bytes | None:
+    def put_items(self, now: int) -> None:
+        """Those that have come by now."""
+        due: list[Any] = []
+        while self.next_upload is not None and self.next_upload[0] <= now:
+            due.append(self.next_upload[1])
+            self.next_upload = next(self.uploads, None)
+        for i in range(0, len(due), BATCH):
+            some = due[i : i + BATCH]
+            if self.post(self.items_route, orjson.dumps({"items": some}), "PUT") is not None:
+                self.played.items += len(some)
+
+    def post(self, path: str, content: bytes, method: str = "POST") -> bytes | None:
         """-> the body of a 200; anything else is counted."""
         try:
-            answer = self.client.post(path, content=content, headers=JSON)
+            answer = self.client.request(method, path, content=content, headers=JSON)
         except httpx2.HTTPError as error:
             self.missed(type(error).__name__)
             return None

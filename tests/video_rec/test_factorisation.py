@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from common.contract import Bools, Floats
 from video_rec.config import SMOKE
 from video_rec.features import TITLE_DIM, Features
+from video_rec.features.catalogue import Videos
 from video_rec.model import factorisation
 from video_rec.model.factorisation import Factors, Loss
 from video_rec.schema import Rows
@@ -27,7 +28,7 @@ def random_matrix(rng: np.random.Generator, shape: tuple[int, int] = (40, 30)) -
 
 def catalogue(num: int) -> Features:
     """Videos 0, 10, 20 ... of which nothing is known but that they are."""
-    columns: dict[str, Any] = {name: np.zeros(num, np.int64) for name in Features.__dataclass_fields__}
+    columns: dict[str, Any] = {name: np.zeros(num, np.int64) for name in Videos.__dataclass_fields__}
     columns |= {"video_id": 10 * np.arange(num), "title": np.zeros((num, TITLE_DIM), np.float32)}
     return Features(**columns)
 

@@ -31,7 +31,7 @@ def context(creators: list[int], **changed: object) -> Context:
     nothing, none = np.zeros(k, np.int64), np.empty(0, np.int64)
     rulings = Rulings(
         creators=np.array(creators), known=nothing == 0, explicit=nothing > 0, min_age=nothing, barred_in=nothing,
-        groups=nothing - 1, uploaded=np.full(k, np.nan),
+        groups=nothing - 1, uploaded=np.full(k, np.nan), put=nothing > 0,
     )  # fmt: skip
     ruled = {name: value for name, value in changed.items() if hasattr(rulings, name)}
     others = {name: value for name, value in changed.items() if name not in ruled}

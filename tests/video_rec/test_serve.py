@@ -15,7 +15,7 @@ from video_rec.features import WATCHED
 from video_rec.schema import Request, Requests, Rows, find
 
 pytestmark = pytest.mark.slow
-STAGES = ("store", "watched", "history", *model.QUOTAS, "features", "ranker", "log")
+STAGES = ("items", "store", "watched", "history", *model.QUOTAS, "features", "ranker", "log")
 
 
 def watched_by(trial: Trial, user_id: int) -> set[int]:

@@ -15,7 +15,7 @@ from tests.video_rec.test_factorisation import catalogue
 from video_rec import model
 from video_rec.experiments import sources as experiment
 from video_rec.features import HISTORY, TITLE_DIM, Features
-from video_rec.model import factorisation, index, retrieval, sources
+from video_rec.model import factorisation, index, retrieval, sources, towers
 from video_rec.schema import Rows
 
 HOUR = 3_600
@@ -34,9 +34,9 @@ def known(num: int = 40) -> Features:
 
 def towers_of(features: Features) -> retrieval.Retrieval:
     torch.manual_seed(0)
-    towers = retrieval.Towers(*retrieval.described(features), dim=8)
-    vectors = towers.every_video().detach().numpy()
-    return retrieval.Retrieval(features, towers, index.build_index(vectors), vectors)
+    made = towers.Towers(*towers.described(features), dim=8)
+    vectors = made.every_video().detach().numpy()
+    return retrieval.Retrieval(features, made, index.build_index(vectors), vectors)
 
 
 def light_of(rows: Rows, features: Features | None = None) -> sources.Light:

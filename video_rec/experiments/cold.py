@@ -16,7 +16,8 @@ from common.eval import intervals
 from video_rec import data, features, model
 from video_rec.config import Config
 from video_rec.features import Features
-from video_rec.model.retrieval import Retrieval, Towers, described, teach
+from video_rec.model.retrieval import Retrieval, teach
+from video_rec.model.towers import Towers, described
 from video_rec.schema import Dataset
 
 LEVELS, CODES = 3, 64  # of a semantic id: three words of an alphabet of sixty-four

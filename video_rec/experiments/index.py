@@ -36,7 +36,7 @@ def index(config: Config) -> Table:
     tune = small.sources.towers.viewer(millions.queries(dataset, small))
     judged = small.sources.towers.viewer(small.sources.features.recent(dataset.test, dataset.history))[:JUDGED]
     features = millions.described(
-        dataset, config, (millions.catalogue(config, ids) for ids in millions.blocks(max(SIZES)))
+        small.sources.features, (millions.catalogue(config, ids) for ids in millions.blocks(max(SIZES)))
     )
     every = millions.vectors(millions.grown(small.sources.towers.towers, features))
     seeding.limit(1)

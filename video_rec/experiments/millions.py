@@ -16,13 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.contract import Floats, Ints
+from common.contract import Ints
 from video_rec import model, world
 from video_rec.baseline import CoWatch
 from video_rec.config import Config
-from video_rec.features import TITLE_DIM, Features, copies, texts
-from video_rec.model import index, retrieval
-from video_rec.model.retrieval import Retrieval, Towers
+from video_rec.features import Features
+from video_rec.features.catalogue import described as catalogue_of
+from video_rec.features.catalogue import texts
+from video_rec.features.copies import copies
+from video_rec.model import index
+from video_rec.model.retrieval import Retrieval
+from video_rec.model.towers import Towers
+from video_rec.model.towers import described as towers_of
 from video_rec.schema import Catalog, Dataset
 from video_rec.world.nature import videos
 
@@ -44,7 +49,7 @@ class Large:
 def grow(dataset: Dataset, small: model.TwoStage, config: Config, num_videos: int) -> Large:
     """The trained case with the first `num_videos` of its world; ids it was trained on keep what was learnt of them."""
     catalogs = [catalogue(config, ids) for ids in blocks(num_videos)]
-    known = described(dataset, config, catalogs)
+    known = described(small.sources.features, catalogs)
     towers = grown(small.sources.towers.towers, known)
     found = vectors(towers)
     viewers = small.sources.towers.viewer(queries(dataset, small))
@@ -80,64 +85,21 @@ def watched_together(small: CoWatch, features: Features) -> CoWatch:
     )
 
 
-@dataclass(frozen=True)
-class Titles:
-    """How the trained case turns a title into a vector: fitted on its own titles, applied to any."""
-
-    words: Any  # TfidfVectorizer
-    axes: Floats  # [num_words, dim] of the SVD
-
-    @classmethod
-    def fit(cls, titles: list[str], seed: int) -> Titles:
-        """As features.fit does; test_millions compares the two vector by vector."""
-        from sklearn.decomposition import TruncatedSVD
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        words = TfidfVectorizer(max_features=20_000, sublinear_tf=True)
-        weights = words.fit_transform(titles)
-        svd = TruncatedSVD(min(TITLE_DIM, min(weights.shape) - 1), random_state=seed).fit(weights)
-        return cls(words, svd.components_.T)
-
-    def vectors(self, titles: list[str]) -> NDArray[np.float32]:
-        """[n] -> [n, TITLE_DIM] of unit length, or zero."""
-        found = np.zeros((len(titles), TITLE_DIM), np.float32)
-        found[:, : self.axes.shape[1]] = self.words.transform(titles) @ self.axes
-        norm = np.linalg.norm(found, axis=1, keepdims=True)
-        unit: NDArray[np.float32] = (found / np.maximum(norm, 1e-9)).astype(np.float32)
-        return unit
-
-
 def blocks(num_videos: int) -> Iterator[Ints]:
     """Ids 0 .. num_videos - 1, in order."""
     for start in range(0, num_videos, BLOCK):
         yield np.arange(start, min(start + BLOCK, num_videos))
 
 
-def described(dataset: Dataset, config: Config, catalogs: Iterable[Catalog]) -> Features:
-    """The features of any videos of the world, block by block, in the codes of the catalogue the case was trained on."""
-    words = Titles.fit(texts(dataset.catalog), config.seed)
-    languages = np.unique(dataset.catalog.categories["language"])
-    parts, fingerprints = [], []
+def described(fitted: Features, catalogs: Iterable[Catalog]) -> Features:
+    """The features of any videos of the world, block by block, in the words and codes of the catalogue the case was trained on."""
+    parts = []
     for catalog in catalogs:
-        parts.append(_described(catalog, languages, words))
-        fingerprints.append(catalog.fingerprint)
-    return replace(joined(parts), group=copies(np.concatenate(fingerprints)))
-
-
-def _described(catalog: Catalog, languages: NDArray[np.str_], words: Titles) -> Features:
-    language = catalog.categories["language"]
-    code = np.minimum(np.searchsorted(languages, language), len(languages) - 1)
+        alone = np.full(len(catalog), -1)  # copies are found among all, not in a block
+        parts.append(catalogue_of(catalog, fitted.words.vectors(texts(catalog)), alone, fitted.languages))
+    whole = joined(parts)
     return Features(
-        video_id=catalog.video_id,
-        creator_id=catalog.creator_id,
-        explicit=catalog.explicit,
-        min_age=catalog.min_age,
-        barred_in=catalog.barred_in,
-        group=np.full(len(catalog), -1),  # copies are found among all, not in a block: see `described`
-        title=words.vectors(texts(catalog)),
-        length=np.log1p(catalog.numbers["length_seconds"]),
-        uploaded=catalog.numbers["uploaded"],
-        language=np.where(languages[code] == language, code, -1),
+        **vars(whole) | {"group": copies(whole.fingerprint)}, words=fitted.words, languages=fitted.languages
     )
 
 
@@ -156,7 +118,7 @@ def joined(parts: list[T]) -> T:
 def grown(small: Towers, features: Features, shared: bool = False) -> Towers:
     """Towers over more videos: what was learnt stays, of the rest only the content is known. With `shared` every video and creator has the learnt
     part of one of the trained: the geometry of a catalogue that was watched to the last video, and no knowledge of these."""
-    large = Towers(*retrieval.described(features), dim=small.of_id.embedding_dim)
+    large = Towers(*towers_of(features), dim=small.of_id.embedding_dim)
     learnt = small.state_dict()
     state = {name: _padded(learnt[name], tensor) for name, tensor in large.state_dict().items()}
     ids, creators = learnt["of_id.weight"], learnt["of_creator.weight"]

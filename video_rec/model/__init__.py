@@ -21,14 +21,14 @@ from common.contract import FeatureStore, Floats, Ints, Ranking
 from video_rec import baseline
 from video_rec import features as features_stage
 from video_rec.config import Config
-from video_rec.features import Features
+from video_rec.features import Features, altered
 from video_rec.model import factorisation, ranking, retrieval
 from video_rec.model import sources as light
 from video_rec.model.factorisation import Factors
 from video_rec.model.ranking import Ranker
 from video_rec.model.retrieval import Retrieval
 from video_rec.model.sources import Light
-from video_rec.schema import Dataset, Requests, Rows, find
+from video_rec.schema import Dataset, Requests, Rows
 
 NEGATIVES = 40  # per clicked row, where the log says nothing of what was not clicked: without any, every order looks equally good
 BLOCK = 500  # requests reranked at once
@@ -91,22 +91,30 @@ class Sources:
     co_watch: baseline.CoWatch
     light: Light
 
+    def over(self, features: Features) -> Sources:
+        """The same with what is on the shelf of these features. What was counted or solved in training knows nothing new, and stays."""
+        towers = self.towers.over(features)
+        return altered(
+            self, features=features, towers=towers, light=altered(self.light, features=features, towers=towers)
+        )
+
     def calls(self, recent: Ints, k: int) -> dict[str, Ranking]:
         """recent [n, h] -> candidates of each source; serving starts the same calls side by side."""
         return {name: self.call(name, recent, k) for name in QUOTAS}
 
     def call(self, name: str, recent: Ints, k: int) -> Ranking:
         """Candidates of one source; none for a viewer without a history, but from the COLD ones."""
-        asked: Mapping[str, Callable[[Ints, int], Ranking]] = {
-            "towers": self.towers.nearest,
-            "factors": self.factors.nearest,
-            "co_watch": self.co_watch.nearest,
-            "popular": lambda recent, k: self.co_watch.nearest(np.full_like(recent, -1), k),
-            "trending": self.light.trending,
-            "fresh": self.light.fresh,
-            "followed": self.light.followed,
+        trained = self.features.trained(recent)
+        asked: Mapping[str, Callable[[], Ranking]] = {
+            "towers": lambda: self.towers.nearest(recent, k),
+            "factors": lambda: self.factors.nearest(trained, k),
+            "co_watch": lambda: self.co_watch.nearest(trained, k),
+            "popular": lambda: self.co_watch.nearest(np.full_like(recent, -1), k),
+            "trending": lambda: self.light.trending(recent, k),
+            "fresh": lambda: self.light.fresh(recent, k),
+            "followed": lambda: self.light.followed(recent, k),
         }
-        found = asked[name](recent, k)
+        found = asked[name]()
         if name in COLD:
             return found
         silent = (recent < 0).all(axis=1, keepdims=True)
@@ -114,10 +122,11 @@ class Sources:
 
     def dense(self, requests: Requests, ids: Ints, store: FeatureStore) -> Floats:
         """requests [n], ids [n, k] -> [n * k, num_features]: the features, and what the sources think of each."""
-        index, recent = find(self.features.video_id, ids), self.features.recent(requests, store)
+        index, recent = self.features.find(ids), self.features.recent(requests, store)
         inputs = self.features.inputs(_rows(requests, ids), store)
-        together = self.co_watch.weigh(recent, index)
-        share = together / np.maximum(self.co_watch.total(recent), 1e-12)[:, None]
+        trained = self.features.trained(recent)
+        together = self.co_watch.weigh(trained, self.features.trained(index))
+        share = together / np.maximum(self.co_watch.total(trained), 1e-12)[:, None]
         thought = (
             self.towers.score(recent, index),
             np.log(together / self.co_watch.usual + 0.01),
@@ -130,6 +139,9 @@ class Sources:
 class TwoStage:
     sources: Sources
     ranker: Ranker
+
+    def over(self, features: Features) -> TwoStage:
+        return altered(self, sources=self.sources.over(features))
 
     def retrieve(self, requests: Requests, k: int, store: FeatureStore) -> Ranking:
         """The sources' best by quota, each video once. Scores are minus the place: comparable within a request only."""

@@ -26,12 +26,13 @@ from common.contract import Floats, Ints, Ranking
 from common.data import columns
 from common.training.loop import train
 from video_rec.config import Config
-from video_rec.features import HISTORY, TITLE_DIM, Features
+from video_rec.features import Features, altered
+from video_rec.features.catalogue import pick
 from video_rec.model.index import build_index, read_index
+from video_rec.model.towers import BUCKETS, Towers, described, numbered
 from video_rec.schema import Dataset, find
 
 QUERIES = 1_000  # viewers the index is tuned for
-BUCKETS = 2**17  # ids beyond that share an embedding
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Retrieval:
@@ -80,60 +81,6 @@ def load(folder: Path, features: Features) -> Retrieval:
     return Retrieval(features, towers, index, vectors)
 
 
-class Towers(nn.Module):
-    def __init__(self, creator: Tensor, language: Tensor, title: Tensor, length: Tensor, dim: int) -> None:
-        super().__init__()
-        # of every video, not trained
-        self.creator, self.language, self.title, self.length = creator, language, title, length
-        num_videos = min(len(creator), BUCKETS)
-        self.of_id = nn.Embedding(num_videos, dim)
-        self.of_watched = nn.Embedding(num_videos + 1, dim, padding_idx=num_videos)
-        self.of_creator = nn.Embedding(int(creator.max()) + 1, dim)
-        self.of_language = nn.Embedding(int(language.max()) + 1, dim)
-        self.of_title = nn.Linear(TITLE_DIM, dim)
-        self.of_length = nn.Linear(2, dim)
-        self.recency = nn.Parameter(torch.linspace(0.5, -1.5, HISTORY))
-        self.nobody = nn.Parameter(torch.zeros(dim))
-        self.bend = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
-        for table in (self.of_id, self.of_watched, self.of_creator, self.of_language):
-            nn.init.normal_(table.weight, std=0.1)
-        with torch.no_grad():
-            self.of_watched.weight[num_videos] = 0
-
-    def described(self, index: Tensor) -> Tensor:
-        """What is known of a video without its id."""
-        length = self.length[index]
-        known: Tensor = (
-            self.of_creator(self.creator[index])
-            + self.of_language(self.language[index])
-            + self.of_title(self.title[index])
-            + self.of_length(torch.stack([length, length**2 / 10], dim=-1))
-        )
-        return known
-
-    def video(self, index: Tensor) -> Tensor:
-        """[..., dim] of unit length."""
-        return nn.functional.normalize(self.described(index) + self.of_id(index % BUCKETS), dim=-1)
-
-    def watched(self, recent: Tensor) -> Tensor:
-        """recent [...] indices -> [..., dim]: what having watched each says beside its content; nothing for a pad."""
-        pad = self.of_watched.num_embeddings - 1
-        found: Tensor = self.of_watched(torch.where(recent >= 0, recent % BUCKETS, pad))
-        return found
-
-    def viewer(self, recent: Tensor) -> Tensor:
-        """recent [n, HISTORY] catalogue indices, -1 pads -> [n, dim] of unit length."""
-        known = recent >= 0
-        watched = self.watched(recent) + self.described(recent.clamp(min=0))
-        weight = torch.exp(self.recency) * known
-        total = (weight[:, :, None] * watched).sum(dim=1) / weight.sum(dim=1, keepdim=True).clamp(min=1e-6)
-        summed = total + self.nobody
-        return nn.functional.normalize(summed + self.bend(summed), dim=-1)
-
-    def every_video(self) -> Tensor:
-        return torch.cat([self.video(part) for part in torch.split(torch.arange(len(self.creator)), 50_000)])
-
-
 @dataclass(frozen=True)
 class Negatives:
     """Which videos a positive is compared with: the others of its batch, `num_uniform` drawn evenly from the catalogue, or both.
@@ -175,17 +122,47 @@ def corrected(logits: Tensor, log_q: Tensor, strength: float = 1.0) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """Where the towers put the videos of the shelf, [m, dim] each: as `vectors`, by `content` alone, and as `watched` ones."""
+
+    vectors: NDArray[np.float32]
+    content: NDArray[np.float32]
+    watched: NDArray[np.float32]
+
+
+NOTHING = Placed(*(np.empty((0, 0), np.float32) for _ in range(3)))
+
+
+@dataclass(frozen=True)
 class Retrieval:
-    """`index` holds `vectors` [num_videos, dim], in catalogue order."""
+    """`index` holds `vectors` [num_videos, dim], in catalogue order; `put` stands beside it, and is small enough to be searched whole."""
 
     features: Features
     towers: Towers
     index: faiss.Index
     vectors: NDArray[np.float32]
+    put: Placed = NOTHING
+
+    def over(self, features: Features) -> Retrieval:
+        """The same with the videos on the shelf of these features. What the id of one says is known only if training knew the video."""
+        shelf = features.shelf
+        with torch.inference_mode():
+            was, towers = torch.from_numpy(shelf.was), self.towers
+            seen = towers.seen(*numbered(features, shelf.videos, towers))
+            own = towers.of_id(was.clamp(min=0) % BUCKETS) * (was >= 0)[:, None]
+            vectors, content = (nn.functional.normalize(known, dim=-1).numpy() for known in (seen + own, seen))
+            put = Placed(vectors, content, (seen + towers.watched(was)).numpy())
+        return altered(self, features=features, put=put)
 
     def viewer(self, recent: Ints) -> NDArray[np.float32]:
+        late = recent >= len(self.vectors)
         with torch.inference_mode():
-            vectors: NDArray[np.float32] = self.towers.viewer(torch.from_numpy(recent)).numpy()
+            index = torch.from_numpy(np.where(late, -1, recent))
+            watched = self.towers.watched(index) + self.towers.described(index.clamp(min=0))
+            if late.any():
+                put = self.put.watched[recent[late] - len(self.vectors)]
+                watched[torch.from_numpy(late)] = torch.from_numpy(put)
+            vectors: NDArray[np.float32] = self.towers.watching(watched, torch.from_numpy(recent >= 0)).numpy()
         return vectors
 
     def content(self, index: Ints) -> NDArray[np.float32]:
@@ -197,14 +174,22 @@ class Retrieval:
 
     def nearest(self, recent: Ints, k: int) -> Ranking:
         """recent [n, HISTORY] -> the k videos whose vectors are nearest; -1 where an index with lists found fewer."""
-        scores, index = self.index.search(self.viewer(recent), min(k, len(self.vectors)))
-        ids = np.where(index >= 0, self.features.video_id[index], -1)
-        return Ranking(ids=ids, scores=np.where(index >= 0, scores.astype(float), -np.inf))
+        viewer, was = self.viewer(recent), self.features.shelf.was
+        old = was[was >= 0]
+        scores, index = self.index.search(viewer, min(k + len(old), len(self.vectors)))
+        wanted = (index >= 0) & ~np.isin(index, old)  # as it was before it was put anew, a video is not to be found
+        ids = np.where(wanted, self.features.video_id[index], -1)
+        cosines: Floats = np.where(wanted, scores.astype(float), -np.inf)
+        if not len(was):
+            return Ranking(ids=ids, scores=cosines)
+        put = np.broadcast_to(self.features.shelf.videos.video_id, (len(ids), len(was)))
+        near = (viewer @ self.put.vectors.T).astype(float)
+        return best_of(np.concatenate([cosines, near], axis=1), np.concatenate([ids, put], axis=1), k)
 
     def score(self, recent: Ints, index: Ints) -> Floats:
         """recent [n, HISTORY], index [n, k] -> [n, k] cosines, 0 for a video the catalogue lacks."""
         viewer = self.viewer(recent)
-        cosines = np.einsum("nd,nkd->nk", viewer, self.vectors[index])
+        cosines = np.einsum("nd,nkd->nk", viewer, pick(self.vectors, self.put.vectors, index))
         return np.where(index >= 0, cosines, 0.0).astype(float)
 
     def save(self, folder: Path) -> None:
@@ -217,12 +202,9 @@ class Retrieval:
         (folder / "videos.faiss").write_bytes(faiss.serialize_index(self.index).tobytes())
 
 
-def described(features: Features) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The catalogue as tensors; creator and language are numbered from 1, 0 is unknown."""
-    creator = np.unique(features.creator_id, return_inverse=True)[1] % BUCKETS
-    return (
-        torch.from_numpy(np.where(features.creator_id < 0, 0, creator + 1)),
-        torch.from_numpy(features.language + 1),
-        torch.from_numpy(features.title),
-        torch.from_numpy(features.length).float(),
-    )
+def best_of(scores: Floats, ids: Ints, k: int) -> Ranking:
+    """scores [n, m], of the videos `ids` [n, m] -> the k best of each row."""
+    k = min(k, scores.shape[1])
+    best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(scores, best, 1), axis=1, kind="stable"), 1)
+    return Ranking(ids=np.take_along_axis(ids, best, 1), scores=np.take_along_axis(scores, best, 1))

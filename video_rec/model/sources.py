@@ -3,7 +3,7 @@
 In:     watched rows, the catalogue, the towers (for the content of new videos).
 Out:    Light: trending, fresh, followed, each `(recent, k) -> Ranking`; -1 where a source has no more to offer.
 Choice: everything that does not depend on the viewer is counted when the artifact is made, so a call reads no store. The price is age: trending
-        is as of the last watch of the artifact (Light.as_of), and what is uploaded later waits for the next one.
+        is as of the last watch of the artifact (Light.as_of). What is put later is in `fresh` and `followed` as soon as it is on the shelf.
 Else:   counts from the live store, where a trend lasts minutes: one read per video that may trend, not per video of the catalogue.
 Breaks: an artifact that grows old (trending is what trended then); a log without a clock (no trend: nothing is offered, as said by -1).
 """
@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from common.contract import Floats, Ints, Ranking
 from common.data import columns
 from video_rec.features import Features
-from video_rec.model.retrieval import Retrieval
+from video_rec.features.copies import ranges
+from video_rec.model.retrieval import Retrieval, best_of
 from video_rec.schema import Rows, find
 
 DAY = 86_400
 HALF_LIFE = DAY // 2  # of a watch's say in what is trending
 NEWEST = 2_000  # videos searched exactly by `fresh`
+BEFORE = 3.0  # more than two cosines can differ
 FADE = 0.9  # of a watch's say in whom the viewer follows, watch by watch
 
 
@@ -45,13 +47,15 @@ def fit(features: Features, parts: Sequence[Rows], towers: Retrieval) -> Light:
         towers=towers,
         trend=trend(index[clicked], time[clicked], num),
         liking=(liked + 5 * usual) / (watched + 5),
+        usual=usual,
         as_of=as_of,
     )
 
 
 def load(folder: Path, features: Features, towers: Retrieval) -> Light:
     found = columns.read(folder / "light.parquet")
-    return Light(features, towers, found["trend"].astype(float), found["liking"].astype(float), int(found["as_of"][0]))
+    trend, liking = (found[name].astype(float) for name in ("trend", "liking"))
+    return Light(features, towers, trend, liking, float(found["usual"][0]), int(found["as_of"][0]))
 
 
 def trend(index: Ints, time: Ints, num_videos: int) -> Floats:
@@ -72,13 +76,14 @@ def trend(index: Ints, time: Ints, num_videos: int) -> Floats:
 
 @dataclass(frozen=True)
 class Light:
-    """`trend`, `liking` [num_videos]: see `trend`; the share of watches that ended in a like or at the end of the video, pulled to the usual.
+    """`trend`, `liking` [num_videos]: see `trend`; the share of watches that ended in a like or at the end of the video, pulled to the `usual`.
     `as_of` seconds UTC."""
 
     features: Features
     towers: Retrieval
     trend: Floats
     liking: Floats
+    usual: float
     as_of: int
 
     def trending(self, recent: Ints, k: int) -> Ranking:
@@ -88,12 +93,19 @@ class Light:
         return Ranking(ids=ids, scores=scores)
 
     def fresh(self, recent: Ints, k: int) -> Ranking:
-        """The newest videos in the order of the viewer's vector and theirs, by content alone: their ids say nothing yet."""
-        newest, vectors = self._newest
-        if not len(newest):
+        """The newest videos in the order of the viewer's vector and theirs, by content alone: their ids say nothing yet. First those that
+        were put since: of the others the other sources know something."""
+        viewer, (newest, vectors), shelf = self.towers.viewer(recent), self._newest, self.features.shelf
+        put = np.flatnonzero(shelf.videos.uploaded > self.as_of)
+        old = ~np.isin(newest, shelf.was)
+        index = np.concatenate([newest[old], len(self.features.video_id) + put])
+        if not len(index):
             return Ranking(ids=np.full((len(recent), 1), -1), scores=np.full((len(recent), 1), -np.inf))
-        scores = (self.towers.viewer(recent) @ vectors.T).astype(float)
-        return _best_of(scores, self.features.video_id[newest], k)
+        scores = (viewer @ vectors[old].T).astype(float)
+        if len(put):
+            scores = np.concatenate([scores, BEFORE + viewer @ self.towers.put.content[put].T], axis=1)
+        ids = self.features.at("video_id", index)
+        return best_of(scores, np.broadcast_to(ids, scores.shape), k)
 
     def followed(self, recent: Ints, k: int) -> Ranking:
         """By the creators of the last watches, more for who comes often and lately; of each creator what is liked most, watched ones left out."""
@@ -105,18 +117,30 @@ class Light:
         return Ranking(ids=ids, scores=scores)
 
     def _followed(self, recent: Ints, k: int) -> tuple[Ints, Floats]:
-        order, creators = self._by_creator
         place = np.flatnonzero(recent >= 0)
-        creator, back = np.unique(self.features.creator_id[recent[place]], return_inverse=True)
-        fondness = np.bincount(back, weights=FADE**place, minlength=len(creator))[creator >= 0]
-        begin, end = (np.searchsorted(creators, creator[creator >= 0], side=side) for side in ("left", "right"))
-        theirs = np.repeat(fondness, end - begin)
-        at = np.arange(len(theirs)) - np.repeat(np.cumsum(end - begin) - (end - begin), end - begin)
-        index = order[np.repeat(begin, end - begin) + at]
-        score = np.where(np.isin(index, recent), -np.inf, theirs * self.liking[index])
+        creator, back = np.unique(self.features.at("creator_id", recent[place]), return_inverse=True)
+        fondness = np.bincount(back, weights=FADE**place, minlength=len(creator))[creator >= 0].astype(float)
+        index, theirs = self._made_by(creator[creator >= 0], fondness)
+        score = np.where(np.isin(index, recent), -np.inf, theirs * self._liked(index))
         best = np.argsort(-score, kind="stable")[:k]
         best = best[np.isfinite(score[best])]
-        return self.features.video_id[index[best]], score[best]
+        return self.features.at("video_id", index[best]), score[best]
+
+    def _made_by(self, creator: Ints, worth: Floats) -> tuple[Ints, Floats]:
+        """-> indices of the videos of these creators, on the shelf too; the `worth` [n] of the creator of each."""
+        shelf, num = self.features.shelf, len(self.features.video_id)
+        order, creators = self._by_creator
+        begin, end = (np.searchsorted(creators, creator, side=side) for side in ("left", "right"))
+        index, theirs = order[ranges(begin, end)], np.repeat(worth, end - begin)
+        old = ~np.isin(index, shelf.was)
+        by = find(creator, shelf.videos.creator_id)
+        put = np.flatnonzero(by >= 0)
+        return np.concatenate([index[old], num + put]), np.concatenate([theirs[old], worth[by[put]]])
+
+    def _liked(self, index: Ints) -> Floats:
+        """What nobody had watched in training is liked as usual."""
+        was = self.features.trained(index)
+        return np.where(was >= 0, self.liking[was], self.usual)
 
     @cached_property
     def _trending(self) -> tuple[Ints, Floats]:
@@ -139,16 +163,8 @@ class Light:
         return order, self.features.creator_id[order]
 
     def save(self, folder: Path) -> None:
-        as_of = np.full(len(self.trend), self.as_of)
-        columns.write(folder / "light.parquet", {"trend": self.trend, "liking": self.liking, "as_of": as_of})
-
-
-def _best_of(scores: Floats, video_id: Ints, k: int) -> Ranking:
-    """scores [n, m] of the videos `video_id` [m] -> the k best of each row."""
-    k = min(k, scores.shape[1])
-    best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(scores, best, 1), axis=1, kind="stable"), 1)
-    return Ranking(ids=video_id[best], scores=np.take_along_axis(scores, best, 1))
+        same = {name: np.full(len(self.trend), getattr(self, name)) for name in ("usual", "as_of")}
+        columns.write(folder / "light.parquet", {"trend": self.trend, "liking": self.liking, **same})
 
 
 def _pleased(rows: Rows) -> Floats:

@@ -11,7 +11,6 @@ import numpy as np
 from common.contract import Bools, Floats, Ints, Why
 from video_rec.features import Features, Rulings
 from video_rec.policy.spacing import reach
-from video_rec.schema import find
 
 if TYPE_CHECKING:
     from video_rec.policy import Policy
@@ -40,7 +39,7 @@ class Context:
         """ids [k], popularity [num_videos] -> all of it."""
         rulings, hidden = features.rulings(ids), hidden[hidden >= 0]
         groups = features.rulings(watched[watched >= 0]).groups
-        index = find(features.video_id, ids)
+        index = features.trained(features.find(ids))
         return Context(
             rulings=rulings,
             popularity=np.where(index >= 0, popularity[index], 0.0),
@@ -202,7 +201,9 @@ def _walk(policy: Policy, ids: Ints, order: Ints, context: Context, size: int, c
             else:
                 infeasible.append(f"place {slot} is given by lot: no candidate beyond the best {size}")
         elif policy.fresh_every and (slot + 1) % policy.fresh_every == 0:
-            young = next((place for place in fitting() if fresh[place]), None)
+            # one that was put since training before others: its score says nothing yet, and without a place it never will
+            wanted = [who for who in (fresh & context.rulings.put, fresh) if who.any()]
+            young = next((place for who in wanted for place in fitting() if who[place]), None)
             if young is None:
                 infeasible.append(
                     f"place {slot} is for a video of {policy.fresh_days:g} days: no candidate is so young"

@@ -33,6 +33,7 @@ def draw(rng: np.random.Generator, most: int = 40) -> tuple[Ranking, Context]:
         barred_in=rng.choice([0, 0, 0, 2, 6], k),
         groups=np.where(rng.random(k) < 0.3, rng.integers(0, 6, k), -1),
         uploaded=np.where(rng.random(k) < 0.1, np.nan, now - rng.uniform(0, 12 * DAY, k)),
+        put=rng.random(k) < 0.1,
     )
     hidden = rng.integers(0, 15, int(rng.integers(0, 3)))
     context = Context(

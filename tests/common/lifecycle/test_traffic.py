@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 from starlette.testclient import TestClient
 
@@ -116,3 +117,26 @@ def test_degraded_stages_are_counted(server: Server) -> None:
     played = play(CASE, [Visit(START), Visit(START + 1)], TestClient(server.app), the_clock(server))
     assert played.degraded == {"count": 2}
     assert played.errors == {}
+
+
+def test_items_are_put_before_the_visit_they_precede(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+    """Due by the clock, in one batch, and no later ones; a refused batch is counted as an error, not as put."""
+    client, put = TestClient(server.app), list[tuple[int, Any]]()
+    send = client.request
+
+    def request(method: str, path: str, **more: Any) -> Any:
+        if method != "PUT":
+            return send(method, path, **more)
+        put.append((the_clock(server).now(), orjson.loads(more["content"])["items"]))
+        return httpx2.Response(200 if len(put) == 1 else 422)
+
+    monkeypatch.setattr(client, "request", request)
+    uploads = [
+        (START - 1, {"toy_id": 1}),
+        (START, {"toy_id": 2}),
+        (START + 3, {"toy_id": 3}),
+        (START + 99, {"toy_id": 4}),
+    ]
+    played = play(CASE, [Visit(START), Visit(START + 5, delay=1)], client, the_clock(server), uploads)
+    assert put == [(START, [{"toy_id": 1}, {"toy_id": 2}]), (START + 5, [{"toy_id": 3}])]
+    assert (played.items, played.events, played.errors) == (2, 2, {"422": 1})
