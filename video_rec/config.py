@@ -72,7 +72,7 @@ class Config:
     fresh_days: float = 3.0
     explore_slot: int = 14  # given by lot; -1: none
     popularity_dial: float = 0.0  # 0: the ranker's order, 1: what everybody watches
-    mute: float = 0.6  # of its score a video loses that is just like those of a hidden creator
+    mute: float = 0.4  # of its score a video loses that is just like those of a hidden creator
 
 
 DEFAULT = Config()

@@ -53,7 +53,7 @@ def test_every_experiment_says_what_it_asks_and_every_chart_is_one() -> None:
 
 @pytest.mark.slow
 def test_one_hide_takes_the_creator_out_dims_what_is_alike_and_moves_nothing_while_the_log_stands_still() -> None:
-    table = rules.hide(TINY)
+    table = rules.hide(SMOKE)
     assert row(table, what="after one hide", **{"share of": "that creator"})["after"] == 0
     assert row(table, what="after one hide", **{"share of": "similar creators"})["low"] >= 0.3
     assert row(table, what="after one hide", **{"share of": "the rest"})["fall"] <= 0.02
