@@ -91,19 +91,6 @@ def test_a_video_that_is_drawn_again_is_no_negative_of_itself() -> None:
         assert retrieval.sampled_softmax(module, rows, negatives, 1.0).item() == pytest.approx(0.0)
 
 
-def test_an_index_with_lists_finds_most_of_what_the_exact_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(40, 16))
-    vectors = (centres[rng.integers(0, 40, 4_000)] + 0.3 * rng.normal(size=(4_000, 16))).astype(np.float32)
-    exact = index.build_index(vectors)
-    monkeypatch.setattr(index, "EXACT_BELOW", 1_000)
-    lists = index.build_index(vectors)
-    assert isinstance(exact, faiss.IndexFlatIP) and isinstance(lists, faiss.IndexIVFFlat)
-    wanted, found = exact.search(vectors[:50], 20)[1], lists.search(vectors[:50], 20)[1]
-    shared = [len(np.intersect1d(a, b)) / 20 for a, b in zip(wanted, found, strict=True)]
-    assert np.mean(shared) > 0.8
-
-
 def test_an_index_that_is_torn_or_does_not_fit_is_refused(tmp_path: Path) -> None:
     vectors = np.eye(8, dtype=np.float32)
     whole = faiss.serialize_index(index.build_index(vectors)).tobytes()

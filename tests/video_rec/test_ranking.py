@@ -206,7 +206,7 @@ def test_the_score_is_the_weighted_sum_and_asks_for_no_more() -> None:
     known = Known()
     found = Ranker(known, "known", {"clicked": 2.0, "completed": 0.0, "watch_seconds": -1.0}, smear=3.0)
     log_seconds = np.log1p(3.0 * np.exp(0.1 * (1 + TASKS.index("watch_seconds"))) - 1)
-    assert np.allclose(found.score(np.zeros((4, 2))), 2.0 * 0.1 - log_seconds)
+    assert np.allclose(found.score(np.zeros((4, 2))), 2.0 * 0.1 - 0.1 * log_seconds)  # seconds follow one click in ten
     assert known.asked == ("clicked", "watch_seconds")
 
 

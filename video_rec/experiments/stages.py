@@ -39,7 +39,8 @@ def objective(config: Config) -> Table:
     candidates = better.retrieve(dataset.test, config.num_candidates, dataset.history)
     reports: dict[str, Report] = {}
     for task in (*better.ranker.weights, "as configured"):
-        weights = better.ranker.weights if task == "as configured" else {task: -1.0 if task == "hidden" else 1.0}
+        alone = dict.fromkeys(better.ranker.weights, 0.0) | {task: -1.0 if task == "hidden" else 1.0}
+        weights = better.ranker.weights if task == "as configured" else alone
         asked = replace(better, ranker=replace(better.ranker, weights=weights))
         reports[task] = judge(
             feed(dataset, fitted, asked.rerank(dataset.test, candidates, dataset.history), config), config

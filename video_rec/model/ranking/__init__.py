@@ -1,7 +1,7 @@
 """The ranker: from a few hundred candidates to their order, by what the viewer would do with each.
 
 One predictor of all tasks; the score is a weighted sum of what it predicts, so what the feed is for is a line of the config. Tasks known of
-watched videos alone (completed, liked, seconds) are learned from those: P(completed | clicked), which a catchy thumbnail does not raise.
+watched videos alone (completed, liked, shared, seconds) are learned from those, P(completed | clicked), and count as often as there is a click.
 
 Choice: one network with a bottom shared by all tasks (config.ranker shared_bottom): the cheapest to run. Seconds as log(1 + seconds) by
         squared error, and back by one factor (`smear`).
@@ -27,6 +27,7 @@ from video_rec.config import Config
 from video_rec.model.ranking import networks, trees
 from video_rec.schema import TASKS
 
+AFTER_A_CLICK = {"completed", "liked", "shared", "watch_seconds"}
 WEIGHTS = {"watch_seconds": "weight_watch"} | {task: f"weight_{task}" for task in TASKS if task != "watch_seconds"}
 """Task -> the config's field that says what it is worth; a task without a field is learned and has no say."""
 
@@ -80,11 +81,15 @@ class Ranker:
         return self._predict(dense, tuple(self.weights))
 
     def score(self, dense: Floats) -> Floats:
-        """[n]: the weighted sum of what is predicted, the seconds as log(1 + seconds): the tenth minute is worth less than the first."""
-        asked = tuple(task for task, weight in self.weights.items() if weight)
+        """[n]: what an impression is worth, the weighted sum of what is expected of it. What only follows a click counts as often as there is
+        one: P(click) x P(completed | click). Seconds as log(1 + seconds): the tenth minute is worth less than the first."""
+        asked = {task for task, weight in self.weights.items() if weight}
+        clicks = asked & AFTER_A_CLICK and "clicked" in self.weights
+        predicted = self._predict(dense, tuple(task for task in self.weights if task in asked or (clicks and task == "clicked")))  # fmt: skip
         total = np.zeros(len(dense))
-        for task, predicted in self._predict(dense, asked).items():
-            total += self.weights[task] * (np.log1p(predicted) if task == "watch_seconds" else predicted)
+        for task in sorted(asked):  # the same sum in every process
+            worth = np.log1p(predicted[task]) if task == "watch_seconds" else predicted[task]
+            total += self.weights[task] * (worth * predicted["clicked"] if clicks and task in AFTER_A_CLICK else worth)
         return total
 
     def _predict(self, dense: Floats, tasks: tuple[str, ...]) -> dict[str, Floats]:
