@@ -12,7 +12,7 @@ units [n] up to terms of order 1 / n, and the units carry its variance (the infl
 
 Which: doubly robust where there is a model, else snips, while the effective sample is in the hundreds and `diagnose` refutes nothing. Replay on a
 uniform log alone. Clipped weights to order targets, not to price them. None of them where one decision changes the reward of the next (viewers
-tire): that takes an A/B test. `mlsd experiment video_rec off_policy` has a row for each of these sentences.
+tire): that takes an A/B test. `mlsd experiment video_rec off_policy` measures all but the uniform log.
 
 Breaks: a target that does what logging never does. No weight shows it row by row; the mean weight falls below 1, and `diagnose` says so. The
 intervals trust the central limit: at an effective sample of a few dozen rows they are too short (test_off_policy.py counts how often).

@@ -265,17 +265,17 @@ def test_weighting_is_right_where_propensities_are_and_the_log_gives_them_away_w
     monkeypatch.setattr(off_policy, "LOGS", 6)
     rows = {(row["world"], row["target"], row["estimator"]): row for row in checked(off_policy.off_policy(SMOKE))}
     right = rows["propensities right", "personal", "snips"]
-    assert abs(right["bias_percent"]) < 15 and right["covered"] >= 4 and right["refuted"] <= 2
-    assert rows["propensities right", "personal", "mean of the log"]["covered"] == 0
+    assert abs(right["bias_percent"]) < 15 and right["refuted"] <= 2
+    assert rows["propensities right", "personal", "mean of the log"]["bias_percent"] < -30
     wrong = rows["a new ranker logs the old propensities", "personal", "ips"]
-    assert wrong["covered"] == 0 and wrong["refuted"] == 6 and wrong["bias_percent"] > 100
+    assert wrong["refuted"] == 6 and wrong["bias_percent"] > 100
     tired = rows["viewers tire", "personal", "doubly robust"]
     assert tired["bias_percent"] > 5 > abs(rows["propensities right", "personal", "doubly robust"]["bias_percent"])
 
 
 @pytest.mark.slow
 def test_each_objective_wins_its_own_figure_and_minutes_cost_satisfaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objectives, "WORLDS", 1)
+    monkeypatch.setattr(objectives, "WORLDS", 2)
     rows = {row["objective"]: row for row in checked(objectives.objectives(SMOKE))}
     for objective, figure in (("clicks", "ctr"), ("watch time", "watch_seconds")):
         assert rows[objective][figure] == max(row[figure] for row in rows.values())
@@ -284,7 +284,7 @@ def test_each_objective_wins_its_own_figure_and_minutes_cost_satisfaction(monkey
 
 @pytest.mark.slow
 def test_co_watch_on_its_own_log_narrows_beside_one_taught_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "WORLDS", 1)
+    monkeypatch.setattr(loop, "WORLDS", 2)
     monkeypatch.setattr(loop, "WEEKS", 3)
     kept = ("co-watch", "co-watch, 10 % explored", "co-watch, from a random log")
     monkeypatch.setattr(loop, "ARMS", {name: loop.ARMS[name] for name in kept})

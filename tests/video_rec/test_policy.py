@@ -75,6 +75,36 @@ class Silent(Policy):
         return replace(Policy.decide(self, request, candidates, context), infeasible=[])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Liar(Policy):
+    """No places for the fresh, none by lot, and it says that there was nobody to take them."""
+
+    def decide(self, request: Request | None, candidates: Ranking, context: Context) -> Decision:
+        found = Policy.decide(replace(self, fresh_every=0, explore_slot=-1), request, candidates, context)
+        said = [f"place {slot} is for a video of 3 days: no candidate is so young" for slot in range(self.feed_size)]
+        return replace(found, infeasible=[*found.infeasible, *said])
+
+
+def test_a_policy_that_says_there_was_none_where_there_was_is_noticed() -> None:
+    liar = Liar(**vars(FULL))
+    noticed = {
+        name
+        for seed in range(300)
+        for name, holds in policy.INVARIANTS.items()
+        if holds(liar, np.random.default_rng(seed))
+    }
+    assert {
+        "a place for the fresh is theirs, or it is said that there are none",
+        "what came by lot says how likely that was",
+    } <= noticed
+
+
+@pytest.mark.parametrize("rule", ["age", "country", "explicit", "watched", "hidden creator"])
+def test_a_rule_that_lets_everything_through_is_noticed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(feed.RULES, rule, lambda ids, context: np.ones(len(ids), bool))
+    assert any(holds(FULL, np.random.default_rng(seed)) for seed in range(100) for holds in policy.INVARIANTS.values())
+
+
 @pytest.mark.parametrize("sentence", policy.INVARIANTS)
 def test_every_invariant_notices_a_policy_that_breaks_it(sentence: str) -> None:
     broken = [twin(feed_size=30, creator_cap=1, creator_spacing=3, fresh_every=3) for twin in (Lawless, Shy, Silent)]

@@ -202,6 +202,12 @@ def _rows(table: Table) -> Rows:
 def _catalog(table: Table | None, rows: Rows) -> Catalog:
     """Without a table: every video of the rows, by nobody, untitled."""
     roles: dict[str, Any] = {"video_id": np.unique(rows.video_id)} if table is None else dict(table.roles)
+    for name in ("explicit", *RULED):
+        if name in roles and (empty := np.flatnonzero(np.isnan(roles[name]))).size:
+            raise InputError(
+                f"catalog: {name} of video {roles['video_id'][empty[0]]} is empty, as {len(empty)} are. Who may see a video is said for all or "
+                "for none: fill the column (0 is no limit) or take the role away."
+            )
     order = np.argsort(roles["video_id"], kind="stable")
     n = len(order)
     return Catalog(

@@ -40,7 +40,10 @@ def index(config: Config) -> Table:
     )
     every = millions.vectors(millions.grown(small.sources.towers.towers, features))
     seeding.limit(1)
-    return [row for num in SIZES for row in _sized(every[:num], tune, judged)]
+    try:
+        return [row for num in SIZES for row in _sized(every[:num], tune, judged)]
+    finally:
+        seeding.limit(seeding.num_threads())
 
 
 def _sized(vectors: Vectors, tune: Vectors, judged: Vectors) -> Table:

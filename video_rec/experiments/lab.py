@@ -37,7 +37,7 @@ def under(rules: policy.Policy, dataset: Dataset, fitted: features.Features, ran
 
 def given(dataset: Dataset, fitted: features.Features, ranking: Ranking) -> list[policy.Context]:
     """What the rules know of each test request's candidates."""
-    watched = dataset.train.video_id[dataset.train.labels["clicked"] > 0]
+    watched = np.concatenate([rows.video_id[rows.labels["clicked"] > 0] for rows in (dataset.train, dataset.valid)])
     popularity = np.bincount(find(fitted.video_id, watched), minlength=len(fitted.video_id)).astype(float)
     return policy.contexts(fitted, dataset.test, ranking, dataset.history, popularity)
 

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.contract import Experiment, Floats, Ints, Table
-from common.eval import intervals, ranking
+from common.eval import ranking
 from video_rec.config import Config
 from video_rec.experiments import gap, light, online, policies
+from video_rec.experiments.objectives import over_worlds
 from video_rec.experiments.online import WEEK, Log, Policy, Seen, State
 from video_rec.experiments.policies import Exploring, Lab, Ranked, Scores
 from video_rec.world import START
 
-WORLDS, WEEKS, CAP, EXPLORED = 3, 6, 2, 0.1
+WORLDS, WEEKS, CAP, EXPLORED = 6, 6, 2, 0.1
 NEW = 20  # impressions below which a video is new
 SIZE = {"num_videos": 2_000, "num_impressions": 30_000}  # nobody runs out of what is worth watching
 ARRIVED = 0.4  # share of the catalogue that is there when the log begins; the rest comes evenly
@@ -76,7 +77,7 @@ def feedback_loop(config: Config) -> Table:
     """Does learning from one's own log narrow the platform, and what does a tenth of the slots left to chance cost and buy?
 
     Every arm starts from the same log and retrains weekly. low, high: of `against_percent`, the difference in satisfaction from the same learner
-    on its own log, that week, in percent, over users. From a random log: the control, whose log no choice of its own has bent.
+    on its own log, that week, in percent, over worlds. From a random log: the control, whose log no choice of its own has bent.
     """
     weeks: dict[str, list[list[Week]]] = {name: [] for name in ARMS}
     for small in policies.labs(config, WORLDS, **SIZE):
@@ -124,15 +125,14 @@ def _figures(lab: Lab, shown: Log) -> Week:
 
 def row(name: str, week: int, weeks: Mapping[str, list[list[Week]]]) -> dict[str, object]:
     of_arm = [world[week] for world in weeks[name]]
-    base = np.concatenate([world[week].units for world in weeks[name.split(",", maxsplit=1)[0]]])
-    units = np.concatenate([found.units for found in of_arm])
-    change = intervals.mean(100 * (units - base) / base.mean(), np.arange(len(units)))
+    base = [world[week].units for world in weeks[name.split(",", maxsplit=1)[0]]]
+    change = over_worlds([found.units for found in of_arm], base)
     return {
         "arm": name,
         "week": week + 1,
         "gini": float(np.mean([found.gini for found in of_arm])),
         "coverage": float(np.mean([found.coverage for found in of_arm])),
-        "satisfaction": float(units.mean()),
+        "satisfaction": float(np.mean([found.units.mean() for found in of_arm])),
         "against_percent": change.value,
         "low": change.low,
         "high": change.high,

@@ -1,4 +1,5 @@
-"""What the ranker is asked for decides what the platform becomes: one model, the same rows, another label each time, each played to viewers."""
+"""What the ranker is asked for decides what the platform becomes: one model, another label each time, each played
+to viewers. The same rows for all but one: people rated a tenth of them."""
 
 from __future__ import annotations
 
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 from common.contract import Bools, Experiment, Floats, Ints, Table
 from common.eval import intervals, ranking
 from common.eval.chart import Chart
+from common.eval.report import Interval
 from video_rec.config import Config
 from video_rec.experiments import gap, light, policies
 from video_rec.experiments.online import Log, Seen, State
 from video_rec.experiments.policies import Lab, Ranked, Scores
 
-WORLDS, CAP = 5, 2
+WORLDS, CAP = 10, 2
 SHARES = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)  # of popularity in a score
 RATED, NOISE = 0.1, 0.2  # share of the rows that raters see; the standard deviation of a rating, on a scale from 0 to 1
 
@@ -43,7 +45,7 @@ def objectives(config: Config) -> Table:
     """Which label should the ranker be asked for, if satisfaction is what counts and nobody can log it?
 
     Every objective judged by its own figure and by all the others; `low`, `high`: of `against_percent`, the difference in satisfaction from the
-    base in percent of it, over users. `catchy` (planted: it draws clicks and pleases nobody) and `length_seconds` say what each one shows more of.
+    base in percent of it, over worlds: the viewers of one share its log and its fit. `catchy` (planted: it draws clicks and pleases nobody) and `length_seconds` say what each one shows more of.
     """
     judged: dict[str, list[tuple[Floats, dict[str, float]]]] = {name: [] for name in OBJECTIVES}
     for small in policies.labs(config, WORLDS):
@@ -52,8 +54,7 @@ def objectives(config: Config) -> Table:
         for number, (name, label) in enumerate(OBJECTIVES.items()):
             y = label(log, np.random.default_rng([small.seed, 15, number]))
             judged[name].append(judge(lab, log, state, y))
-    base = np.concatenate([units for units, _ in judged[BASE]])
-    return [row(name, found, base) for name, found in judged.items()]
+    return [row(name, found, [units for units, _ in judged[BASE]]) for name, found in judged.items()]
 
 
 def judge(lab: Lab, log: Log, state: State, label: Floats) -> tuple[Floats, dict[str, float]]:
@@ -72,13 +73,13 @@ def judge(lab: Lab, log: Log, state: State, label: Floats) -> tuple[Floats, dict
     }
 
 
-def row(name: str, found: list[tuple[Floats, dict[str, float]]], base: Floats) -> dict[str, object]:
-    units = np.concatenate([part for part, _ in found])
-    change = intervals.mean(100 * (units - base) / base.mean(), clusters(len(units)))
+def row(name: str, found: list[tuple[Floats, dict[str, float]]], base: list[Floats]) -> dict[str, object]:
+    parts = [part for part, _ in found]
+    change = over_worlds(parts, base)
     means = {key: float(np.mean([figures[key] for _, figures in found])) for key in found[0][1]}
     return {
         "objective": name,
-        "satisfaction": float(units.mean()),
+        "satisfaction": float(np.mean([part.mean() for part in parts])),
         "against_percent": change.value,
         "low": change.low,
         "high": change.high,
@@ -86,15 +87,16 @@ def row(name: str, found: list[tuple[Floats, dict[str, float]]], base: Floats) -
     }
 
 
-def clusters(n: int) -> Ints:
-    """One row a viewer of a world: each is a cluster of its own."""
-    return np.arange(n)
+def over_worlds(parts: list[Floats], base: list[Floats]) -> Interval:
+    """Satisfaction of the viewers of each world -> the difference in percent of the base's, a world a number."""
+    change = np.array([100 * (part.mean() / of.mean() - 1) for part, of in zip(parts, base, strict=True)])
+    return intervals.mean(change, np.arange(len(change)))
 
 
 def popularity_share(config: Config) -> Table:
     """How much of a score should be plain popularity? From taste alone (0) to popularity alone (1, the foil).
 
-    Both are put on one scale, viewer by viewer. low, high: of `against_percent`, the difference in satisfaction from taste alone, over users.
+    Both are put on one scale, viewer by viewer. low, high: of `against_percent`, the difference in satisfaction from taste alone, over worlds.
     `gini`, `coverage`: of what was shown, over the catalogue. `light_percent`: the same difference for the half of the viewers who watched least.
     """
     units: dict[float, list[Floats]] = {share: [] for share in SHARES}
@@ -115,7 +117,7 @@ def popularity_share(config: Config) -> Table:
     rows: Table = []
     for share in SHARES:
         ours = np.concatenate(units[share])
-        change = intervals.mean(100 * (ours - base) / base.mean(), clusters(len(ours)))
+        change = over_worlds(units[share], units[0.0])
         gini, coverage = np.mean(spread[share], axis=0).tolist()
         rows.append({
             "popularity": share, "satisfaction": float(ours.mean()), "against_percent": change.value, "low": change.low, "high": change.high,

@@ -203,12 +203,11 @@ def _modelled(scene: Scene, case: Case, chosen: Ints, rewards: Floats) -> tuple[
 def _row(case: Case, name: str, found: list[Estimate], truth: float, checks: list[Diagnosis]) -> dict[str, object]:
     first = found[0].interval
     values = np.array([one.interval.value for one in found])
-    covered = sum(one.interval.low <= truth <= one.interval.high for one in found)  # type: ignore[operator]
     return {
         "world": case.world, "target": case.target_name, "estimator": name,
         "estimate": first.value, "low": first.low, "high": first.high, "truth": truth,
         "error_percent": 100 * (first.value - truth) / truth, "rmse_percent": 100 * float(np.sqrt(((values - truth) ** 2).mean())) / truth,
-        "bias_percent": 100 * float(values.mean() - truth) / truth, "covered": covered, "logs": len(found),
+        "bias_percent": 100 * float(values.mean() - truth) / truth, "logs": len(found),
         "ess": found[0].ess, "mean_weight": checks[0].mean_weight.value, "refuted": sum(check.refuted for check in checks),
     }  # fmt: skip
 

@@ -11,7 +11,7 @@ import numpy as np
 from common import events as columns
 from common.contract import Experiment, Floats, Ints, Ranking, Table
 from common.eval import intervals
-from common.eval.report import Report, paired
+from common.eval.report import paired
 from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 from common.features.views import View
@@ -32,14 +32,12 @@ def cold_user(config: Config) -> Table:
     dataset, fitted, better = trained(config)
     dataset = _heavy(dataset)
     key = data.judgments(config)
-    reports: dict[str, Report] = {}
-    table: Table = []
+    first, table = np.empty(0), list[dict[str, object]]()
     for known in KNOWN:
         cut = _forgotten(dataset, known)
-        ranking = feed(cut, fitted, answers(cut, better, config), config)
+        ranking = feed(dataset, fitted, answers(cut, better, config), config)  # the rules know all that was watched
         gains = key.gain(dataset.test, ranking.ids[:, :20]).sum(axis=1) / 20
-        reports[str(known)] = gains
-        first = reports["0"]
+        first = first if table else gains
         difference = intervals.mean(gains - first, dataset.test.user_id)
         table.append({"known": known, "expected_gain@20": float(gains.mean()), "against 0": difference.value, "low": difference.low, "high": difference.high, "viewers": len(gains)})  # fmt: skip
     return table
@@ -148,7 +146,7 @@ def seasonality(config: Config) -> Table:
 def fairness(config: Config) -> Table:
     """Do creators get the places that their videos merit? Exposure over merit, by size of the creator and by language, for each recommender.
 
-    Merit of a group: its share of the planted gain of the best feeds there are (the truth under the same rules). 1 is fair by that measure; the
+    Merit of a group: its share of the places in the best feeds there are (the truth under the same rules). 1 is fair by that measure; the
     foil is what everybody watches, whose exposure follows exposure."""
     from video_rec import world
 

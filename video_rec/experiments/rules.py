@@ -28,13 +28,14 @@ DIALS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 def rules(config: Config) -> Table:
     """What does each rule cost in planted gain, and what would a feed be without it? The first row keeps all of them, the last none: the foil.
 
-    `cost`: gain without the rule minus gain with it. `broken`: share of feeds that would break the rule if it were off."""
+    `cost`: gain without the rule minus gain with it. `broken`: share of feeds that would break the rule if it were off; in the last row any
+    rule. What the places for the fresh and by lot are for shows in `young` and `rare`."""
     dataset, fitted, better = trained(config)
     ranking, whole = answers(dataset, better, config), policy.fit(Ranking(ids=np.empty((0, 0), np.int64), scores=np.empty((0, 0))), dataset.valid, config)  # fmt: skip
     contexts, judged = given(dataset, fitted, ranking), data.judgments(config)
-    law = {name: replace(whole, off=(name,)) for name in (*_BARRED, "copies", "creator cap", "creator spacing")}
+    law = {name: replace(whole, off=(name,)) for name in (*_BARRED, *_APART)}
     places = {"places for the fresh": replace(whole, fresh_every=0), "a place by lot": replace(whole, explore_slot=-1)}
-    none = replace(whole, off=(*_BARRED, "copies", "creator cap", "creator spacing"), fresh_every=0, explore_slot=-1)
+    none = replace(whole, off=(*_BARRED, *_APART), fresh_every=0, explore_slot=-1)
     kept = whole.apply(ranking, contexts)
     full, table = evaluate.evaluate(kept, judged, config), []
     for name, rule in {"none": whole, **law, **places, "all": none}.items():
@@ -49,6 +50,7 @@ def rules(config: Config) -> Table:
 
 
 _BARRED = ("explicit", "age", "country", "watched", "copy of a watched one", "hidden creator")
+_APART = ("copies", "creator cap", "creator spacing")
 
 
 def _broken(whole: Policy, name: str, shown: Ranking, dataset: Dataset, fitted: Features) -> float:
@@ -62,6 +64,8 @@ def _breaks(whole: Policy, name: str, ids: Ints, context: policy.Context) -> boo
     there = ids >= 0
     creators, groups = context.rulings.creators[there], context.rulings.groups[there]
     known = creators[creators >= 0]
+    if name == "all":
+        return any(_breaks(whole, one, ids, context) for one in (*_BARRED, *_APART))
     if name in policy.feed.RULES:
         return not bool(policy.feed.RULES[name](ids, context)[there].all())
     if name == "copies":
@@ -107,30 +111,32 @@ def popularity(config: Config) -> Table:
 
 
 def hide(config: Config) -> Table:
-    """What does one hide move in the next feed? Every viewer hides the creator of the first video of a feed, then asks again at the same second.
+    """What does one hide move in the next feed? A viewer hides the creator of the first video of a feed, then asks again at the same second.
 
     `fall`: by how much of itself the share of places fell, with its interval over viewers. Creators whose work is like that of the hidden one
-    (cosine above ALIKE) should fall too, and the rest should not. The foil: the same with the event log stopped, so that nobody hears of it."""
+    (cosine above ALIKE) should fall too, and the rest should not. Of viewers who would hide the same creator one is asked, so that no creator
+    is hidden twice. The foil: the hides stand in the log, and the reader has stopped before them."""
     dataset, fitted, better = trained(config)
-    log, n = dataset.history.events, len(dataset.test)
-    before = _asked(dataset, fitted, better, config)
-    hidden = fitted.rulings(before.ids[:, 0]).creators
-    heard = _with_hides(log, dataset, before.ids[:, 0], hidden)
-    moment = np.full(n, heard.position[-1] + 1)
-    late = replace(dataset, history=AsOfStore(heard), test=replace(dataset.test, moment=moment))
-    # stopped: the log as of the same position, but for the hides: what else happened since the request is in both
+    log = dataset.history.events
+    first = _asked(dataset, fitted, better, config).ids[:, 0]
+    alone = np.sort(np.unique(fitted.rulings(first).creators, return_index=True)[1])
+    dataset, first = replace(dataset, test=dataset.test.take(alone)), first[alone]
+    hidden, n = fitted.rulings(first).creators, len(alone)
+    heard = AsOfStore(_with_hides(log, dataset, first, hidden))
+    late = replace(dataset, history=heard, test=replace(dataset.test, moment=np.full(n, len(heard.events))))
     still = replace(dataset, test=replace(dataset.test, moment=np.full(n, len(log))))
+    stopped = replace(still, history=heard)
     shares = {name: _shares(ranking, fitted, hidden) for name, ranking in (("before", _asked(still, fitted, better, config)), ("after one hide", _asked(late, fitted, better, config)))}  # fmt: skip
-    shares["the log stopped"] = _shares(_asked(still, fitted, better, config), fitted, hidden)
+    shares["the log stopped"] = _shares(_asked(stopped, fitted, better, config), fitted, hidden)
     users, table = dataset.test.user_id, []
     for name in ("after one hide", "the log stopped"):
         for place, group in enumerate(("that creator", "similar creators", "the rest")):
-            first, then = shares["before"][:, place], shares[name][:, place]
-            mean = max(float(first.mean()), 1e-12)
+            had, then = shares["before"][:, place], shares[name][:, place]
+            mean = max(float(had.mean()), 1e-12)
             fall = intervals.mean(
-                1 - then / mean + (first / mean - 1) * then.mean() / mean, users
+                1 - then / mean + (had / mean - 1) * then.mean() / mean, users
             )  # of a ratio, by its slope
-            table.append({"what": name, "share of": group, "before": float(first.mean()), "after": float(then.mean()), "fall": 1 - float(then.mean()) / mean, "low": fall.low, "high": fall.high})  # fmt: skip
+            table.append({"what": name, "share of": group, "before": float(had.mean()), "after": float(then.mean()), "fall": 1 - float(then.mean()) / mean, "low": fall.low, "high": fall.high})  # fmt: skip
     return table
 
 

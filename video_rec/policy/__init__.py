@@ -95,7 +95,8 @@ class Policy:
 def contexts(
     features: Features, requests: Requests, rankings: Ranking, store: FeatureStore, popularity: Floats
 ) -> list[Context]:
-    """What the rules need to know of each request's candidates [n, k]; the lot is drawn by viewer and moment. `popularity` [num_videos]."""
+    """What the rules need to know of each request's candidates [n, k]; the lot is drawn by place in the list of requests, the same in
+    every comparison of feeds. `popularity` [num_videos]."""
     watched, hidden = features.watched(requests, store)
     chance = np.random.default_rng(11).random(len(requests))
     found = []

@@ -110,9 +110,8 @@ def by_worth(policy: Policy, scores: Floats, context: Context) -> Ints:
     """[k] places, best first. Where the dial or a hide says so, by the score scaled to 0..1 within the request."""
     if not policy.popularity_dial and not (policy.mute and context.alike.any()):
         return np.arange(len(scores))  # as they came
-    worth = (1 - policy.popularity_dial) * _scaled(scores) + policy.popularity_dial * _scaled(
-        np.log1p(context.popularity)
-    )
+    rank = np.argsort(np.argsort(context.popularity, kind="stable"), kind="stable")  # a count or a share: the same dial
+    worth = (1 - policy.popularity_dial) * _scaled(scores) + policy.popularity_dial * _scaled(rank.astype(float))
     return np.argsort(-worth * (1 - policy.mute * context.alike), kind="stable")
 
 

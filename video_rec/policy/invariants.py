@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from common.contract import Invariant, Ranking
+from common.contract import Bools, Ints, Invariant, Ranking
 from video_rec.features import Rulings
 from video_rec.policy import feed
 from video_rec.policy.feed import Context, Decision
@@ -55,7 +55,7 @@ def broken(policy: Policy, candidates: Ranking, context: Context, decision: Deci
     """Sentence -> how it was broken, "" where it held."""
     ids, kept, of = candidates.ids[0], decision.kept, context.rulings
     creators = of.creators[kept]
-    found = {_NEVER[name]: _named(ids[kept][~rule(ids, context)[kept]]) for name, rule in feed.RULES.items()}
+    found = {_NEVER[name]: _named(ids[kept][~may[kept]]) for name, may in _may(ids, context).items()}
     counts = np.bincount(creators[creators >= 0], minlength=1)
     found["no creator stands in a feed more often than the cap"] = (
         f"{counts.max()} of one creator, the cap is {policy.creator_cap}" if counts.max() > policy.creator_cap else ""
@@ -64,9 +64,32 @@ def broken(policy: Policy, candidates: Ranking, context: Context, decision: Deci
     found["videos of one creator stand apart"] = f"{near} places apart" if near < policy.creator_spacing else ""
     found["of copies none but the highest is shown"] = _lesser_copy(policy, candidates, context, decision)
     found["a feed is never shorter than it has to be"] = _shorter(policy, candidates, context, decision)
-    found["a place for the fresh is theirs, or it is said that there are none"] = _stale(policy, ids, context, decision)
-    found["what came by lot says how likely that was"] = _unsaid(policy, decision)
+    found["a place for the fresh is theirs, or it is said that there are none"] = _stale(
+        policy, candidates, context, decision
+    )
+    found["what came by lot says how likely that was"] = _unsaid(policy, candidates, context, decision)
     return found
+
+
+def _may(ids: Ints, context: Context) -> dict[str, Bools]:
+    """The law and the courtesies once more, candidate by candidate, by other means than feed.RULES: what is right is not asked of what is tested."""
+    of, age = context.rulings, max(context.age, 0)
+    watched, groups, hidden = (set(some.tolist()) for some in (context.watched, context.watched_groups, context.hidden))
+    by: dict[str, list[bool]] = {
+        "known": [video >= 0 and bool(known) for video, known in zip(ids.tolist(), of.known, strict=True)],
+        "explicit": [not flag for flag in of.explicit.tolist()],
+        "age": [least <= age for least in of.min_age.tolist()],
+        "country": [mask == 0 or (context.country >= 0 and not mask // 2**context.country % 2) for mask in of.barred_in.tolist()],
+        "watched": [video not in watched for video in ids.tolist()],
+        "copy of a watched one": [group not in groups for group in of.groups.tolist()],
+        "hidden creator": [creator not in hidden for creator in of.creators.tolist()],
+    }  # fmt: skip
+    return {name: np.array(column, dtype=bool) for name, column in by.items()}
+
+
+def _lawful(ids: Ints, context: Context) -> Bools:
+    lawful: Bools = np.all(list(_may(ids, context).values()), axis=0)
+    return lawful
 
 
 _NEVER: Mapping[str, str] = {
@@ -80,60 +103,87 @@ _NEVER: Mapping[str, str] = {
 }
 
 
-def _named(ids: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
+def _named(ids: Ints) -> str:
     return f"{ids[0]} is shown" if len(ids) else ""
 
 
+def _videos(policy: Policy, candidates: Ranking, context: Context) -> list[int]:
+    """Places, by worth, of the videos that may be shown: of each set of copies the lawful one that stands first, the others are not there."""
+    lawful, groups = _lawful(candidates.ids[0], context), context.rulings.groups
+    seen: set[int] = set()
+    found = []
+    for place in feed.by_worth(policy, candidates.scores[0], context).tolist():
+        group = int(groups[place])
+        if lawful[place] and (group < 0 or group not in seen):
+            seen.add(group)
+            found.append(place)
+    return found
+
+
 def _lesser_copy(policy: Policy, candidates: Ranking, context: Context, decision: Decision) -> str:
-    """Of each set of copies the lawful one that stands first by worth is the video; the others are not there."""
-    lawful, groups = feed.lawful_places(policy, candidates.ids[0], context), context.rulings.groups
-    highest: dict[int, int] = {}
-    for place in feed.by_worth(policy, candidates.scores[0], context).tolist():
-        if lawful[place] and groups[place] >= 0:
-            highest.setdefault(int(groups[place]), place)
-    lesser = [
-        place for place in decision.kept.tolist() if groups[place] >= 0 and highest.get(int(groups[place])) != place
-    ]
-    return f"{candidates.ids[0, lesser[0]]} is shown" if lesser else ""
+    lesser = set(decision.kept.tolist()) - set(_videos(policy, candidates, context))
+    copied = [place for place in lesser if context.rulings.groups[place] >= 0]
+    return f"{candidates.ids[0, copied[0]]} is shown" if copied else ""
 
 
-def _shorter(policy: Policy, candidates: Ranking, context: Context, decision: Decision) -> str:
-    """The longest there is, by counting: the best of each set of copies, then the cap, then the spacing. Shorter than asked for is said."""
+def _longest(policy: Policy, places: list[int], context: Context, begun: list[int]) -> int:
+    """How many places can be filled in all with these videos, when the feed has begun with some of them."""
     left: dict[int, int] = {}
-    free, seen = 0, set()
-    lawful = feed.lawful_places(policy, candidates.ids[0], context)
-    for place in feed.by_worth(policy, candidates.scores[0], context).tolist():
-        if not lawful[place]:
-            continue
-        group, creator = int(context.rulings.groups[place]), int(context.rulings.creators[place])
-        if group >= 0 and group in seen:
-            continue
-        seen.add(group)
+    ready: dict[int, int] = {}
+    free = 0
+    for place in places:
+        creator = int(context.rulings.creators[place])
         free += creator < 0
         if creator >= 0:
             left[creator] = min(policy.creator_cap, left.get(creator, 0) + 1)
-    possible = reach(left, {}, free, policy.creator_spacing, 0, policy.feed_size)
+    for slot, place in enumerate(begun):
+        creator = int(context.rulings.creators[place])
+        free -= creator < 0
+        if creator >= 0:
+            left[creator] -= 1
+            ready[creator] = slot + policy.creator_spacing
+    return reach(left, ready, free, policy.creator_spacing, len(begun), policy.feed_size)
+
+
+def _shorter(policy: Policy, candidates: Ranking, context: Context, decision: Decision) -> str:
+    """Shorter than the longest there is, or shorter than asked for and nothing is said."""
+    possible = _longest(policy, _videos(policy, candidates, context), context, [])
     if len(decision.kept) != possible:
         return f"{len(decision.kept)} videos where {possible} were possible"
     said = any(reason.startswith(f"{possible} of {policy.feed_size} places") for reason in decision.infeasible)
     return "" if said is (possible < policy.feed_size) else f"{possible} of {policy.feed_size}, and it is not said"
 
 
-def _stale(
-    policy: Policy, ids: np.ndarray[tuple[int], np.dtype[np.int64]], context: Context, decision: Decision
-) -> str:
+def _stale(policy: Policy, candidates: Ranking, context: Context, decision: Decision) -> str:
+    """A place for the fresh that is not theirs, and nothing is said; or that is said to have none where one would have stood."""
     if not policy.fresh_every:
         return ""
-    fresh = policy.is_fresh(context)
-    for slot, place in enumerate(decision.kept.tolist()):
-        if (slot + 1) % policy.fresh_every or slot == policy.explore_slot:
+    fresh, kept, videos = policy.is_fresh(context), decision.kept.tolist(), _videos(policy, candidates, context)
+    for slot in range(policy.fresh_every - 1, len(kept), policy.fresh_every):
+        if slot == policy.explore_slot or fresh[kept[slot]]:
             continue
-        if not fresh[place] and not any(reason.startswith(f"place {slot} is for") for reason in decision.infeasible):
+        if not any(reason.startswith(f"place {slot} is for") for reason in decision.infeasible):
             return f"place {slot} holds an old video, and nothing is said"
+        for place in set(videos) - set(kept[:slot]):
+            if fresh[place] and _stands(policy, videos, context, [*kept[:slot], place], len(kept)):
+                return f"place {slot} holds an old video, and {candidates.ids[0, place]} would have stood there"
     return ""
 
 
-def _unsaid(policy: Policy, decision: Decision) -> str:
+def _stands(policy: Policy, videos: list[int], context: Context, begun: list[int], length: int) -> bool:
+    """Whether a feed may begin so: its last video keeps cap and spacing, and the feed can still become so long."""
+    creators = context.rulings.creators[begun].tolist()
+    before = [slot for slot, creator in enumerate(creators[:-1]) if creator == creators[-1] >= 0]
+    apart = not before or len(begun) - 1 - before[-1] >= policy.creator_spacing
+    return apart and len(before) < policy.creator_cap and _longest(policy, videos, context, begun) >= length
+
+
+def _unsaid(policy: Policy, candidates: Ranking, context: Context, decision: Decision) -> str:
+    slot, said = policy.explore_slot, any("by lot" in reason for reason in decision.infeasible)
+    if 0 <= slot < len(decision.kept) and not said:
+        beyond = set(decision.kept.tolist()) - set(_videos(policy, candidates, context)[: len(decision.kept)])
+        if int(decision.kept[slot]) not in beyond:
+            return f"place {slot} is given by lot and holds one of the best"
     for slot, odds in enumerate(decision.propensity.tolist()):
         if not 0 < odds <= 1 or (odds < 1 and slot != policy.explore_slot):
             return f"place {slot} has a propensity of {odds}"

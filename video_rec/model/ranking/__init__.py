@@ -29,7 +29,7 @@ from video_rec.schema import TASKS
 
 AFTER_A_CLICK = {"completed", "liked", "shared", "watch_seconds"}
 WEIGHTS = {"watch_seconds": "weight_watch"} | {task: f"weight_{task}" for task in TASKS if task != "watch_seconds"}
-"""Task -> the config's field that says what it is worth; a task without a field is learned and has no say."""
+"""Task -> the config's field that says what it is worth."""
 
 
 class Predictor(Protocol):
@@ -110,7 +110,7 @@ def fit_by(fitter: Fitter, dense: Floats, labels: Mapping[str, Floats], user_id:
     target = np.stack([np.log1p(known[task]) if task == "watch_seconds" else known[task] for task in TASKS], axis=1)
     aside = held_out(user_id)
     predictor = fitter(dense, target, aside, config)
-    weights = {task: getattr(config, WEIGHTS[task], 0.0) for task in TASKS if np.isfinite(known[task]).any()}
+    weights = {task: getattr(config, WEIGHTS[task]) for task in TASKS if np.isfinite(known[task]).any()}
     smear = _smear(predictor, dense[aside], known["watch_seconds"][aside])
     return Ranker(predictor, config.ranker, weights, smear)
 
