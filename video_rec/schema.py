@@ -196,7 +196,8 @@ Word = Annotated[str, Field(max_length=50)]
 @dataclass(frozen=True, kw_only=True)
 class Item:
     """A video that comes, or changes, while the case is served: one row of the Catalog, and the same words for it. What is not said of who
-    may see it is no limit. Uploaded (seconds UTC) later than now is now."""
+    may see it stays as it was, of a new video it is no limit; a copy is never less limited than what it copies. Uploaded (seconds UTC) later
+    than now is now."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
@@ -208,9 +209,9 @@ class Item:
     language: Word = ""
     creator_id: Annotated[int, Field(ge=-1, lt=2**31)] = -1
     length_seconds: Annotated[int, Field(ge=0, lt=2**20)] = 0
-    explicit: bool = False
-    min_age: Annotated[int, Field(ge=0, le=130)] = 0
-    barred_in: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    explicit: bool | None = None
+    min_age: Annotated[int, Field(ge=0, le=130)] | None = None
+    barred_in: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     fingerprint: Annotated[int, Field(ge=0, lt=2**52)] = 0
 
 

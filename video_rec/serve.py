@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,7 +97,11 @@ class Service:
 
     def _changed(self, videos: _Videos, changes: Mapping[int, Item | None]) -> _Videos:
         """This version over the videos of training and all that changed since. Nothing of this service changes, nor of the one before."""
-        items, other = dict(videos.items) | dict(changes), copy.copy(self)
+        now, items, other = self.platform.clock.now(), dict(videos.items), copy.copy(self)
+        for video_id, item in changes.items():
+            items[video_id] = item and replace(
+                item, uploaded=min(item.uploaded, now)
+            )  # nothing is fresh before its time, or for ever
         other.features = videos.service.features.over(listed([item for item in items.values() if item is not None]))
         other.model = self.model.over(other.features)
         other._spare = self._popular(items)
@@ -119,7 +123,8 @@ class Service:
             ordered = self._order(asked, found, store, deadline, held)
         decision = self._rules(request, request_id, asked, ordered, seen)
         videos = self._shown(ordered, decision)
-        events = self._impressions(request_id, asked, videos, decision, bool((recent < 0).all()), deadline)
+        cold = bool((recent < 0).all()) and not {"store", "history"} & set(deadline.degraded)  # not read is not unknown
+        events = self._impressions(request_id, asked, videos, decision, cold, deadline)
         self.stages.run("log", deadline, lambda: record(self.platform, events), lambda: None)
         return Answer(
             request_id=request_id,

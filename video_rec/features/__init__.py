@@ -187,7 +187,7 @@ class Features(Videos):
             barred_in=self.at("barred_in", index),
             groups=np.where(known, self.groups(index), -1),
             uploaded=np.where(known, self.at("uploaded", index), np.nan),
-            put=index >= len(self.video_id),
+            put=known & (self.trained(index) < 0),
         )
 
     def alike(self, creators: Ints, hidden: Ints) -> Floats:

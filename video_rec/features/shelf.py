@@ -7,7 +7,7 @@ that was put anew is looked up here first; what others did with it is still its 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -42,11 +42,15 @@ class Shelf:
         return len(self.was)
 
 
+LAW = ("explicit", "min_age", "barred_in")
+UNSAID = -1
+
+
 def listed(items: Sequence[Item]) -> Catalog:
-    """Items, each id once, as a catalogue."""
+    """Items, each id once, as a catalogue; UNSAID where an item does not say who may see it."""
     items = sorted(items, key=attrgetter("video_id"))
     columns: dict[str, Any] = {
-        name: np.array([getattr(item, name) for item in items], dtype=kind)
+        name: np.array([_said(getattr(item, name)) for item in items], dtype=kind)
         for kind, names in COLUMNS.items()
         for name in names
     }
@@ -61,9 +65,37 @@ def filled(
     later = sorted(set(catalog.categories["language"].tolist()) - set(languages))
     was = find(trained.video_id, catalog.video_id)
     group, regrouped = rejoined(trained.group, trained.fingerprint, catalog.fingerprint, was)
+    catalog = _limited(trained, catalog, was, group, regrouped)
     videos = described(catalog, _titles(known, catalog, before), group, [*languages, *later])
     moved = _moved(trained, made, videos, was)
     return Shelf(catalog=catalog, videos=videos, was=was, regrouped=regrouped, makers=moved)
+
+
+def _said(value: object) -> object:
+    return UNSAID if value is None else value
+
+
+def _limited(trained: Videos, catalog: Catalog, was: Ints, group: Ints, regrouped: tuple[Ints, Ints]) -> Catalog:
+    """Who may see each: as it is said, else as it was, and never less limited than any copy: the law is of what is seen and heard."""
+    law: dict[str, Ints] = {}
+    for name in LAW:
+        said, before = getattr(catalog, name), np.append(getattr(trained, name), 0)[was].astype(np.int64)
+        law[name] = np.where(said == UNSAID, np.where(was >= 0, before, 0), said)
+    old, name_now = regrouped
+    wanted = np.unique(group[group >= 0])
+    known = np.flatnonzero(np.isin(trained.group, np.append(wanted, old[np.isin(name_now, wanted)])))
+    alone = wanted[wanted < len(trained.video_id)]
+    copies = np.setdiff1d(np.union1d(known, alone), was)
+    at = find(old, trained.group[copies])
+    of = np.where(
+        at >= 0, np.append(name_now, -1)[at], np.where(trained.group[copies] < 0, copies, trained.group[copies])
+    )
+    for number in wanted:
+        put, there = np.flatnonzero(group == number), copies[of == number]
+        for name, strictest in (("explicit", np.maximum), ("min_age", np.maximum), ("barred_in", np.bitwise_or)):
+            every = np.concatenate([law[name][put], getattr(trained, name)[there].astype(np.int64)])
+            law[name][put] = strictest.reduce(every)
+    return replace(catalog, explicit=law["explicit"], min_age=law["min_age"], barred_in=law["barred_in"])
 
 
 def _titles(known: words.Words, catalog: Catalog, before: Shelf) -> NDArray[np.float32]:

@@ -83,9 +83,8 @@ class Policy:
         return Ranking(ids=ids, scores=scores)
 
     def is_fresh(self, context: Context) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        fresh: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
-            context.now - context.rulings.uploaded <= self.fresh_days * DAY  # NaN is not
-        )
+        age = context.now - context.rulings.uploaded  # NaN is not fresh, and neither is what will be uploaded
+        fresh: np.ndarray[tuple[int], np.dtype[np.bool_]] = (age >= 0) & (age <= self.fresh_days * DAY)
         return fresh
 
     def save(self, folder: Path) -> None:
