@@ -35,7 +35,6 @@ T = TypeVar("T")
 
 BLOCK = 100_000  # videos at once
 QUERIES = 1_000  # of validation, for the index to learn from
-NEIGHBOURS = 20  # of a video, of those it has: a table as wide as the config's takes 4.8 GB at two million videos
 
 
 @dataclass(frozen=True)
@@ -76,13 +75,7 @@ def catalogue(config: Config, ids: Ints) -> Catalog:
 def watched_together(small: CoWatch, features: Features) -> CoWatch:
     """Nobody has watched the other videos: no neighbours, no popularity."""
     more = len(features.video_id) - len(small.popularity)
-    return CoWatch(
-        features=features,
-        neighbours=np.pad(small.neighbours[:, :NEIGHBOURS], ((0, more), (0, 0)), constant_values=-1),
-        weights=np.pad(small.weights[:, :NEIGHBOURS], ((0, more), (0, 0))),
-        popularity=np.pad(small.popularity, (0, more)),
-        decay=small.decay,
-    )
+    return replace(small, features=features, popularity=np.pad(small.popularity, (0, more)))
 
 
 def blocks(num_videos: int) -> Iterator[Ints]:
