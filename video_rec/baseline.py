@@ -120,9 +120,13 @@ class CoWatch:
         return np.argsort(-self.popularity, kind="stable")
 
     def save(self, folder: Path) -> None:
-        near = {"watched": self.watched, "neighbours": self.neighbours, "weights": self.weights}
-        columns.write(folder / "neighbours.parquet", near)
-        same = {name: np.full(len(self.popularity), getattr(self, name)) for name in ("decay", "usual")}
+        columns.write(
+            folder / "neighbours.parquet",
+            {"watched": self.watched, "neighbours": self.neighbours, "weights": self.weights},
+        )
+        same: dict[str, Floats] = {
+            name: np.full(len(self.popularity), float(getattr(self, name))) for name in ("decay", "usual")
+        }
         columns.write(folder / "popularity.parquet", {"popularity": self.popularity, **same})
 
 

@@ -26,6 +26,7 @@ from video_rec.features.catalogue import texts
 from video_rec.features.copies import copies
 from video_rec.model import index
 from video_rec.model.retrieval import Retrieval
+from video_rec.model.sources import Light
 from video_rec.model.towers import Towers
 from video_rec.model.towers import described as towers_of
 from video_rec.schema import Catalog, Dataset
@@ -52,11 +53,13 @@ def grow(dataset: Dataset, small: model.TwoStage, config: Config, num_videos: in
     towers = grown(small.sources.towers.towers, known)
     found = vectors(towers)
     viewers = small.sources.towers.viewer(queries(dataset, small))
+    retrieval = Retrieval(known, towers, index.build_index(found, viewers), found.astype(np.float16))
     sources = replace(
         small.sources,
         features=known,
-        towers=Retrieval(known, towers, index.build_index(found, viewers), found),
+        towers=retrieval,
         co_watch=watched_together(small.sources.co_watch, known),
+        light=unwatched(small.sources.light, known, retrieval),
     )
     return Large(joined(catalogs), replace(small, sources=sources))
 
@@ -76,6 +79,13 @@ def watched_together(small: CoWatch, features: Features) -> CoWatch:
     """Nobody has watched the other videos: no neighbours, no popularity."""
     more = len(features.video_id) - len(small.popularity)
     return replace(small, features=features, popularity=np.pad(small.popularity, (0, more)))
+
+
+def unwatched(small: Light, features: Features, towers: Retrieval) -> Light:
+    """Nothing trends of the other videos, and they are liked as usual."""
+    more = (0, len(features.video_id) - len(small.trend))
+    liking = np.pad(small.liking, more, constant_values=small.usual)
+    return replace(small, features=features, towers=towers, trend=np.pad(small.trend, more), liking=liking)
 
 
 def blocks(num_videos: int) -> Iterator[Ints]:

@@ -19,12 +19,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Videos:
-    """[n] each, ascending by `video_id`."""
+    """[n] each, ascending by `video_id`. Small numbers take few bytes: there may be millions."""
 
     video_id: Ints
     creator_id: Ints
-    explicit: Ints
-    min_age: Ints
+    explicit: NDArray[np.int8]
+    min_age: NDArray[np.int16]
     barred_in: Ints
     fingerprint: Ints
     group: Ints  # the least index among its copies, -1 without one
@@ -43,8 +43,8 @@ def described(catalog: Catalog, title: NDArray[np.float32], group: Ints, languag
     return Videos(
         video_id=catalog.video_id,
         creator_id=catalog.creator_id,
-        explicit=catalog.explicit,
-        min_age=catalog.min_age,
+        explicit=catalog.explicit.astype(np.int8),
+        min_age=catalog.min_age.astype(np.int16),
         barred_in=catalog.barred_in,
         fingerprint=catalog.fingerprint,
         group=group,
@@ -59,7 +59,7 @@ def texts(catalog: Catalog) -> list[str]:
     return [f"{title} {tags}" for title, tags in zip(catalog.title.tolist(), catalog.tags.tolist(), strict=True)]
 
 
-def pick(trained: NDArray[S], put: NDArray[S], index: Ints) -> NDArray[S]:
+def pick(trained: NDArray[S], put: NDArray[Any], index: Ints) -> NDArray[S]:
     """index of any shape: below len(trained) from there, from there on from `put`. At -1 stands anything; who asks hides it."""
     if not len(put):
         return trained[index]

@@ -67,7 +67,7 @@ def teach(towers: Towers, dataset: Dataset, features: Features, config: Config) 
     with torch.no_grad():
         vectors = towers.every_video().numpy()
         viewers = towers.viewer(batch["recent"][torch.randperm(len(recent))[:QUERIES]]).numpy()
-    return Retrieval(features, towers, build_index(vectors, viewers), vectors)
+    return Retrieval(features, towers, build_index(vectors, viewers), vectors.astype(np.float16))
 
 
 def load(folder: Path, features: Features) -> Retrieval:
@@ -76,7 +76,7 @@ def load(folder: Path, features: Features) -> Retrieval:
     towers = Towers(*described(features), dim=dim)
     towers.load_state_dict(load_file(folder / "towers.safetensors"))
     towers.eval()
-    vectors = columns.read(folder / "vectors.parquet")["vector"].astype(np.float32)
+    vectors = columns.read(folder / "vectors.parquet")["vector"].astype(np.float16, copy=False)
     index = read_index(folder / "videos.faiss", vectors.shape)
     return Retrieval(features, towers, index, vectors)
 
@@ -135,13 +135,19 @@ NOTHING = Placed(*(np.empty((0, 0), np.float32) for _ in range(3)))
 
 @dataclass(frozen=True)
 class Retrieval:
-    """`index` holds `vectors` [num_videos, dim], in catalogue order; `put` stands beside it, and is small enough to be searched whole."""
+    """`index` holds the vectors [num_videos, dim], in catalogue order; beside it they stand in `half` precision, as in an index of lists;
+    `put` is small enough to be searched whole."""
 
     features: Features
     towers: Towers
     index: faiss.Index
-    vectors: NDArray[np.float32]
+    half: NDArray[np.float16]
     put: Placed = NOTHING
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """A new array, every time it is asked for."""
+        return self.half.astype(np.float32)
 
     def over(self, features: Features) -> Retrieval:
         """The same with the videos on the shelf of these features. What the id of one says is known only if training knew the video."""
@@ -155,12 +161,12 @@ class Retrieval:
         return altered(self, features=features, put=put)
 
     def viewer(self, recent: Ints) -> NDArray[np.float32]:
-        late = recent >= len(self.vectors)
+        late = recent >= len(self.half)
         with torch.inference_mode():
             index = torch.from_numpy(np.where(late, -1, recent))
             watched = self.towers.watched(index) + self.towers.described(index.clamp(min=0))
             if late.any():
-                put = self.put.watched[recent[late] - len(self.vectors)]
+                put = self.put.watched[recent[late] - len(self.half)]
                 watched[torch.from_numpy(late)] = torch.from_numpy(put)
             vectors: NDArray[np.float32] = self.towers.watching(watched, torch.from_numpy(recent >= 0)).numpy()
         return vectors
@@ -176,7 +182,7 @@ class Retrieval:
         """recent [n, HISTORY] -> the k videos whose vectors are nearest; -1 where an index with lists found fewer."""
         viewer, was = self.viewer(recent), self.features.shelf.was
         old = was[was >= 0]
-        scores, index = self.index.search(viewer, min(k + len(old), len(self.vectors)))
+        scores, index = self.index.search(viewer, min(k + len(old), len(self.half)))
         wanted = (index >= 0) & ~np.isin(index, old)  # as it was before it was put anew, a video is not to be found
         ids = np.where(wanted, self.features.video_id[index], -1)
         cosines: Floats = np.where(wanted, scores.astype(float), -np.inf)
@@ -189,7 +195,8 @@ class Retrieval:
     def score(self, recent: Ints, index: Ints) -> Floats:
         """recent [n, HISTORY], index [n, k] -> [n, k] cosines, 0 for a video the catalogue lacks."""
         viewer = self.viewer(recent)
-        cosines = np.einsum("nd,nkd->nk", viewer, pick(self.vectors, self.put.vectors, index))
+        vectors = pick(self.half, self.put.vectors.astype(np.float16), index).astype(np.float32)
+        cosines = np.einsum("nd,nkd->nk", viewer, vectors)
         return np.where(index >= 0, cosines, 0.0).astype(float)
 
     def save(self, folder: Path) -> None:
@@ -197,8 +204,8 @@ class Retrieval:
             {name: tensor.contiguous() for name, tensor in self.towers.state_dict().items()},
             folder / "towers.safetensors",
         )
-        (folder / "towers.json").write_text(json.dumps({"dim": int(self.vectors.shape[1])}))
-        columns.write(folder / "vectors.parquet", {"vector": self.vectors})
+        (folder / "towers.json").write_text(json.dumps({"dim": int(self.half.shape[1])}))
+        columns.write(folder / "vectors.parquet", {"vector": self.half})
         (folder / "videos.faiss").write_bytes(faiss.serialize_index(self.index).tobytes())
 
 
