@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     takes_items: contract.ItemsSchema = schema
 
 FINGERPRINTS = 2**52
-HALF = 1e-3  # what vectors of two bytes a number may be off
 
 
 def item(**said: Any) -> Item:
@@ -210,16 +209,16 @@ def test_the_towers_place_a_put_video_by_what_is_known_of_it_and_find_it_among_a
     towers = towers_of(whole)
     late, placed = shelved(whole, towers, as_it_is(whole, 4), as_it_is(whole, 8, creator_id=105), item(video_id=7))
     assert late.find(np.array([40, 80, 7, 50, 8])).tolist() == [41, 42, 40, 5, -1]
-    assert np.allclose(placed.put.vectors[1], towers.vectors[4], atol=HALF)
+    assert np.allclose(placed.put.vectors[1], towers.vectors[4], atol=1e-6)
     assert not np.allclose(placed.put.vectors[2], towers.vectors[8], atol=1e-2)
     assert np.allclose(placed.viewer(recent((41, 3), (3,))), towers.viewer(recent((4, 3), (3,))), atol=1e-6)
     history = recent((3, 40), (5, 6))
     viewer, ids = placed.viewer(history), np.append(np.delete(late.video_id, [4, 8]), [7, 40, 80])
     cosines = viewer @ np.concatenate([np.delete(towers.vectors, [4, 8], axis=0), placed.put.vectors]).T
     found, order = placed.nearest(history, 12), np.argsort(-cosines, axis=1)[:, :12]
-    assert np.array_equal(found.ids, ids[order]) and np.allclose(found.scores, np.take_along_axis(cosines, order, 1), atol=HALF)  # fmt: skip
+    assert np.array_equal(found.ids, ids[order]) and np.allclose(found.scores, np.take_along_axis(cosines, order, 1), atol=1e-6)  # fmt: skip
     every = np.broadcast_to(late.find(ids), cosines.shape)
-    assert np.allclose(placed.score(history, every), cosines, atol=HALF)
+    assert np.allclose(placed.score(history, every), cosines, atol=1e-6)
     assert np.array_equal(towers.nearest(recent((3,)), 5).ids, towers.over(whole.over(listed([]))).nearest(recent((3,)), 5).ids)  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def grow(dataset: Dataset, small: model.TwoStage, config: Config, num_videos: in
     towers = grown(small.sources.towers.towers, known)
     found = vectors(towers)
     viewers = small.sources.towers.viewer(queries(dataset, small))
-    retrieval = Retrieval(known, towers, index.build_index(found, viewers), found.astype(np.float16))
+    retrieval = Retrieval(known, towers, index.build_index(found, viewers))
     sources = replace(
         small.sources,
         features=known,
