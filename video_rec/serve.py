@@ -289,11 +289,12 @@ def _asked(request: Request, now: int, moment: int) -> Requests:
 
 
 def _sources(found: Mapping[str, Ranking], ids: Ints) -> list[str]:
-    """The source in which each video stood highest."""
-    places = {
-        name: {video: place for place, video in enumerate(ranking.ids[0].tolist())} for name, ranking in found.items()
-    }
-    return [min(found, key=lambda name: places[name].get(video, len(ids) + 1)) for video in ids.tolist()]
+    """The source in which each video stood highest; of two in the same place the one named first."""
+    names, widths = list(found), [ranking.ids.shape[1] for ranking in found.values()]
+    which, every = np.repeat(np.arange(len(names)), widths), np.concatenate([r.ids[0] for r in found.values()])
+    order = np.argsort(np.concatenate([np.arange(width) for width in widths]), kind="stable")
+    known, first = np.unique(every[order], return_index=True)
+    return [names[source] for source in which[order][first[np.searchsorted(known, ids)]].tolist()]
 
 
 def _brought(video: ShownVideo) -> Why:

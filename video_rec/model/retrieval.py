@@ -11,7 +11,7 @@ neural networks in recommendations").
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,10 @@ class Placed:
 NOTHING = Placed(*(np.empty((0, 0), np.float32) for _ in range(3)))
 
 
+def _nobody() -> list[tuple[Ints, NDArray[np.float32]]]:
+    return [(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))]
+
+
 @dataclass(frozen=True)
 class Retrieval:
     """`index` holds the vectors of all videos, in catalogue order, and is the one place where they stand: in half precision, where they are
@@ -138,6 +142,7 @@ class Retrieval:
     towers: Towers
     index: Any  # faiss.Index, whose types leave out what it can do
     put: Placed = NOTHING
+    last: list[tuple[Ints, NDArray[np.float32]]] = field(default_factory=_nobody)
 
     def __post_init__(self) -> None:
         if isinstance(self.index, faiss.IndexIVF):
@@ -158,9 +163,17 @@ class Retrieval:
             own = towers.of_id(was.clamp(min=0) % BUCKETS) * (was >= 0)[:, None]
             vectors, content = (nn.functional.normalize(known, dim=-1).numpy() for known in (seen + own, seen))
             put = Placed(vectors, content, (seen + towers.watched(was)).numpy())
-        return altered(self, features=features, put=put)
+        return altered(self, features=features, put=put, last=_nobody())
 
     def viewer(self, recent: Ints) -> NDArray[np.float32]:
+        """recent [n, HISTORY] -> [n, dim]. Several steps of one answer ask for the same viewer, who is kept until another comes."""
+        asked, vectors = self.last[0]
+        if len(recent) != 1 or not np.array_equal(asked, recent):
+            vectors = self._viewer(recent)
+            self.last[0] = (recent.copy(), vectors) if len(recent) == 1 else self.last[0]
+        return vectors
+
+    def _viewer(self, recent: Ints) -> NDArray[np.float32]:
         late = recent >= self.index.ntotal
         with torch.inference_mode():
             index = torch.from_numpy(np.where(late, -1, recent))
