@@ -29,6 +29,7 @@ import orjson
 from benchmarks.harness import Load, Row, open_loop, quantile, write_result
 from common import cases
 from common.commands.opened import here, reading
+from common.contract import Ranking
 from common.lifecycle.home import Home
 from common.lifecycle.registry import Artifact
 from common.serving.deadline import Fault
@@ -57,7 +58,7 @@ def published(folder: Path, config: Config, num_videos: int) -> Artifact:
         "catalog": large.catalog,
         "features": large.model.sources.features,
         "model": large.model,
-        "policy": policy.Policy(feed_size=config.feed_size, creator_cap=config.creator_cap),
+        "policy": policy.fit(Ranking(ids=np.empty((0, 0), np.int64), scores=np.empty((0, 0))), dataset.valid, config),
     }
     artifact = home.registry.publish(CASE, parts=parts, config=replace(config, num_videos=num_videos), reports={})
     home.seed(artifact, dataset.history.events)

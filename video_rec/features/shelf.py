@@ -66,7 +66,7 @@ def filled(
     return Shelf(catalog=catalog, videos=videos, was=was, regrouped=regrouped, makers=moved)
 
 
-def _titles(known: words.Words, catalog: Catalog, before: Shelf) -> NDArray[np.float32]:
+def _titles(known: words.Words, catalog: Catalog, before: Shelf) -> NDArray[np.floating]:
     """Each title is read once: reading three thousand takes long enough to hold up an answer."""
     index, old = find(before.catalog.video_id, catalog.video_id), before.catalog
     if not len(before):
