@@ -25,7 +25,6 @@ from video_rec.features.catalogue import described as catalogue_of
 from video_rec.features.catalogue import held, texts
 from video_rec.features.copies import copies
 from video_rec.model import index
-from video_rec.model.factorisation import Factors
 from video_rec.model.retrieval import Retrieval
 from video_rec.model.sources import Light
 from video_rec.model.towers import Towers
@@ -58,7 +57,6 @@ def grow(dataset: Dataset, small: model.TwoStage, config: Config, num_videos: in
         features=known,
         towers=retrieval,
         co_watch=watched_together(small.sources.co_watch, known),
-        factors=untaught(small.sources.factors, known),
         light=unwatched(small.sources.light, known, retrieval),
     )
     return Large(joined(catalogues(config, num_videos)), replace(small, sources=sources))
@@ -78,12 +76,6 @@ def catalogues(config: Config, num_videos: int) -> Iterator[Catalog]:
 def catalogue(config: Config, ids: Ints) -> Catalog:
     """Any videos of the config's world."""
     return world.described(config.seed, ids, videos(config.seed, ids, config.days))
-
-
-def untaught(small: Factors, features: Features) -> Factors:
-    """Nobody has watched the other videos: no factors, and no place in the index."""
-    more = len(features.video_id) - len(small.videos)
-    return replace(small, features=features, videos=np.pad(small.videos, ((0, more), (0, 0))))
 
 
 def watched_together(small: CoWatch, features: Features) -> CoWatch:
