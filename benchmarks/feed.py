@@ -28,7 +28,8 @@ import orjson
 
 from benchmarks.harness import Load, Row, open_loop, quantile, write_result
 from common import cases
-from common.commands.opened import here, reading
+from common.commands.opened import Here, here, reading
+from common.contract import Ranking
 from common.lifecycle.home import Home
 from common.lifecycle.registry import Artifact
 from common.serving.deadline import Fault
@@ -57,7 +58,7 @@ def published(folder: Path, config: Config, num_videos: int) -> Artifact:
         "catalog": large.catalog,
         "features": large.model.sources.features,
         "model": large.model,
-        "policy": policy.Policy(feed_size=config.feed_size, creator_cap=config.creator_cap),
+        "policy": policy.fit(Ranking(ids=np.empty((0, 0), np.int64), scores=np.empty((0, 0))), dataset.valid, config),
     }
     artifact = home.registry.publish(CASE, parts=parts, config=replace(config, num_videos=num_videos), reports={})
     home.seed(artifact, dataset.history.events)
@@ -68,7 +69,7 @@ def serve(folder: Path) -> None:
     """Says where it is, then switches on the faults it is told of (STAGE KIND MS), until its input ends."""
     begin = time.perf_counter()
     with here(cases.get(CASE), folder) as found:
-        print(found.url, f"{time.perf_counter() - begin:.1f}", flush=True)
+        print(found.url, f"{time.perf_counter() - begin:.1f}", f"{held_mb(found):.0f}", flush=True)
         for line in sys.stdin:
             found.service.stages.faults.clear()
             stage, _, rest = line.strip().partition(" ")
@@ -78,13 +79,21 @@ def serve(folder: Path) -> None:
             print("ok", flush=True)
 
 
+def held_mb(found: Here) -> float:
+    """The index and the catalogue in memory: what is known of every video, its title, and its vector with its place."""
+    service: Any = found.service
+    columns = [column for column in vars(service.features).values() if isinstance(column, np.ndarray)]
+    index = (found.artifact.folder / "model" / "videos.faiss").stat().st_size
+    return float(sum(column.nbytes for column in columns) + service.titles.nbytes + index) / 1e6
+
+
 class Child:
     """The server in its own process."""
 
     def __init__(self, folder: Path) -> None:
         words = [sys.executable, "-m", "benchmarks.feed", "serve", str(folder)]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.url, self.start_seconds = self.line().split()
+        self.url, self.start_seconds, self.held_mb = self.line().split()
         self.connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
 
     def line(self) -> str:
@@ -128,7 +137,8 @@ def measure(folder: Path, quick: bool) -> list[Row]:
         rows += [alone, {"what": "of it, by stage, median", **{f"{name}_ms": ms for name, ms in stages.items()}}]
         for fault in faults(stages):
             rows.append(under(child, fault, bodies, 3.0 if quick else SECONDS))
-        rows.append({"what": "the server", "seconds_to_start": float(child.start_seconds), **child.memory_mb()})
+        held = {"seconds_to_start": float(child.start_seconds), "index_and_catalogue_mb": float(child.held_mb)}
+        rows.append({"what": "the server", **held, **child.memory_mb()})
     return rows
 
 

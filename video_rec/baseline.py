@@ -38,25 +38,31 @@ def fit(dataset: Dataset, features: Features, config: Config) -> CoWatch:
 
 def load(folder: Path, features: Features | None = None) -> CoWatch:
     """The features stand beside it in the artifact, once; who has read them passes them on."""
-    found = columns.read(folder / "neighbours.parquet")
+    found, every = columns.read(folder / "neighbours.parquet"), columns.read(folder / "popularity.parquet")
+    decay, usual = (float(every[name][0]) if len(every[name]) else 1.0 for name in ("decay", "usual"))
     return CoWatch(
         features=features or features_stage.load(folder.parent / "features"),
-        neighbours=found["neighbours"].astype(np.int64),
+        watched=found["watched"].astype(np.int64),
+        neighbours=found["neighbours"].astype(np.int32),
         weights=found["weights"].astype(np.float32),
-        popularity=found["popularity"].astype(float),
-        decay=float(found["decay"][0]) if len(found["decay"]) else 1.0,
+        popularity=every["popularity"].astype(float),
+        decay=decay,
+        usual=usual,
     )
 
 
 @dataclass(frozen=True)
 class CoWatch:
-    """`neighbours` [num_videos, n] catalogue indices (-1 pads) with their `weights`; `popularity` [num_videos] is what every score starts from."""
+    """`neighbours` [m, n] catalogue indices (-1 pads) of the `watched` [m] with their `weights`: of a large catalogue most videos have none,
+    and take no row. `popularity` [num_videos] is what every score starts from, `usual` the mean weight over all places, above zero."""
 
     features: Features
-    neighbours: Ints
+    watched: Ints  # ascending
+    neighbours: NDArray[np.int32]
     weights: NDArray[np.float32]
     popularity: Floats
     decay: float
+    usual: float
 
     def retrieve(self, requests: Requests, k: int, store: FeatureStore) -> Ranking:
         return self.nearest(self.features.recent(requests, store), k)
@@ -93,14 +99,15 @@ class CoWatch:
 
     def total(self, recent: Ints) -> Floats:
         """recent [n, h] -> [n]: all the weight there is to give, so that `weigh` over it is a share."""
-        rows, places = np.nonzero(recent >= 0)
-        given = self.weights[recent[rows, places]].sum(axis=1) * np.power(self.decay, places.astype(float))
+        at = find(self.watched, recent)
+        rows, places = np.nonzero(at >= 0)
+        given = self.weights[at[rows, places]].sum(axis=1) * np.power(self.decay, places.astype(float))
         total: Floats = np.bincount(rows, weights=given, minlength=len(recent)).astype(float)
         return total
 
     def _summed(self, recent: Ints) -> Iterator[tuple[Ints, Floats]]:
         """For each row the neighbours of its recent watches, and popularity plus their decayed sums."""
-        for row in recent:
+        for row in find(self.watched, recent):
             places = np.flatnonzero(row >= 0)
             near, weight = self.neighbours[row[places]], self.weights[row[places]]
             known = near >= 0
@@ -109,24 +116,18 @@ class CoWatch:
             yield index, np.bincount(back, weights=value, minlength=len(index)) + self.popularity[index]
 
     @cached_property
-    def usual(self) -> float:
-        """The mean weight of a neighbour, above zero."""
-        return max(float(self.weights.mean()), 1e-12)
-
-    @cached_property
     def _most_popular(self) -> Ints:
         return np.argsort(-self.popularity, kind="stable")
 
     def save(self, folder: Path) -> None:
         columns.write(
             folder / "neighbours.parquet",
-            {
-                "neighbours": self.neighbours,
-                "weights": self.weights,
-                "popularity": self.popularity,
-                "decay": np.full(len(self.popularity), self.decay),
-            },
+            {"watched": self.watched, "neighbours": self.neighbours, "weights": self.weights},
         )
+        same: dict[str, Floats] = {
+            name: np.full(len(self.popularity), float(getattr(self, name))) for name in ("decay", "usual")
+        }
+        columns.write(folder / "popularity.parquet", {"popularity": self.popularity, **same})
 
 
 def count(features: Features, parts: Sequence[Rows], config: Config) -> CoWatch:
@@ -135,20 +136,22 @@ def count(features: Features, parts: Sequence[Rows], config: Config) -> CoWatch:
     n = len(features.video_id)
     popularity = np.bincount(index, minlength=n).astype(float)
     damp = (popularity + 1.0) ** -config.popularity_exponent
-    neighbours = np.full((n, min(config.num_neighbours, max(n - 1, 1))), -1)
-    weights = np.zeros(neighbours.shape, np.float32)
     followed = _followed(user, index, n)
     pairs = (followed + config.backward * followed.T).tocsr()
-    for row in np.flatnonzero(np.diff(pairs.indptr)):
+    watched = np.flatnonzero(np.diff(pairs.indptr))
+    neighbours = np.full((len(watched), min(config.num_neighbours, max(n - 1, 1))), -1, np.int32)
+    weights = np.zeros(neighbours.shape, np.float32)
+    for at, row in enumerate(watched.tolist()):
         span = slice(pairs.indptr[row], pairs.indptr[row + 1])
         other = pairs.indices[span]
         value = np.where(other == row, 0.0, pairs.data[span] * damp[other] * damp[row])
         best = np.lexsort((other, -value))[: neighbours.shape[1]]
         best = best[value[best] > 0]
-        neighbours[row, : len(best)], weights[row, : len(best)] = other[best], value[best]
-    usual = float(weights[weights > 0].mean()) if (weights > 0).any() else 1.0
-    share = config.popularity_blend * usual * popularity / max(popularity.max(initial=1.0), 1.0)
-    return CoWatch(features, neighbours, weights, share, config.history_decay)
+        neighbours[at, : len(best)], weights[at, : len(best)] = other[best], value[best]
+    given = float(weights[weights > 0].mean()) if (weights > 0).any() else 1.0
+    share = config.popularity_blend * given * popularity / max(popularity.max(initial=1.0), 1.0)
+    usual = float(weights.sum(dtype=float)) / max(n * neighbours.shape[1], 1)
+    return CoWatch(features, watched, neighbours, weights, share, config.history_decay, max(usual, 1e-12))
 
 
 def _followed(user: Ints, index: Ints, n: int) -> csr_array:

@@ -29,10 +29,9 @@ from common.serving.snapshot import snapshot
 from common.training import seeding
 from video_rec import features, model, policy
 from video_rec.config import Config
-from video_rec.features.catalogue import pick
 from video_rec.features.shelf import listed
 from video_rec.policy import Context, Decision
-from video_rec.schema import SHOWN, Answer, Item, Request, Requests, ShownVideo, find, load_catalog
+from video_rec.schema import SHOWN, Answer, Item, Request, Requests, ShownVideo, load_titles
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -80,7 +79,7 @@ class Service:
         self.model = model.load(folder / "model")
         self.features = self.model.sources.features
         self.policy = policy.load(folder / "policy")
-        self.catalog = load_catalog(folder / "catalog")
+        self.titles = load_titles(folder / "catalog")
         self.stages = Stages({name: share * self.config.deadline_ms for name, share in SHARES.items()})
         self._spare = self._popular({})
         seeding.limit(seeding.serving_threads())
@@ -138,7 +137,7 @@ class Service:
 
     def _warm(self) -> None:
         """The first call of a network and of an index costs many times the next; no viewer should be the one to pay."""
-        recent = find(self.catalog.video_id, self._spare[None, : features.HISTORY])
+        recent = self.features.find(self._spare[None, : features.HISTORY])
         recent = np.pad(recent, ((0, 0), (0, features.HISTORY - recent.shape[1])), constant_values=-1)
         ids = model.merge(self.model.sources.calls(recent, self.config.num_candidates), self.config.num_candidates).ids
         with self.platform.store.snapshot() as store:
@@ -225,18 +224,27 @@ class Service:
     def _shown(self, ordered: Ordered, decision: Decision) -> list[ShownVideo]:
         index = self.features.find(ordered.ids[decision.kept])
         columns = (
+            index,
             ordered.ids[decision.kept],
             self.features.at("creator_id", index),
-            pick(self.catalog.title, self.features.shelf.catalog.title, index),
             ordered.scores[decision.kept],
         )
         shown = zip(*(column.tolist() for column in columns), decision.kept.tolist(), strict=True)
         return [
             ShownVideo(
-                video_id=video, creator_id=creator, slot=slot, title=title, score=score, source=ordered.sources[place]
+                video_id=video,
+                creator_id=creator,
+                slot=slot,
+                title=self._title(at),
+                score=score,
+                source=ordered.sources[place],
             )
-            for slot, (video, creator, title, score, place) in enumerate(shown)
+            for slot, (at, video, creator, score, place) in enumerate(shown)
         ]
+
+    def _title(self, index: int) -> str:
+        late = index - len(self.titles)
+        return str(self.features.shelf.catalog.title[late] if late >= 0 else self.titles[index])
 
     def _impressions(
         self,
@@ -286,11 +294,12 @@ def _asked(request: Request, now: int, moment: int) -> Requests:
 
 
 def _sources(found: Mapping[str, Ranking], ids: Ints) -> list[str]:
-    """The source in which each video stood highest."""
-    places = {
-        name: {video: place for place, video in enumerate(ranking.ids[0].tolist())} for name, ranking in found.items()
-    }
-    return [min(found, key=lambda name: places[name].get(video, len(ids) + 1)) for video in ids.tolist()]
+    """The source in which each video stood highest; of two in the same place the one named first."""
+    names, widths = list(found), [ranking.ids.shape[1] for ranking in found.values()]
+    which, every = np.repeat(np.arange(len(names)), widths), np.concatenate([r.ids[0] for r in found.values()])
+    order = np.argsort(np.concatenate([np.arange(width) for width in widths]), kind="stable")
+    known, first = np.unique(every[order], return_index=True)
+    return [names[source] for source in which[order][first[np.searchsorted(known, ids)]].tolist()]
 
 
 def _brought(video: ShownVideo) -> Why:

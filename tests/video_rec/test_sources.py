@@ -36,7 +36,7 @@ def towers_of(features: Features) -> retrieval.Retrieval:
     torch.manual_seed(0)
     made = towers.Towers(*towers.described(features), dim=8)
     vectors = made.every_video().detach().numpy()
-    return retrieval.Retrieval(features, made, index.build_index(vectors), vectors)
+    return retrieval.Retrieval(features, made, index.build_index(vectors))
 
 
 def light_of(rows: Rows, features: Features | None = None) -> sources.Light:

@@ -52,7 +52,7 @@ def cold_video(config: Config) -> Table:
     return table
 
 
-def semantic_ids(vectors: NDArray[np.float32], seed: int) -> Ints:
+def semantic_ids(vectors: NDArray[np.floating], seed: int) -> Ints:
     """[n, d] -> [n, LEVELS]: the nearest of CODES centres, then of what is left the nearest, and so on (residual quantisation)."""
     left, found = np.ascontiguousarray(vectors, np.float32).copy(), []
     for level in range(LEVELS):

@@ -41,7 +41,7 @@ def cowatch(lab: Lab, log: Log) -> Scores:
     n = len(counted.popularity)
     at, place = np.nonzero(counted.neighbours >= 0)
     weights = np.zeros((n, n), np.float32)
-    weights[at, counted.neighbours[at, place]] = counted.weights[at, place]
+    weights[counted.watched[at], counted.neighbours[at, place]] = counted.weights[at, place]
 
     def scores(seen: Seen, users: Ints) -> NDArray[np.floating]:
         row, place = np.nonzero(seen.recent[users] >= 0)

@@ -8,7 +8,7 @@ on have more, and so have those that share a row of the towers' tables with one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,10 +22,11 @@ from video_rec.baseline import CoWatch
 from video_rec.config import Config
 from video_rec.features import Features
 from video_rec.features.catalogue import described as catalogue_of
-from video_rec.features.catalogue import texts
+from video_rec.features.catalogue import held, texts
 from video_rec.features.copies import copies
 from video_rec.model import index
 from video_rec.model.retrieval import Retrieval
+from video_rec.model.sources import Light
 from video_rec.model.towers import Towers
 from video_rec.model.towers import described as towers_of
 from video_rec.schema import Catalog, Dataset
@@ -35,7 +36,6 @@ T = TypeVar("T")
 
 BLOCK = 100_000  # videos at once
 QUERIES = 1_000  # of validation, for the index to learn from
-NEIGHBOURS = 20  # of a video, of those it has: a table as wide as the config's takes 4.8 GB at two million videos
 
 
 @dataclass(frozen=True)
@@ -48,24 +48,29 @@ class Large:
 
 def grow(dataset: Dataset, small: model.TwoStage, config: Config, num_videos: int) -> Large:
     """The trained case with the first `num_videos` of its world; ids it was trained on keep what was learnt of them."""
-    catalogs = [catalogue(config, ids) for ids in blocks(num_videos)]
-    known = described(small.sources.features, catalogs)
+    known = described(small.sources.features, catalogues(config, num_videos))
     towers = grown(small.sources.towers.towers, known)
-    found = vectors(towers)
     viewers = small.sources.towers.viewer(queries(dataset, small))
+    retrieval = Retrieval(known, towers, index.build_index(vectors(towers), viewers))
     sources = replace(
         small.sources,
         features=known,
-        towers=Retrieval(known, towers, index.build_index(found, viewers), found),
+        towers=retrieval,
         co_watch=watched_together(small.sources.co_watch, known),
+        light=unwatched(small.sources.light, known, retrieval),
     )
-    return Large(joined(catalogs), replace(small, sources=sources))
+    return Large(joined(catalogues(config, num_videos)), replace(small, sources=sources))
 
 
 def queries(dataset: Dataset, small: model.TwoStage) -> Ints:
     """[n, h] last watches of viewers of validation rows, as catalogue indices."""
     some = np.random.default_rng(0).permutation(len(dataset.valid))[:QUERIES]
     return small.sources.features.recent(dataset.valid.take(some), dataset.history)
+
+
+def catalogues(config: Config, num_videos: int) -> Iterator[Catalog]:
+    """Made anew whenever they are asked for: five gigabytes of ten million need not stand there while the index is built."""
+    return (catalogue(config, ids) for ids in blocks(num_videos))
 
 
 def catalogue(config: Config, ids: Ints) -> Catalog:
@@ -76,13 +81,14 @@ def catalogue(config: Config, ids: Ints) -> Catalog:
 def watched_together(small: CoWatch, features: Features) -> CoWatch:
     """Nobody has watched the other videos: no neighbours, no popularity."""
     more = len(features.video_id) - len(small.popularity)
-    return CoWatch(
-        features=features,
-        neighbours=np.pad(small.neighbours[:, :NEIGHBOURS], ((0, more), (0, 0)), constant_values=-1),
-        weights=np.pad(small.weights[:, :NEIGHBOURS], ((0, more), (0, 0))),
-        popularity=np.pad(small.popularity, (0, more)),
-        decay=small.decay,
-    )
+    return replace(small, features=features, popularity=np.pad(small.popularity, (0, more)))
+
+
+def unwatched(small: Light, features: Features, towers: Retrieval) -> Light:
+    """Nothing trends of the other videos, and they are liked as usual."""
+    more = (0, len(features.video_id) - len(small.trend))
+    liking = np.pad(small.liking, more, constant_values=small.usual)
+    return replace(small, features=features, towers=towers, trend=np.pad(small.trend, more), liking=liking)
 
 
 def blocks(num_videos: int) -> Iterator[Ints]:
@@ -93,26 +99,36 @@ def blocks(num_videos: int) -> Iterator[Ints]:
 
 def described(fitted: Features, catalogs: Iterable[Catalog]) -> Features:
     """The features of any videos of the world, block by block, in the words and codes of the catalogue the case was trained on."""
-    parts = []
-    for catalog in catalogs:
-        alone = np.full(len(catalog), -1)  # copies are found among all, not in a block
-        parts.append(catalogue_of(catalog, fitted.words.vectors(texts(catalog)), alone, fitted.languages))
-    whole = joined(parts)
-    return Features(
-        **vars(whole) | {"group": copies(whole.fingerprint)}, words=fitted.words, languages=fitted.languages
+    whole = joined(
+        catalogue_of(
+            catalog,
+            fitted.words.vectors(texts(catalog)),
+            np.full(len(catalog), -1),  # copies are found among all, not in a block
+            fitted.languages,
+        )
+        for catalog in catalogs
     )
+    found = vars(whole) | {"group": copies(whole.fingerprint), "title": held(whole.title)}
+    return Features(**found, words=fitted.words, languages=fitted.languages)
 
 
-def joined(parts: list[T]) -> T:
-    """Tables of one dataclass, one after the other."""
+def joined(parts: Iterable[T]) -> T:
+    """Tables of one dataclass, one after the other, column by column: what is joined is let go."""
+    tables, kind = [], None
+    for part in parts:
+        kind = type(part)
+        tables.append(dict(vars(part)))
+        del part
+    assert kind is not None, "nothing to join"
     columns: dict[str, Any] = {}
-    for field in fields(parts[0]):  # type: ignore[arg-type]  # T is a dataclass, which typing cannot say
-        values = [getattr(part, field.name) for part in parts]
+    for field in list(tables[0]):
+        values = [table.pop(field) for table in tables]
         if isinstance(values[0], Mapping):
-            columns[field.name] = {name: np.concatenate([value[name] for value in values]) for name in values[0]}
+            columns[field] = {name: np.concatenate([value[name] for value in values]) for name in values[0]}
         else:
-            columns[field.name] = np.concatenate(values)
-    return type(parts[0])(**columns)
+            columns[field] = np.concatenate(values)
+        del values
+    return kind(**columns)
 
 
 def grown(small: Towers, features: Features, shared: bool = False) -> Towers:

@@ -238,9 +238,9 @@ class Features(Videos):
         """How the video compares with what its viewer watched last."""
         seen = recent >= 0
         count = np.maximum(seen.sum(axis=1), 1)
-        title = self.at("title", recent) * seen[:, :, None]
+        title = self._titles(recent) * seen[:, :, None]
         mean = (title.sum(axis=1) / count[:, None])[of]
-        own = self.at("title", index) * (index >= 0)[:, None]
+        own = self._titles(index) * (index >= 0)[:, None]
         last = np.max([np.einsum("nd,nd->n", title[of, place], own) for place in range(5)], axis=0)
         length = ((self.at("length", recent) * seen).sum(axis=1) / count)[of]
         return {
@@ -250,6 +250,9 @@ class Features(Videos):
             "same_language": self._share("language", recent, of, index),
             "length_gap": np.abs(self.at("length", index) - length) * (seen.sum(axis=1) > 0)[of],
         }
+
+    def _titles(self, index: Ints) -> NDArray[np.float32]:
+        return self.at("title", index).astype(np.float32, copy=False)
 
     def _share(self, column: str, recent: Ints, of: Ints, index: Ints) -> Floats:
         """Share of the last watches whose `column` is that of the video."""

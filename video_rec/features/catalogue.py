@@ -16,25 +16,27 @@ from video_rec.schema import Catalog, find
 S = TypeVar("S", bound=np.generic)
 T = TypeVar("T")
 
+MANY = 100_000  # videos from which on two bytes a number are saved
+
 
 @dataclass(frozen=True, kw_only=True)
 class Videos:
-    """[n] each, ascending by `video_id`."""
+    """[n] each, ascending by `video_id`. Small numbers take few bytes: there may be millions."""
 
     video_id: Ints
     creator_id: Ints
-    explicit: Ints
-    min_age: Ints
+    explicit: NDArray[np.int8]
+    min_age: NDArray[np.int16]
     barred_in: Ints
     fingerprint: Ints
     group: Ints  # the least index among its copies, -1 without one
-    title: NDArray[np.float32]  # [n, TITLE_DIM], unit length or zero
+    title: NDArray[np.floating]  # [n, TITLE_DIM], unit length or zero; of MANY videos in half precision
     length: Floats  # log seconds, 0 where unknown
     uploaded: Floats  # seconds, NaN where unknown
     language: Ints  # -1 where unknown
 
 
-def described(catalog: Catalog, title: NDArray[np.float32], group: Ints, languages: Sequence[str]) -> Videos:
+def described(catalog: Catalog, title: NDArray[np.floating], group: Ints, languages: Sequence[str]) -> Videos:
     """`languages`: all there are in the catalogue, and in which order they are numbered."""
     n, code = len(catalog), {name: number for number, name in enumerate(languages) if name}
     length = catalog.numbers.get("length_seconds", np.zeros(n))
@@ -43,23 +45,27 @@ def described(catalog: Catalog, title: NDArray[np.float32], group: Ints, languag
     return Videos(
         video_id=catalog.video_id,
         creator_id=catalog.creator_id,
-        explicit=catalog.explicit,
-        min_age=catalog.min_age,
+        explicit=catalog.explicit.astype(np.int8),
+        min_age=catalog.min_age.astype(np.int16),
         barred_in=catalog.barred_in,
         fingerprint=catalog.fingerprint,
         group=group,
-        title=title,
+        title=held(title),
         length=np.log1p(np.nan_to_num(length)),
         uploaded=catalog.numbers.get("uploaded", np.full(n, np.nan)),
         language=codes[of],
     )
 
 
+def held(title: NDArray[np.floating]) -> NDArray[np.floating]:
+    return title if len(title) < MANY else title.astype(np.float16)
+
+
 def texts(catalog: Catalog) -> list[str]:
     return [f"{title} {tags}" for title, tags in zip(catalog.title.tolist(), catalog.tags.tolist(), strict=True)]
 
 
-def pick(trained: NDArray[S], put: NDArray[S], index: Ints) -> NDArray[S]:
+def pick(trained: NDArray[S], put: NDArray[Any], index: Ints) -> NDArray[S]:
     """index of any shape: below len(trained) from there, from there on from `put`. At -1 stands anything; who asks hides it."""
     if not len(put):
         return trained[index]
@@ -76,12 +82,13 @@ class Makers:
     total: NDArray[np.float32]
 
 
-def makers(creator_id: Ints, title: NDArray[np.float32]) -> Makers:
+def makers(creator_id: Ints, title: NDArray[np.floating]) -> Makers:
     creators, of = np.unique(creator_id, return_inverse=True)
     order = np.argsort(of, kind="stable")
+    work = title[order].astype(np.float32, copy=False)
     if not len(order):
-        return Makers(creators, title)
-    return Makers(creators, np.add.reduceat(title[order], np.searchsorted(of[order], np.arange(len(creators)))))
+        return Makers(creators, work)
+    return Makers(creators, np.add.reduceat(work, np.searchsorted(of[order], np.arange(len(creators)))))
 
 
 def work(creators: Ints, *parts: Makers) -> NDArray[np.float32]:

@@ -98,7 +98,7 @@ def _limited(trained: Videos, catalog: Catalog, was: Ints, group: Ints, regroupe
     return replace(catalog, explicit=law["explicit"], min_age=law["min_age"], barred_in=law["barred_in"])
 
 
-def _titles(known: words.Words, catalog: Catalog, before: Shelf) -> NDArray[np.float32]:
+def _titles(known: words.Words, catalog: Catalog, before: Shelf) -> NDArray[np.floating]:
     """Each title is read once: reading three thousand takes long enough to hold up an answer."""
     index, old = find(before.catalog.video_id, catalog.video_id), before.catalog
     if not len(before):

@@ -11,7 +11,7 @@ neural networks in recommendations").
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from common.contract import Floats, Ints, Ranking
-from common.data import columns
 from common.training.loop import train
 from video_rec.config import Config
 from video_rec.features import Features, altered
-from video_rec.features.catalogue import pick
 from video_rec.model.index import build_index, read_index
 from video_rec.model.towers import BUCKETS, Towers, described, numbered
 from video_rec.schema import Dataset, find
@@ -67,7 +65,7 @@ def teach(towers: Towers, dataset: Dataset, features: Features, config: Config) 
     with torch.no_grad():
         vectors = towers.every_video().numpy()
         viewers = towers.viewer(batch["recent"][torch.randperm(len(recent))[:QUERIES]]).numpy()
-    return Retrieval(features, towers, build_index(vectors, viewers), vectors)
+    return Retrieval(features, towers, build_index(vectors, viewers))
 
 
 def load(folder: Path, features: Features) -> Retrieval:
@@ -76,9 +74,7 @@ def load(folder: Path, features: Features) -> Retrieval:
     towers = Towers(*described(features), dim=dim)
     towers.load_state_dict(load_file(folder / "towers.safetensors"))
     towers.eval()
-    vectors = columns.read(folder / "vectors.parquet")["vector"].astype(np.float32)
-    index = read_index(folder / "videos.faiss", vectors.shape)
-    return Retrieval(features, towers, index, vectors)
+    return Retrieval(features, towers, read_index(folder / "videos.faiss", (len(features.video_id), dim)))
 
 
 @dataclass(frozen=True)
@@ -133,15 +129,30 @@ class Placed:
 NOTHING = Placed(*(np.empty((0, 0), np.float32) for _ in range(3)))
 
 
+def _nobody() -> list[tuple[Ints, NDArray[np.float32]]]:
+    return [(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))]
+
+
 @dataclass(frozen=True)
 class Retrieval:
-    """`index` holds `vectors` [num_videos, dim], in catalogue order; `put` stands beside it, and is small enough to be searched whole."""
+    """`index` holds the vectors of all videos, in catalogue order, and is the one place where they stand: in half precision, where they are
+    many. `put` stands beside it, and is small enough to be searched whole."""
 
     features: Features
     towers: Towers
-    index: faiss.Index
-    vectors: NDArray[np.float32]
+    index: Any  # faiss.Index, whose types leave out what it can do
     put: Placed = NOTHING
+    last: list[tuple[Ints, NDArray[np.float32]]] = field(default_factory=_nobody)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.index, faiss.IndexIVF):
+            self.index.make_direct_map()  # 8 bytes a video, and any of them can be read back
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """[num_videos, dim], read anew whenever it is asked for."""
+        every: NDArray[np.float32] = self.index.reconstruct_n(0, self.index.ntotal)
+        return every
 
     def over(self, features: Features) -> Retrieval:
         """The same with the videos on the shelf of these features. What the id of one says is known only if training knew the video."""
@@ -152,15 +163,23 @@ class Retrieval:
             own = towers.of_id(was.clamp(min=0) % BUCKETS) * (was >= 0)[:, None]
             vectors, content = (nn.functional.normalize(known, dim=-1).numpy() for known in (seen + own, seen))
             put = Placed(vectors, content, (seen + towers.watched(was)).numpy())
-        return altered(self, features=features, put=put)
+        return altered(self, features=features, put=put, last=_nobody())
 
     def viewer(self, recent: Ints) -> NDArray[np.float32]:
-        late = recent >= len(self.vectors)
+        """recent [n, HISTORY] -> [n, dim]. Several steps of one answer ask for the same viewer, who is kept until another comes."""
+        asked, vectors = self.last[0]
+        if len(recent) != 1 or not np.array_equal(asked, recent):
+            vectors = self._viewer(recent)
+            self.last[0] = (recent.copy(), vectors) if len(recent) == 1 else self.last[0]
+        return vectors
+
+    def _viewer(self, recent: Ints) -> NDArray[np.float32]:
+        late = recent >= self.index.ntotal
         with torch.inference_mode():
             index = torch.from_numpy(np.where(late, -1, recent))
             watched = self.towers.watched(index) + self.towers.described(index.clamp(min=0))
             if late.any():
-                put = self.put.watched[recent[late] - len(self.vectors)]
+                put = self.put.watched[recent[late] - self.index.ntotal]
                 watched[torch.from_numpy(late)] = torch.from_numpy(put)
             vectors: NDArray[np.float32] = self.towers.watching(watched, torch.from_numpy(recent >= 0)).numpy()
         return vectors
@@ -176,7 +195,7 @@ class Retrieval:
         """recent [n, HISTORY] -> the k videos whose vectors are nearest; -1 where an index with lists found fewer."""
         viewer, was = self.viewer(recent), self.features.shelf.was
         old = was[was >= 0]
-        scores, index = self.index.search(viewer, min(k + len(old), len(self.vectors)))
+        scores, index = self.index.search(viewer, min(k + len(old), self.index.ntotal))
         wanted = (index >= 0) & ~np.isin(index, old)  # as it was before it was put anew, a video is not to be found
         ids = np.where(wanted, self.features.video_id[index], -1)
         cosines: Floats = np.where(wanted, scores.astype(float), -np.inf)
@@ -189,16 +208,24 @@ class Retrieval:
     def score(self, recent: Ints, index: Ints) -> Floats:
         """recent [n, HISTORY], index [n, k] -> [n, k] cosines, 0 for a video the catalogue lacks."""
         viewer = self.viewer(recent)
-        cosines = np.einsum("nd,nkd->nk", viewer, pick(self.vectors, self.put.vectors, index))
+        cosines = np.einsum("nd,nkd->nk", viewer, self._placed(index))
         return np.where(index >= 0, cosines, 0.0).astype(float)
+
+    def _placed(self, index: Ints) -> NDArray[np.float32]:
+        """[..., dim] of videos of training and of the shelf; anything at -1."""
+        late, num = index >= self.index.ntotal, self.index.ntotal
+        old = np.where(late, 0, np.maximum(index, 0)).reshape(-1)
+        vectors: NDArray[np.float32] = self.index.reconstruct_batch(old).reshape(*index.shape, -1)
+        if late.any():
+            vectors[late] = self.put.vectors[index[late] - num]
+        return vectors
 
     def save(self, folder: Path) -> None:
         save_file(
             {name: tensor.contiguous() for name, tensor in self.towers.state_dict().items()},
             folder / "towers.safetensors",
         )
-        (folder / "towers.json").write_text(json.dumps({"dim": int(self.vectors.shape[1])}))
-        columns.write(folder / "vectors.parquet", {"vector": self.vectors})
+        (folder / "towers.json").write_text(json.dumps({"dim": int(self.index.d)}))
         (folder / "videos.faiss").write_bytes(faiss.serialize_index(self.index).tobytes())
 
 

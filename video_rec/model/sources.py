@@ -153,7 +153,7 @@ class Light:
     def _newest(self) -> tuple[Ints, NDArray[np.float32]]:
         """Those uploaded by `as_of`, newest first, and where they stand."""
         known = np.flatnonzero(self.features.uploaded <= self.as_of)  # a time nobody knows is NaN: not among them
-        newest = known[np.argsort(-self.features.uploaded[known], kind="stable")][:NEWEST]
+        newest = known[np.argsort(-self.features.uploaded[known], kind="stable")[:NEWEST]]
         return newest, self.towers.content(newest)
 
     @cached_property

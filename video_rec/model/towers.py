@@ -41,7 +41,7 @@ class Towers(nn.Module):
         known: Tensor = (
             self.of_creator(creator)
             + self.of_language(language)
-            + self.of_title(title)
+            + self.of_title(title.float())
             + self.of_length(torch.stack([length, length**2 / 10], dim=-1))
         )
         return known

@@ -38,7 +38,8 @@ class Context:
     ) -> Context:  # fmt: skip
         """ids [k], popularity [num_videos] -> all of it."""
         rulings, hidden = features.rulings(ids), hidden[hidden >= 0]
-        groups = features.rulings(watched[watched >= 0]).groups
+        seen = features.find(watched[watched >= 0])
+        groups = features.groups(seen[seen >= 0])
         index = features.trained(features.find(ids))
         return Context(
             rulings=rulings,
@@ -165,11 +166,10 @@ class _Room:
 def _room(policy: Policy, order: Ints, creators: Ints) -> _Room:
     cap = len(order) if "creator cap" in policy.off else policy.creator_cap
     room = _Room(spacing=1 if "creator spacing" in policy.off else policy.creator_spacing)
-    for creator in creators[order].tolist():
-        if creator < 0:
-            room.free += 1
-        else:
-            room.left[creator] = min(cap, room.left.get(creator, 0) + 1)
+    creator, count = np.unique(creators[order], return_counts=True)
+    room.free = int(count[creator < 0].sum())
+    known = creator >= 0
+    room.left = dict(zip(creator[known].tolist(), np.minimum(count[known], cap).tolist(), strict=True))
     return room
 
 
