@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -59,8 +61,7 @@ def test_a_missing_library_is_said_and_nothing_fails(
     assert "ours" in told
 
 
-@pytest.mark.parametrize("name", sorted(candidates.LIBRARIES))
-def test_the_others_find_it_too(name: str, problem: Problem) -> None:
-    pytest.importorskip(name)
-    built = candidates.LIBRARIES[name](problem)
-    assert ours.ann_recall(built.search(problem.judged), problem.truth) > 0.9
+def test_whoever_else_is_installed_finds_it_too(problem: Problem) -> None:
+    for name in filter(find_spec, sorted(candidates.LIBRARIES)):
+        built = candidates.LIBRARIES[name](problem)
+        assert ours.ann_recall(built.search(problem.judged), problem.truth) > 0.9, name
