@@ -227,10 +227,10 @@ TWINS: dict[str, Twin] = {
     ),
     "no_deleted_item_is_in_an_answer_that_began_later": Twin(
         "ranker",
-        "items are looked up twenty times a second",
+        "items are looked up twice a second",
         "serve.py",
         "books = self.current.now(self.stages, deadline)",
-        "books = self.__dict__.setdefault(__import__('time').monotonic() // 0.05, self.current.now(self.stages, deadline))",
+        "books = self.__dict__.setdefault(__import__('time').monotonic() // 0.5, self.current.now(self.stages, deadline))",
     ),
     "a_restart_forgets_no_item": Twin(
         "ranker",
