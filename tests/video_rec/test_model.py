@@ -142,7 +142,7 @@ def test_a_log_of_watches_alone_gets_candidates_as_negatives(trial: Trial) -> No
     dataset, sources = trial.dataset, trial.part("model").sources
     watches = dataset.valid.take(dataset.valid.labels["clicked"] > 0)
     for rows, expected in ((watches, True), (dataset.valid, False)):
-        _, ids, labels = model._lessons(rows, sources, dataset.history, trial.config)
+        _, ids, labels = model.lessons(rows, sources, dataset.history, trial.config)
         assert (ids.shape[1] > 1) is expected
         assert (labels["clicked"] == 0).any() and (labels["clicked"] == 1).any()
 

@@ -125,8 +125,8 @@ def _lab(config: Config) -> Lab:
     fitted = features.fit(dataset, config)
     towers = retrieval.fit(dataset, fitted, config)
     earlier = model.gather(fitted, towers, [dataset.train], config)
-    requests, ids, labels = model._lessons(dataset.valid, earlier, dataset.history, config)
-    dense = np.concatenate([earlier.dense(part, ids[at], dataset.history) for at, part in model._blocks(requests)])
+    requests, ids, labels = model.lessons(dataset.valid, earlier, dataset.history, config)
+    dense = np.concatenate([earlier.dense(part, ids[at], dataset.history) for at, part in model.blocks(requests)])
     rows = Lessons(dense, labels, np.repeat(requests.user_id, ids.shape[1]))
     event_time = np.repeat(requests.event_time, ids.shape[1])
     early = event_time < np.quantile(event_time, 1 - TAIL)
@@ -271,7 +271,7 @@ def _lines(*code: object) -> int:
 
 def dense_of(sources: model.Sources, dataset: Dataset, candidates: Ranking) -> Floats:
     """[n * k, num_features] of every candidate."""
-    parts = [sources.dense(some, candidates.ids[at], dataset.history) for at, some in model._blocks(dataset.test)]
+    parts = [sources.dense(some, candidates.ids[at], dataset.history) for at, some in model.blocks(dataset.test)]
     return np.concatenate(parts)
 
 

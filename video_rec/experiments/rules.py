@@ -13,7 +13,7 @@ from common.eval import intervals
 from common.eval.ranking import diversity
 from common.eval.report import paired
 from common.features.asof import AsOfStore
-from video_rec import data, evaluate, policy
+from video_rec import data, evaluate, model, policy
 from video_rec.config import Config
 from video_rec.experiments.lab import answers, feed, given, judge, trained
 from video_rec.features import Features, Rulings
@@ -140,10 +140,7 @@ def hide(config: Config) -> Table:
     return table
 
 
-def _asked(dataset: Dataset, fitted: Features, better: object, config: Config) -> Ranking:
-    from video_rec.model import TwoStage
-
-    assert isinstance(better, TwoStage)
+def _asked(dataset: Dataset, fitted: Features, better: model.TwoStage, config: Config) -> Ranking:
     return feed(dataset, fitted, answers(dataset, better, config), config)
 
 

@@ -51,8 +51,8 @@ COLD = ("popular", "trending", "fresh")
 def fit(dataset: Dataset, features: Features, config: Config) -> TwoStage:
     towers = retrieval.fit(dataset, features, config)
     earlier = gather(features, towers, [dataset.train], config)
-    requests, ids, labels = _lessons(dataset.valid, earlier, dataset.history, config)
-    dense = np.concatenate([earlier.dense(part, ids[at], dataset.history) for at, part in _blocks(requests)])
+    requests, ids, labels = lessons(dataset.valid, earlier, dataset.history, config)
+    dense = np.concatenate([earlier.dense(part, ids[at], dataset.history) for at, part in blocks(requests)])
     user_id = np.repeat(requests.user_id, ids.shape[1])
     ranker = ranking.fit(dense, labels, user_id, config)
     return TwoStage(gather(features, towers, [dataset.train, dataset.valid], config), ranker)
@@ -150,7 +150,7 @@ class TwoStage:
         return merge(self.sources.calls(recent, k), k)
 
     def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore) -> Ranking:
-        parts = [self._rerank(part, candidates.ids[at], store) for at, part in _blocks(requests)]
+        parts = [self._rerank(part, candidates.ids[at], store) for at, part in blocks(requests)]
         return Ranking(
             ids=np.concatenate([part.ids for part in parts]), scores=np.concatenate([part.scores for part in parts])
         )
@@ -185,7 +185,7 @@ def merge(found: Mapping[str, Ranking], k: int, quotas: Mapping[str, float] = QU
     return Ranking(ids=merged, scores=scores)
 
 
-def _lessons(
+def lessons(
     rows: Rows, sources: Sources, store: FeatureStore, config: Config
 ) -> tuple[Requests, Ints, dict[str, Floats]]:
     """What the ranker learns from: each labelled row, and (with num_negatives) behind each clicked one candidates taken as not clicked."""
@@ -212,7 +212,7 @@ def _lessons(
     return requests, ids, {task: label.reshape(-1) for task, label in labels.items()}
 
 
-def _blocks(requests: Requests) -> list[tuple[slice, Requests]]:
+def blocks(requests: Requests) -> list[tuple[slice, Requests]]:
     cuts = [slice(start, start + BLOCK) for start in range(0, len(requests), BLOCK)]
     return [(cut, requests.take(cut)) for cut in cuts]
 
