@@ -10,20 +10,16 @@ logs what it showed and keeps a deadline; the plain route looks up tables comput
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
@@ -33,7 +29,7 @@ from pydantic import BaseModel
 from ad_click.features import DERIVED, MODELLED, NEW_HOURS, SPEND, TOPIC
 from ad_click.schema import Request
 from ad_click.serve import ROUTE, Found, Service, spent_of
-from benchmarks.harness import Row, open_loop, paired_rounds, quantile, write_result
+from benchmarks.harness import Child, Row, open_loop, paired_rounds, quantile, write_result
 from common import cases
 from common.commands.opened import Opened, here, platform
 from common.commands.opened import serve as start
@@ -223,48 +219,6 @@ def serve_plain(folder: Path) -> None:
         uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")).run([listener])
 
 
-class Child:
-    """A server in its own process, on its own copy of the home."""
-
-    def __init__(self, what: str, folder: Path) -> None:
-        words = [sys.executable, "-m", "benchmarks.auction", what, str(folder)]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.url = self.line()
-        self.connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def tell(self, text: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(text + "\n")
-        self.process.stdin.flush()
-        assert self.line() == "ok"
-
-    def cpu_ms(self) -> float:
-        """CPU its threads have used so far, where the system tells (Linux)."""
-        told = Path(f"/proc/{self.process.pid}/stat")
-        if not told.exists():
-            return float("nan")
-        ticks = told.read_text().rpartition(")")[2].split()[11:13]
-        return sum(map(int, ticks)) * 1e3 / os.sysconf("SC_CLK_TCK")
-
-    def ask(self, path: str, body: bytes) -> tuple[float, bytes]:
-        """-> (ms, answer)."""
-        begin = time.perf_counter()
-        self.connection.request("POST", path, body, {"content-type": "application/json"})
-        response = self.connection.getresponse()
-        answer = response.read()
-        ms = (time.perf_counter() - begin) * 1e3
-        assert response.status == 200, answer
-        return ms, answer
-
-    def end(self) -> None:
-        self.process.terminate()
-        self.process.wait(20)
-
-
 def check(folder: Path, num: int) -> tuple[list[bytes], str]:
     """All candidates' probabilities, ours and by pandas, bit for bit. -> bodies to ask, and how large the auctions are."""
     with opened(folder) as (case, service, clock):
@@ -334,12 +288,12 @@ def measure(folder: Path, quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as temporary:
         homes = {name: Path(shutil.copytree(folder, Path(temporary) / name)) for name in ("check", "ours", "plain")}
         bodies, size = check(homes["check"], 500)
-        ours, plain = Child("ours", homes["ours"]), Child("plain", homes["plain"])
+        ours, plain = (Child("benchmarks.auction", what, str(homes[what])) for what in ("ours", "plain"))
         try:
             return [*side_by_side(ours, plain, bodies, size, quick), *under_faults(ours, bodies, quick)]
         finally:
-            ours.end()
-            plain.end()
+            ours.close()
+            plain.close()
 
 
 def side_by_side(ours: Child, plain: Child, bodies: list[bytes], size: str, quick: bool) -> list[Row]:

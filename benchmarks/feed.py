@@ -9,7 +9,6 @@ from when it was meant to leave. Nobody trains on millions of videos here: the c
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import os
 import subprocess
@@ -21,12 +20,11 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
 
-from benchmarks.harness import Load, Row, open_loop, quantile, write_result
+from benchmarks.harness import Child, Load, Row, open_loop, quantile, write_result
 from common import cases
 from common.commands.opened import Here, here, reading
 from common.contract import Ranking
@@ -87,24 +85,12 @@ def held_mb(found: Here) -> float:
     return float(sum(column.nbytes for column in columns) + service.titles.nbytes + index) / 1e6
 
 
-class Child:
-    """The server in its own process."""
+class Server(Child):
+    """What says where it is, how long it took to start and how much it holds."""
 
     def __init__(self, folder: Path) -> None:
-        words = [sys.executable, "-m", "benchmarks.feed", "serve", str(folder)]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.url, self.start_seconds, self.held_mb = self.line().split()
-        self.connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def tell(self, text: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(text + "\n")
-        self.process.stdin.flush()
-        assert self.line() == "ok"
+        super().__init__("benchmarks.feed", "serve", str(folder))
+        _, self.start_seconds, self.held_mb = self.told
 
     def memory_mb(self) -> dict[str, float]:
         """What it holds now and held at most, where the system tells (Linux)."""
@@ -113,26 +99,12 @@ class Child:
         names = {"rss_mb": "VmRSS", "rss_peak_mb": "VmHWM"}
         return {ours: int(lines[theirs].split()[0]) / 1e3 for ours, theirs in names.items() if theirs in lines}
 
-    def ask(self, body: bytes) -> tuple[float, dict[str, Any]]:
-        """-> (ms, answer)."""
-        begin = time.perf_counter()
-        self.connection.request("POST", ROUTE, body, {"content-type": "application/json"})
-        response = self.connection.getresponse()
-        answer = response.read()
-        ms = (time.perf_counter() - begin) * 1e3
-        assert response.status == 200, answer
-        return ms, json.loads(answer)
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-
 
 def measure(folder: Path, quick: bool) -> list[Row]:
     with reading(cases.get(CASE), Home(folder)) as case:
         bodies = [orjson.dumps(asdict(visit.request())) for visit in case.visits(2_000)]
         rows: list[Row] = sizes(case.artifact)
-    with closing(Child(folder)) as child:
+    with closing(Server(folder)) as child:
         alone, stages = unloaded(child, bodies, 50 if quick else ALONE)
         rows += [alone, {"what": "of it, by stage, median", **{f"{name}_ms": ms for name, ms in stages.items()}}]
         for fault in faults(stages):
@@ -156,11 +128,12 @@ def sizes(artifact: Artifact) -> list[Row]:
     ]
 
 
-def unloaded(child: Child, bodies: Sequence[bytes], num: int) -> tuple[Row, dict[str, float]]:
+def unloaded(child: Server, bodies: Sequence[bytes], num: int) -> tuple[Row, dict[str, float]]:
     """One request after the other. -> its row, and the median ms of each stage."""
     for body in bodies[:20]:
-        child.ask(body)  # warm
-    ms, answers = zip(*(child.ask(bodies[i % len(bodies)]) for i in range(num)), strict=True)
+        child.ask(ROUTE, body)  # warm
+    ms, told = zip(*(child.ask(ROUTE, bodies[i % len(bodies)]) for i in range(num)), strict=True)
+    answers = [json.loads(answer) for answer in told]
     stages: dict[str, list[float]] = {}
     for answer in answers:
         for stage in answer["timings_ms"]["stages"]:
@@ -177,7 +150,7 @@ def faults(stages: dict[str, float]) -> list[str]:
     return ["none", f"{longest} slow {slower:.1f}", f"towers hang {DEADLINE_MS:g}", f"co_watch busy {DEADLINE_MS:g}"]
 
 
-def under(child: Child, fault: str, bodies: Sequence[bytes], seconds: float) -> Row:
+def under(child: Server, fault: str, bodies: Sequence[bytes], seconds: float) -> Row:
     child.tell(fault)
     load: Load = asyncio.run(open_loop(child.url + ROUTE, RATE, seconds, bodies))
     child.tell("none")

@@ -6,10 +6,13 @@ A ratio of two timings taken in turn survives a busy machine; two timings taken 
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("numpy", "fastapi", "starlette", "pydantic", "orjson", "lightgbm", "torch", "faiss-cpu", "scikit-learn")
@@ -108,6 +112,50 @@ async def open_loop(
                 await asyncio.sleep(max(0.0, due - (time.perf_counter() - start)))
                 group.create_task(send(due, bodies[i % len(bodies)]))
     return Load(sent=num, seconds=time.perf_counter() - start, statuses=statuses, latency_ms=latency)
+
+
+class Child:
+    """A server in its own process: `python -m` with these words. It prints a line when it answers, first where; and "ok" to every line it is told."""
+
+    def __init__(self, *words: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.told = self.line().split()
+        self.url = self.told[0]
+        self.connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def tell(self, text: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+        assert self.line() == "ok"
+
+    def cpu_ms(self) -> float:
+        """CPU its threads have used so far, where the system tells (Linux)."""
+        told = Path(f"/proc/{self.process.pid}/stat")
+        if not told.exists():
+            return float("nan")
+        ticks = told.read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, ticks)) * 1e3 / os.sysconf("SC_CLK_TCK")
+
+    def ask(self, path: str, body: bytes) -> tuple[float, bytes]:
+        """-> (ms, answer)."""
+        begin = time.perf_counter()
+        self.connection.request("POST", path, body, {"content-type": "application/json"})
+        response = self.connection.getresponse()
+        answer = response.read()
+        ms = (time.perf_counter() - begin) * 1e3
+        assert response.status == 200, answer
+        return ms, answer
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
 
 
 def write_result(name: str, rows: Sequence[Row], notes: str = "", seed: int | None = None) -> Path:

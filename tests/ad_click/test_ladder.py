@@ -19,6 +19,7 @@ from common.contract import Floats, Ints
 from common.eval.classification import log_loss
 from common.eval.report import Interval
 from common.features.asof import AsOfStore
+from common.size import num_lines
 from common.training import loop
 
 
@@ -312,8 +313,8 @@ def test_rungs_are_held_against_the_model_that_saw_the_same_rows(monkeypatch: py
 
 
 def test_lines_are_of_code_alone() -> None:
-    assert fitting.num_lines(linear.lr) == 2, "a def and a return: the docstring is no code"
-    assert fitting.num_lines(linear.lr, linear.lr) == 2 < fitting.num_lines(linear.lr, linear.crosses)
+    assert num_lines(linear.lr) == 2, "a def and a return: the docstring is no code"
+    assert num_lines(linear.lr, linear.lr) == 2 < num_lines(linear.lr, linear.crosses)
 
 
 def test_every_rung_of_the_issue_is_there_with_as_many_trials() -> None:

@@ -8,13 +8,12 @@ from itertools import islice
 
 import pytest
 
-from common import cases
 from common import events as columns
 from common.checks import Trial
 from common.contract import Events
 from common.lifecycle.traffic import play
 from common.monitoring.reference import References
-from tests.video_rec.conftest import SMALL
+from tests.video_rec.conftest import small
 from video_rec import data, monitor, simulate
 from video_rec.schema import Live
 
@@ -26,10 +25,7 @@ VISITS = 60
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     """One of its own: half a year passes here, and no other test should meet viewers who have seen everything."""
-    trial = Trial(cases.get("video_rec"), tmp_path_factory.mktemp("weeks"))
-    trial.config = SMALL
-    yield trial
-    trial.close()
+    yield from small(tmp_path_factory.mktemp("weeks"))
 
 
 def week(trial: Trial, drift: str = "none", visits_a_week: int = VISITS) -> Live:

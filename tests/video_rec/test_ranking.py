@@ -15,6 +15,7 @@ import torch
 
 from common.contract import Floats, Ints
 from common.errors import InputError
+from common.size import num_lines
 from video_rec.config import SMOKE
 from video_rec.experiments import conflict, rankers, weights
 from video_rec.model import ranking
@@ -266,8 +267,8 @@ def test_lines_of_code_leave_out_what_is_said_about_it() -> None:
 
         return x
 
-    assert rankers._lines(bare) == rankers._lines(told) == 2
-    assert rankers._lines(bare, told) == 4
+    assert num_lines(bare) == num_lines(told) == 2
+    assert num_lines(bare, told) == 4
 
 
 @pytest.mark.slow

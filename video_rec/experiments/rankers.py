@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import tempfile
-import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +16,7 @@ from common.contract import Experiment, Floats, Ints, Ranking, Table
 from common.eval import classification, intervals
 from common.eval.calibration import calibration_ratio
 from common.eval.report import Report, paired
+from common.size import num_lines
 from common.training import seeding
 from common.training.progress import say
 from video_rec import data, features, model
@@ -232,7 +230,7 @@ def _cost(kind: str, one: Kept, lab: Lab) -> dict[str, Any]:
     milliseconds = _milliseconds(one.fits[0], lab.tail.dense[:AT_ONCE])
     return row | {
         "trials": len(RATES), "train_s": one.seconds, "score_ms": milliseconds,
-        "score_us": 1e3 * milliseconds / min(AT_ONCE, len(lab.tail.dense)), "size_mb": _megabytes(one.fits[0]), "lines": _lines(*CODE[kind]),
+        "score_us": 1e3 * milliseconds / min(AT_ONCE, len(lab.tail.dense)), "size_mb": _megabytes(one.fits[0]), "lines": num_lines(*CODE[kind]),
     }  # fmt: skip
 
 
@@ -253,20 +251,6 @@ def _megabytes(one: Ranker) -> float:
     with tempfile.TemporaryDirectory() as folder:
         one.save(Path(folder))
         return sum(path.stat().st_size for path in Path(folder).iterdir()) / 1e6
-
-
-def _lines(*code: object) -> int:
-    """Of source, without comments, docstrings and blank lines."""
-    total = 0
-    for piece in code:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cast(Any, piece))))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None) or [None]
-            first = body[0] if isinstance(body, list) else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = body[1:] or [ast.Pass()]  # type: ignore[attr-defined]
-        total += sum(bool(line.strip()) for line in ast.unparse(tree).splitlines())
-    return total
 
 
 def dense_of(sources: model.Sources, dataset: Dataset, candidates: Ranking) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from ad_click import model
 from ad_click.config import Config
-from ad_click.experiments.ladder.fitting import AtHand, Fitted, Served, fitted, microseconds, num_lines, tuned
+from ad_click.experiments.ladder.fitting import AtHand, Fitted, Served, fitted, microseconds, tuned
 from ad_click.experiments.ladder.levels import published_levels, rank_agreement
 from ad_click.experiments.ladder.rungs import FULL, MODEL, SERVED, Entry, entries, leaves_tried
 from ad_click.experiments.tables import loaded
@@ -19,6 +19,7 @@ from common.contract import Experiment, FeatureStore, Floats, Table
 from common.eval import classification, intervals
 from common.eval.calibration import calibration_ratio
 from common.features.leave_one_out import LeaveOneOutStore
+from common.size import num_lines
 
 
 def ladder(config: Config) -> Table:

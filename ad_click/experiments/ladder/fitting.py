@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -86,23 +83,6 @@ def microseconds(score: Callable[[Inputs], Floats], inputs: Inputs) -> float:
         score(inputs)
         times.append(time.process_time() - start)
     return float(np.median(times)) / len(inputs) * 1e6
-
-
-def num_lines(*code: object) -> int:
-    """Lines of source without comments, docstrings and blank lines; each piece counts once."""
-    total = 0
-    for piece in dict.fromkeys(code):
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cast(Any, piece))))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list) and body and _is_docstring(body[0]):
-                node.body = body[1:] or [ast.Pass()]  # type: ignore[attr-defined]
-        total += sum(bool(line.strip()) for line in ast.unparse(tree).splitlines())
-    return total
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _plateau(rung: Rung) -> str:
