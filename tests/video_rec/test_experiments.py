@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,7 +14,19 @@ import pytest
 from common.contract import Table
 from common.eval.chart import flips
 from video_rec.config import SMOKE
-from video_rec.experiments import CHARTS, EXPERIMENTS, people, retrieval, rules, sources, spread, stages
+from video_rec.experiments import (
+    CHARTS,
+    EXPERIMENTS,
+    conflict,
+    index,
+    people,
+    rankers,
+    retrieval,
+    rules,
+    sources,
+    spread,
+    stages,
+)
 from video_rec.experiments.cold import cold_video, semantic_ids
 from video_rec.experiments.lab import trained
 
@@ -26,13 +39,32 @@ OURS = {
     **rules.EXPERIMENTS,
     **people.EXPERIMENTS,
     **spread.EXPERIMENTS,
+    **index.EXPERIMENTS,
+    **rankers.EXPERIMENTS,
+    **conflict.EXPERIMENTS,
 }
+FEW: dict[ModuleType, dict[str, object]] = {
+    spread: {"SEEDS": 1, "SPREADS": (0.0, 1.0), "SHOWN": (30,), "USERS": 400, "VIDEOS": 800},
+    index: {"SIZES": (1_000, 4_000), "ROUNDS": 2, "A_ROUND": 3, "JUDGED": 50, "LARGE": 4_000},
+    rankers: {"FITS": 2, "RATES": (1.0,), "LEAVES": rankers.LEAVES[:1], "EPOCHS": 2},
+    conflict: {
+        "SEEDS": 2,
+        "CORRELATIONS": (0.0, 1.0),
+        "ROWS": 300,
+        "ASIDE": 200,
+        "JUDGED": 400,
+        "EPOCHS": 2,
+        "RATES": (0.01,),
+    },
+}
+"""Of the experiments that hold many fits or sizes: fewer."""
 
 
 @pytest.fixture(autouse=True)
 def few_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"SEEDS": 1, "SPREADS": (0.0, 1.0), "SHOWN": (30,), "USERS": 400, "VIDEOS": 800}.items():
-        monkeypatch.setattr(spread, name, value)
+    for module, few in FEW.items():
+        for name, value in few.items():
+            monkeypatch.setattr(module, name, value)
 
 
 def row(table: Table, **named: object) -> dict[str, float]:

@@ -60,7 +60,10 @@ def ranker(config: Config) -> Table:
     gains = {kind: [_report(score, lab) for score in found] for kind, found in scores.items()}
     gains[NO_RANKER] = [_report(lab.candidates.scores, lab)]
     table: Table = [_gains(kind, gains[kind], gains[FIRST]) | _cost(kind, one, lab) for kind, one in kept.items()]
-    return [*table, _gains(NO_RANKER, gains[NO_RANKER], gains[FIRST])]
+    return [
+        *table,
+        dict.fromkeys(table[0]) | _gains(NO_RANKER, gains[NO_RANKER], gains[FIRST]),
+    ]  # it costs nothing and predicts nothing
 
 
 def heads(config: Config) -> Table:
