@@ -23,12 +23,12 @@ def svg(table: Table, chart: Chart, note: str = "") -> str:
     """The chart, with `note` small in its corner. InputError for a column that is not there or a cell that is no number."""
     found, marks, title = curves(table, chart), flips(table, chart), textwrap.wrap(chart.title, 70)
     named = TOP + ROW * len(title)  # the row of the y label; under it the names of the curves, then a row for each flip
-    marked = named + ROW * bool(chart.series)
-    frame = _Frame(found, chart, top=marked + ROW * len(marks) + 14)
     colours = dict(zip([curve.name for curve in found], COLOURS, strict=False))
+    names, marked = _names(colours, _Frame(found, chart, top=0.0).left, named + ROW) if chart.series else ([], named)
+    frame = _Frame(found, chart, top=marked + ROW * len(marks) + 14)
     parts = [_text(16, TOP - 2 + ROW * i, line, "title") for i, line in enumerate(title)]
     parts += [_text(16, named, chart.y_label or _words(chart.y)), *_axes(frame, chart)]
-    parts += _names(colours, frame.left, marked) if chart.series else []
+    parts += names
     for curve in found:
         parts += _drawn(frame, curve, colours[curve.name])
     for i, mark in enumerate(marks, start=1):
@@ -91,12 +91,16 @@ def _axes(frame: _Frame, chart: Chart) -> list[str]:
     return [*parts, _text((frame.left + frame.right) / 2, frame.base + 38, chart.x_label or _words(chart.x), "middle")]
 
 
-def _names(colours: dict[str, str], x: float, y: float) -> list[str]:
-    parts = []
+def _names(colours: dict[str, str], left: float, y: float) -> tuple[list[str], float]:
+    """The names of the curves from y on, in as many rows as they need -> where the last row stands."""
+    parts, x = [], left
     for name, colour in colours.items():
+        wide = 34 + 6.8 * len(name)
+        if x > left and x + wide > WIDTH:
+            x, y = left, y + ROW
         parts += [f'<circle cx="{x + 4:.1f}" cy="{y - 4:.1f}" r="4" fill="{colour}"/>', _text(x + 13, y, name)]
-        x += 34 + 6.8 * len(name)
-    return parts
+        x += wide
+    return parts, y
 
 
 def _drawn(frame: _Frame, curve: Curve, colour: str) -> list[str]:

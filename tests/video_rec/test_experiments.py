@@ -44,7 +44,7 @@ OURS = {
     **conflict.EXPERIMENTS,
 }
 FEW: dict[ModuleType, dict[str, object]] = {
-    spread: {"SEEDS": 1, "SPREADS": (0.0, 1.0), "SHOWN": (30,), "USERS": 400, "VIDEOS": 800},
+    spread: {"SEEDS": 1, "SPREADS": (1.0,), "SHOWN": (2, 30), "USERS": 400, "VIDEOS": 800},
     index: {"SIZES": (1_000, 4_000), "ROUNDS": 2, "A_ROUND": 3, "JUDGED": 50, "LARGE": 4_000},
     rankers: {"FITS": 2, "RATES": (1.0,), "LEAVES": rankers.LEAVES[:1], "EPOCHS": 2},
     conflict: {

@@ -202,3 +202,9 @@ def test_the_logged_propensities_say_how_often_a_video_is_drawn() -> None:
     known = np.isfinite(odds)
     error = (counts[known] / 4_000 - odds[known]) / np.sqrt(odds[known] / 4_000)
     assert np.abs(error).max() < 4.5 and 0.7 < np.square(error).mean() < 1.4
+
+
+def test_a_night_in_which_nobody_asks_is_a_night() -> None:
+    made = world.make(replace(TINY, num_impressions=300))
+    asked = np.bincount((made.shown.event_time - world.START) // history.BLOCK, minlength=TINY.days * 4)
+    assert (asked == 0).any() and len(made.shown.user_id) > 100

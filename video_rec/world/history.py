@@ -76,6 +76,9 @@ def simulate(
     for block in blocks:
         if block >= first:
             levels.append(weary.copy())
+        if not asked[block]:  # a night in a world of few
+            weary *= FADE
+            continue
         users = rng.choice(num_users, asked[block], p=active / active.sum())
         times = np.sort(START + block * BLOCK + rng.integers(0, BLOCK, asked[block]))
         stretch = _play(seed, users, times, truth, weary, incumbent, rng, spread)

@@ -92,6 +92,15 @@ def test_everything_lies_on_the_paper_and_ticks_are_round_and_few(size: float) -
     assert 4 <= len(ticks) <= 9 and len(set(ticks)) == len(ticks) and "−0" not in ticks
 
 
+def test_names_of_curves_that_do_not_fit_one_row_take_two() -> None:
+    names = ["the log: watched", "the log: pleased", "the log: pleased, by 1 / propensity", "what viewers say online"]
+    rows = [_row(x, x + 1.0, who=name) for x in (0, 1) for name in names]
+    drawn = ElementTree.fromstring(svg(rows, replace(CHART, series="who")))
+    at = {e.text: (float(e.get("x", 0)), float(e.get("y", 0))) for e in drawn.iter(TEXT) if e.text in names}
+    assert all(x + 6.8 * len(name) <= WIDTH for name, (x, _) in at.items() if name)
+    assert len({y for _, y in at.values()}) == 2
+
+
 def test_labels_of_x_that_would_touch_are_left_out() -> None:
     shown = [e.text for e in ElementTree.fromstring(svg([_row(x, x) for x in (1000, 1001, 9000)], CHART)).iter(TEXT)]
     assert {"1,000", "9,000"} <= set(shown) and "1,001" not in shown
