@@ -120,7 +120,7 @@ class Service:
             seen, recent = self._viewer(asked, store, deadline)
             found = self._candidates(recent, deadline)
             ordered = self._order(asked, found, store, deadline, held)
-        decision = self._rules(request, request_id, asked, ordered, seen)
+        decision = self._rules(request, asked, ordered, seen)
         videos = self._shown(ordered, decision)
         cold = bool((recent < 0).all()) and not {"store", "history"} & set(deadline.degraded)  # not read is not unknown
         events = self._impressions(request_id, asked, videos, decision, cold, deadline)
@@ -205,9 +205,7 @@ class Service:
             [*_sources(found, ids[best]), *(["spare"] * len(spare))],
         )
 
-    def _rules(
-        self, request: Request, request_id: int, asked: Requests, ordered: Ordered, seen: tuple[Ints, Ints]
-    ) -> Decision:
+    def _rules(self, request: Request, asked: Requests, ordered: Ordered, seen: tuple[Ints, Ints]) -> Decision:
         context = Context.of(
             self.features,
             ordered.ids,
@@ -217,7 +215,7 @@ class Service:
             age=int(asked.age[0]),
             country=int(asked.country[0]),
             now=int(asked.event_time[0]),
-            chance=float(np.random.default_rng(request_id).random()),
+            chance=_lot(asked),
         )
         return self.policy.decide(request, Ranking(ids=ordered.ids[None], scores=ordered.scores[None]), context)
 
@@ -291,6 +289,12 @@ def _without(ranking: Ranking, held: Held[_Videos]) -> Ranking:
 def _asked(request: Request, now: int, moment: int) -> Requests:
     age, country = (-1 if given is None else given for given in (request.age, request.country))
     return Requests(**{name: np.array([value]) for name, value in (("user_id", request.user_id), ("event_time", now), ("moment", moment), ("age", age), ("country", country))})  # fmt: skip
+
+
+def _lot(asked: Requests) -> float:
+    """In [0, 1), drawn from who asks, when, and at which moment of the log: asked again of the same log, the answer is the same one."""
+    drawn = int(asked.user_id[0]), int(asked.event_time[0]), int(asked.moment[0]) + 1
+    return float(np.random.default_rng(drawn).random())
 
 
 def _sources(found: Mapping[str, Ranking], ids: Ints) -> list[str]:
