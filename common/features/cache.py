@@ -9,60 +9,60 @@ import numpy as np
 from common.contract import Floats, Ints
 from common.features.views import View
 
-MOST = 2**16  # ids from here on are read from the table: a view of millions of users is not kept twice
-NEVER = np.iinfo(np.int64).max
+MOST = 2**23  # numbers a cache holds: 64 MB, of which what is never used costs nothing
 
 
 class Cache:
     """The values of one view by id, for views kept by a single id. Any number of readers, one writer.
 
-    A value is kept with the position it was read at, and stays right until its id is touched. The writer touches before it commits, so
-    whoever sees a change finds no older value here; a reader whose snapshot is behind keeps nothing, for it cannot know what was touched
-    since. A value also ages: it is right in one bucket of time.
+    Each id has one place (its last bits), which it shares with others: whoever comes later has it. A value is kept with the position it was
+    read at, and stays right until its id is touched. The writer touches before it commits, so whoever sees a change finds no older value
+    here; a reader whose snapshot is behind keeps nothing, for it cannot know what was touched since. A value also ages: it is right in one
+    bucket of time.
     """
 
     def __init__(self, view: View) -> None:
-        self._values = np.empty((0, view.width))
-        self._since = np.empty(0, dtype=np.int64)  # NEVER: not kept
+        num = 2 ** min(max(MOST // view.width, 1).bit_length() - 1, 20)
+        self._keys = np.zeros(num, dtype=np.int64)
+        self._since = np.zeros(num, dtype=np.int64)  # the position after the one it was read at; 0: nothing is kept
+        self._values = np.empty((num, view.width))
         self._position = -1  # every change below it has been touched
         self._bucket = -1
         self._lock = threading.Lock()
 
     def read(self, keys: Ints, position: int, bucket: int) -> tuple[Floats, Ints]:
         """keys [n] -> [n, width], and the indices of those that are not kept for this snapshot: their rows hold nothing."""
+        at = self._places(keys)
         with self._lock:
-            if position > self._position or bucket != self._bucket or not len(self._since):
-                return np.empty((len(keys), self._values.shape[1])), np.arange(len(keys))
-            inside = (keys >= 0) & (keys < len(self._since))
-            at = np.where(inside, keys, 0)
-            return self._values[at], np.flatnonzero(~inside | (self._since[at] > position))
+            since = self._since[at]
+            kept = (self._keys[at] == keys) & (since > 0) & (since <= position + 1)
+            if position > self._position or bucket != self._bucket:
+                kept[:] = False
+            return self._values[at], np.flatnonzero(~kept)
 
     def keep(self, keys: Ints, values: Floats, position: int, bucket: int) -> None:
         """What a snapshot at `position` has read from the table."""
+        at = self._places(keys)
         with self._lock:
             if position != self._position:
                 return
             if bucket != self._bucket:
-                self._since[:] = NEVER
+                self._since[:] = 0
                 self._bucket = bucket
-            inside = (keys >= 0) & (keys < MOST)
-            keys = keys[inside]
-            self._grow(int(keys.max(initial=-1)) + 1)
-            self._values[keys], self._since[keys] = values[inside], position
+            self._keys[at], self._values[at], self._since[at] = keys, values, position + 1
 
     def touch(self, keys: Ints, position: int) -> None:
         """The log goes on to `position`; these ids say something else from there on."""
+        at = self._places(keys)
         with self._lock:
-            self._since[keys[(keys >= 0) & (keys < len(self._since))]] = NEVER
+            self._since[at[self._keys[at] == keys]] = 0
             self._position = position
 
     def clear(self, position: int) -> None:
         with self._lock:
-            self._since[:] = NEVER
+            self._since[:] = 0
             self._position = position
 
-    def _grow(self, size: int) -> None:
-        more = max(size, 2 * len(self._since)) - len(self._since) if size > len(self._since) else 0
-        if more:
-            self._values = np.concatenate([self._values, np.empty((more, self._values.shape[1]))])
-            self._since = np.concatenate([self._since, np.full(more, NEVER)])
+    def _places(self, keys: Ints) -> Ints:
+        places: Ints = keys & (len(self._keys) - 1)
+        return places

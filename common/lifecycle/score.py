@@ -23,8 +23,9 @@ from common.contract import Service
 from common.data.durable import sync, write_bytes
 from common.errors import InputError
 from common.lifecycle.locks import try_hold
-from common.serving.deadline import OPEN_SECONDS, Deadline
+from common.serving.deadline import Deadline
 from common.serving.guards import answer_json
+from common.serving.lanes import OPEN_SECONDS
 
 OF_THE_CALL = ("request_id", "timings_ms")
 PATIENT_MS = 600_000.0  # a batch job has time: what is cut off there hangs

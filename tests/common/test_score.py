@@ -32,7 +32,7 @@ from common.lifecycle import score as job
 from common.lifecycle.home import Home
 from common.lifecycle.log import EventLog
 from common.lifecycle.still import StillLog
-from common.serving import deadline
+from common.serving import lanes
 from common.serving.app import Server
 from common.serving.clock import SimulatedClock
 from common.serving.deadline import Fault
@@ -494,10 +494,10 @@ def test_rows_on_which_a_stage_fails_do_not_spoil_those_after_them(
     """With one try each, the breaker they opened answers for the others as well: the mistake this test would catch."""
     monkeypatch.setattr(job, "TRIES", tries)
     if tries > 1:
-        monkeypatch.setattr(deadline, "OPEN_SECONDS", 0.05)
+        monkeypatch.setattr(lanes, "OPEN_SECONDS", 0.05)
         monkeypatch.setattr(job, "OPEN_SECONDS", 0.05)
     else:
-        monkeypatch.setattr(deadline, "OPEN_SECONDS", 60.0)
+        monkeypatch.setattr(lanes, "OPEN_SECONDS", 60.0)
         monkeypatch.setattr(job, "OPEN_SECONDS", 0.0)
     source = written(tmp_path / "in.jsonl", bodies(scorer, 20))
     row = scored(scorer, source, tmp_path / "out.jsonl", failing(scorer.case, Fault("fail"), lambda number: number < 6))

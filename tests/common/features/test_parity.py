@@ -19,9 +19,11 @@ import pytest
 
 from common.contract import FORGET, Events, FeatureStore, Floats, Ints
 from common.events import concat, of, take
+from common.features import cache
 from common.features.asof import AsOfStore
 from common.features.cache import Cache
 from common.features.live import LiveStore
+from common.features.tables import FEW
 from common.features.views import View, pair
 from common.lifecycle.follow import catch_up
 from common.lifecycle.log import EventLog
@@ -117,7 +119,7 @@ def differences_among_snapshots(folder: Path, seed: int) -> int:
     with ExitStack() as stack:
         held = [stack.enter_context(store.snapshot())]
         while first < len(events):
-            size = int(rng.integers(1, 33))
+            size = int(rng.integers(1, 2 * FEW))  # both ways of folding in
             store.apply(take(events, slice(first, first + size)))
             first += size
             held = [*held[-3:], stack.enter_context(store.snapshot())]
@@ -159,6 +161,18 @@ READ = Cache.read
 def test_a_wrong_cache_is_caught(name: str, broken: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Cache, name, broken)
     assert sum(differences_among_snapshots(tmp_path, seed) for seed in range(3)) > 0
+
+
+def test_ids_that_share_a_place_do_not_share_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "MOST", 4 * USER.width)  # four places for all of them
+    assert sum(differences_among_snapshots(tmp_path, seed) for seed in range(3)) == 0
+    monkeypatch.setattr(Cache, "read", believes_the_place)
+    assert sum(differences_among_snapshots(tmp_path, seed) for seed in range(3, 6)) > 0
+
+
+def believes_the_place(self: Cache, keys: Ints, position: int, bucket: int) -> tuple[Floats, Ints]:
+    self._keys[self._places(keys)] = keys
+    return READ(self, keys, position, bucket)
 
 
 class SeesItsOwnMoment(AsOfStore):

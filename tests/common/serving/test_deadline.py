@@ -72,7 +72,7 @@ def test_without_the_fault_nothing_is_degraded(stages: Stages) -> None:
 def test_a_third_call_is_not_started_while_two_hang(stages: Stages) -> None:
     stages.faults["score"] = Fault("hang")
     assert [ask(stages)[1] for _ in range(4)] == ["late", "late", "busy", "busy"]
-    assert sum(thread.name == "stage-score" for thread in threading.enumerate()) >= 2
+    assert sum(thread.name == "stage" for thread in threading.enumerate()) >= 2
 
 
 def test_hanging_calls_are_let_go_when_the_drill_ends(stages: Stages) -> None:
@@ -184,6 +184,58 @@ def test_side_by_side_keeps_those_that_came(stages: Stages) -> None:
     stages.close()
 
 
+def test_quick_stages_share_a_thread_and_a_slow_one_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = Stages(dict.fromkeys("abc", LONG))
+    monkeypatch.setattr("common.serving.deadline.QUICK_MS", LONG)
+    who = stages.side_by_side(Deadline(LONG), dict.fromkeys("abc", threading.get_ident))
+    assert len(set(who.values())) == 1
+    monkeypatch.setattr("common.serving.deadline.QUICK_MS", 1.0)
+    go = threading.Event()
+
+    def waits() -> int:
+        assert go.wait(30)  # for the last of those behind it
+        return threading.get_ident()
+
+    def opens() -> int:
+        go.set()
+        return 0
+
+    who = stages.side_by_side(Deadline(LONG), {"a": waits, "b": threading.get_ident, "c": opens})
+    assert len(who) == 3 and who["a"] != who["b"]
+    stages.close()
+
+
+def test_those_behind_a_stage_that_never_ends_are_in_time() -> None:
+    stages = Stages({"hangs": LONG, **dict.fromkeys("abcdef", LONG)})
+    stages.limits_ms["hangs"] = SHORT
+    stages.faults["hangs"] = Fault("hang")
+    for expected in ("late", "late", "busy"):
+        deadline = Deadline(LONG)
+        stages.side_by_side(deadline, dict.fromkeys(stages.limits_ms, lambda: 1))
+        assert statuses(deadline) == [expected, *["ok"] * 6]
+    stages.close()
+
+
+def test_many_answers_at_once_get_what_is_theirs() -> None:
+    stages = Stages(dict.fromkeys("abcd", LONG))
+    wrong: list[object] = []
+
+    def answer(number: int) -> None:
+        for step in range(200):
+            calls = {name: (lambda name=name, step=step: (number, step, name)) for name in "abcd"}
+            came = stages.side_by_side(Deadline(LONG), calls)
+            wrong.extend(got for name, got in came.items() if got != (number, step, name))
+            wrong.extend([None] * (len(came) < 4))
+
+    threads = [threading.Thread(target=answer, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wrong == []
+    stages.close()
+
+
 def test_an_exception_is_logged_once_a_second_with_its_traceback(
     stages: Stages, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -220,9 +272,10 @@ def test_after_close_every_stage_is_open(stages: Stages) -> None:
 
 
 def test_stages_nobody_holds_any_more_end_their_threads() -> None:
+    others = set(threading.enumerate())
     stages = Stages({"swapped_out": LONG})
     ask(stages, "swapped_out")
-    threads = [thread for thread in threading.enumerate() if thread.name == "stage-swapped_out"]
+    threads = [thread for thread in set(threading.enumerate()) - others if thread.name == "stage"]
     assert len(threads) == 1
     del stages
     gc.collect()
