@@ -135,6 +135,9 @@ def find(known: Ints, video_id: Ints) -> Ints:
     """Index of each video among the `known` of a catalogue, -1 for a video that is not in it."""
     if not len(known):
         return np.full(np.shape(video_id), -1)
+    if known[-1] - known[0] == len(known) - 1:  # without a gap: nothing to search for
+        index = video_id - known[0]
+        return np.where((index >= 0) & (index < len(known)), index, -1)
     index = np.minimum(np.searchsorted(known, video_id), len(known) - 1)
     return np.where(known[index] == video_id, index, -1)
 

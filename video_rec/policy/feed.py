@@ -175,17 +175,14 @@ def _room(policy: Policy, order: Ints, creators: Ints) -> _Room:
 
 def _walk(policy: Policy, ids: Ints, order: Ints, context: Context, size: int, careful: bool = False) -> Decision:
     """The best that fits, place by place; `careful`: only what leaves `size` within reach."""
-    room, creators, fresh = (
-        _room(policy, order, context.rulings.creators),
-        context.rulings.creators,
-        policy.is_fresh(context),
-    )
+    room = _room(policy, order, context.rulings.creators)
+    creators, fresh = context.rulings.creators.tolist(), policy.is_fresh(context)
     best = set(order[:size].tolist())
     left, kept, propensity, why, infeasible = order.tolist(), [], [], [], []
 
     def fitting() -> Iterator[int]:
         for place in left:
-            creator = int(creators[place])
+            creator = creators[place]
             if room.fits(creator) and not (careful and room.after(creator).reach(size) < size):
                 yield place
 
@@ -213,7 +210,7 @@ def _walk(policy: Policy, ids: Ints, order: Ints, context: Context, size: int, c
         if above:
             why.append(_moved(int(ids[found]), reason, above, slot))
         left.pop(above)
-        room.take(int(creators[found]))
+        room.take(creators[found])
         kept.append(found)
         propensity.append(odds)
     return Decision(
