@@ -27,6 +27,7 @@ import orjson
 from benchmarks.harness import Child, Load, Row, open_loop, quantile, write_result
 from common import cases
 from common.commands.opened import Here, here, reading
+from common.commands.output import table
 from common.contract import Ranking
 from common.lifecycle.home import Home
 from common.lifecycle.registry import Artifact
@@ -92,26 +93,28 @@ class Server(Child):
         super().__init__("benchmarks.feed", "serve", str(folder))
         _, self.start_seconds, self.held_mb = self.told
 
-    def memory_mb(self) -> dict[str, float]:
+    def memory(self) -> list[Row]:
         """What it holds now and held at most, where the system tells (Linux)."""
         told = Path(f"/proc/{self.process.pid}/status")
         lines = dict(line.split(":", 1) for line in told.read_text().splitlines()) if told.exists() else {}
-        names = {"rss_mb": "VmRSS", "rss_peak_mb": "VmHWM"}
-        return {ours: int(lines[theirs].split()[0]) / 1e3 for ours, theirs in names.items() if theirs in lines}
+        names = {"the server, now": "VmRSS", "the server, at most": "VmHWM"}
+        held = {ours: int(lines[theirs].split()[0]) / 1e3 for ours, theirs in names.items() if theirs in lines}
+        return [{"what": what, "mb": mb} for what, mb in {"index and catalogue": float(self.held_mb), **held}.items()]
 
 
-def measure(folder: Path, quick: bool) -> list[Row]:
+def measure(folder: Path, quick: bool) -> dict[str, list[Row]]:
+    """-> the rows of each result: how long answers take, the stages of one, and what it all weighs."""
     with reading(cases.get(CASE), Home(folder)) as case:
         bodies = [orjson.dumps(asdict(visit.request())) for visit in case.visits(2_000)]
-        rows: list[Row] = sizes(case.artifact)
+        weights = sizes(case.artifact)
     with closing(Server(folder)) as child:
         alone, stages = unloaded(child, bodies, 50 if quick else ALONE)
-        rows += [alone, {"what": "of it, by stage, median", **{f"{name}_ms": ms for name, ms in stages.items()}}]
-        for fault in faults(stages):
-            rows.append(under(child, fault, bodies, 3.0 if quick else SECONDS))
-        held = {"seconds_to_start": float(child.start_seconds), "index_and_catalogue_mb": float(child.held_mb)}
-        rows.append({"what": "the server", **held, **child.memory_mb()})
-    return rows
+        rows = [alone]
+        for name, fault in faults(stages).items():
+            rows.append(under(child, name, fault, bodies, 3.0 if quick else SECONDS))
+        rows.append({"load": "to start", "seconds": float(child.start_seconds)})
+        held = [*child.memory(), *weights]
+    return {"": rows, "_stages": [{"stage": name, "p50_ms": ms} for name, ms in stages.items()], "_memory": held}
 
 
 def sizes(artifact: Artifact) -> list[Row]:
@@ -120,7 +123,7 @@ def sizes(artifact: Artifact) -> list[Row]:
     num = artifact.manifest["config"]["num_videos"]
     return [
         {
-            "what": f"{path.relative_to(artifact.folder)}, {num} videos",
+            "what": str(path.relative_to(artifact.folder)),
             "mb": path.stat().st_size / 1e6,
             "bytes_per_video": path.stat().st_size / num,
         }
@@ -139,31 +142,35 @@ def unloaded(child: Server, bodies: Sequence[bytes], num: int) -> tuple[Row, dic
         for stage in answer["timings_ms"]["stages"]:
             stages.setdefault(stage["name"], []).append(stage["end"] - stage["start"])
     cut = sum(any(stage in stages for stage in answer["degraded"]) for answer in answers) / num
-    row = {"what": "one request after the other", **latencies(ms), "requests": num, "cut": cut}
+    row = {"load": "one request after the other", **latencies(ms), "requests": num, "late": late(ms), "cut": cut}
     return row, {name: float(np.median(found)) for name, found in stages.items()}
 
 
-def faults(stages: dict[str, float]) -> list[str]:
+def faults(stages: dict[str, float]) -> dict[str, str]:
     """None; the stage that takes longest ten times slower; a source asleep; a source that computes past every deadline."""
     longest = max(stages, key=lambda name: stages[name])
     slower = (SLOWER - 1) * stages[longest]
-    return ["none", f"{longest} slow {slower:.1f}", f"towers hang {DEADLINE_MS:g}", f"co_watch busy {DEADLINE_MS:g}"]
+    return {
+        "no fault": "none",
+        f"{longest} ten times slower": f"{longest} slow {slower:.1f}",
+        "towers asleep": f"towers hang {DEADLINE_MS:g}",
+        "co_watch busy": f"co_watch busy {DEADLINE_MS:g}",
+    }
 
 
-def under(child: Server, fault: str, bodies: Sequence[bytes], seconds: float) -> Row:
+def under(child: Server, name: str, fault: str, bodies: Sequence[bytes], seconds: float) -> Row:
     child.tell(fault)
     load: Load = asyncio.run(open_loop(child.url + ROUTE, RATE, seconds, bodies))
     child.tell("none")
-    late = 1 - sum(ms <= DEADLINE_MS for ms in load.latency_ms) / load.sent
     not_ok = {status: num for status, num in load.statuses.items() if status != "200"}
-    what = f"{RATE:g} requests/s whoever waits, fault: {fault}{' ms' * (fault != 'none')}"
-    return {
-        "what": what,
-        **latencies(load.latency_ms),
-        "requests": load.sent,
-        "late": late,
-        "not 200": str(not_ok or ""),
-    }
+    ms = load.latency_ms
+    row = {"load": f"{RATE:g} a second, {name}", **latencies(ms), "requests": load.sent}
+    return {**row, "late": 1 - (1 - late(ms)) * len(ms) / load.sent, "not 200": str(not_ok or "")}
+
+
+def late(ms: Sequence[float]) -> float:
+    """The share of them."""
+    return sum(one > DEADLINE_MS for one in ms) / len(ms)
 
 
 def latencies(ms: Sequence[float]) -> dict[str, float]:
@@ -183,14 +190,13 @@ def main() -> None:
         folder = Path(option("--home", f"{temporary}/home"))
         if not (folder / CASE).exists():
             child_published(folder, num_videos)
-        rows = measure(folder, quick)
-    for row in rows:
-        print(
-            "  ".join(f"{key}: {value:.4g}" if isinstance(value, float) else str(value) for key, value in row.items())
-        )
-    if not quick:
-        name = "feed" if num_videos == 2_000_000 else f"feed_{num_videos}"
-        print(write_result(name, rows, NOTES.format(before=load, after=os.getloadavg()[0]), seed=0))
+        found = measure(folder, quick)
+    name = "feed" if num_videos == 2_000_000 else f"feed_{num_videos // 1_000_000}m"
+    notes = NOTES.format(before=load, after=os.getloadavg()[0])
+    for part, rows in found.items():
+        print(table(rows))
+        if not quick:
+            print(write_result(name + part, rows, notes, seed=0))
 
 
 def child_published(folder: Path, num_videos: int) -> None:
