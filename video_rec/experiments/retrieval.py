@@ -34,7 +34,7 @@ def matrix_factorisation(config: Config) -> Table:
         seconds = time.process_time() - started
         found[name] = solved.nearest(recent, config.num_candidates)
         costs[name] = {
-            "train_seconds": seconds,
+            "train_s": seconds,
             "us_per_request": _us(solved.nearest, recent, config.num_candidates),
             "weighted_objective": _objective(solved, dataset, fitted, config) if isinstance(solved, Factors) else None,
         }
