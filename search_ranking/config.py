@@ -1,0 +1,84 @@
+"""Every knob of the case, and its presets.
+
+In:     nothing.
+Out:    Config and SMOKE, DEMO, DEFAULT, LARGE; OVERRIDES per real data set; CAPACITY, the plan of the sums.
+Choice: one flat frozen dataclass, so a preset is a diff against the defaults and --set reaches everything.
+Else:   nested or file-based configs, once several teams own the parts.
+Breaks: a typo in --set (refused with the nearest name), a preset that outgrows its seconds (`make report` prints them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from common.capacity import Load, Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    preset: str = "default"
+    seed: int = 0
+    data: str = "world"  # or NAME:PATH, see data/
+    # the world
+    num_users: int = 20_000
+    num_docs: int = 50_000
+    num_needs: int = 20_000  # what people look for; a query is one need in somebody's words
+    num_sessions: int = 100_000  # pages of ten results
+    num_judged: int = 1_000  # test requests
+    days: int = 14
+    mismatch: float = 0.5  # how often a searcher and a writer use other words for one thing
+    steepness: float = 0.9  # a result in place p is looked at as p ** -steepness
+    swapped: float = 0.05  # share of pages with two neighbours exchanged by lot
+    drift: str = "none"  # what has changed about the simulated people: simulate.DRIFTS
+    # labels
+    click_window_hours: int = 1  # a click is reported when the person is back; until then nobody knows
+    # lexical leg: BM25 over fields
+    k1: float = 0.9
+    b: float = 0.4
+    weight_title: float = 1.0
+    weight_description: float = 0.5
+    weight_tags: float = 0.5
+    # dense leg
+    encoder: str = "own"  # or pretrained, or a Hugging Face id or folder
+    dim: int = 64
+    epochs: int = 3
+    batch_size: int = 512
+    learning_rate: float = 0.003
+    temperature: float = 0.07
+    # fusion and ranking
+    fusion: str = "rrf"  # or weighted, minmax, learned
+    fusion_weight: float = 0.3  # of the lexical leg, where fusion weighs
+    ranker: str = "lambdamart"  # or pointwise, ranknet, listnet, approxndcg, logistic
+    debias: str = "ips"  # or none, position: what is done about where a result stood
+    num_trees: int = 200
+    # serving
+    deadline_ms: float = 200.0
+    num_candidates: int = 200
+    page_size: int = 10
+
+
+DEFAULT = Config()
+SMOKE = replace(
+    DEFAULT, preset="smoke", num_users=1_000, num_docs=2_000, num_needs=1_000, num_sessions=6_000, num_judged=300,
+    epochs=1, num_trees=60,
+)  # fmt: skip
+DEMO = replace(
+    DEFAULT, preset="demo", num_users=6_000, num_docs=10_000, num_needs=5_000, num_sessions=30_000, num_judged=500,
+    epochs=2, num_trees=120,
+)  # fmt: skip
+LARGE = replace(DEFAULT, preset="large", num_docs=1_000_000)
+
+CAPACITY = Plan(  # the platform on the whiteboard: a hundred million people, two searches a day each, a billion videos
+    load=Load(daily_users=1e8, requests_per_user=2.0, peak_factor=3.0),
+    shown_per_request=10.0,
+    action_rate=0.1,
+    bytes_per_event=100.0,
+    keep_days=30.0,
+    num_items=1e9,
+    bytes_per_item=256.0,  # a vector of 64 dimensions in half precision, and postings of forty words
+    cpu_ms=10.0,
+)
+
+OVERRIDES: Mapping[str, Mapping[str, Any]] = {"beir": {}, "letor": {}, "csv": {}, "parquet": {}}
