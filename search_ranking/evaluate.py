@@ -45,8 +45,8 @@ def evaluate(predictions: Ranking, judgments: Judgments, config: Config) -> Repo
 
 
 def graded(ids: Ints, relevant: Ints, grades: Floats) -> Floats:
-    """ndcg@K with gain 2^grade - 1 (Burges et al. 2005). ids [n, k], relevant [n, m] with their grades [n, m] -> [n]."""
-    worth = np.where(relevant >= 0, 2.0**grades - 1.0, 0.0)
+    """ndcg@K whose gain is the grade. ids [n, k], relevant [n, m] with their grades [n, m] -> [n]."""
+    worth = np.where(relevant >= 0, grades, 0.0)
     found = (ids[:, :K, None] == relevant[:, None, :]) & (ids[:, :K, None] >= 0)
     return ranking.ndcg((found * worth[:, None, :]).sum(axis=2), worth, K)
 
