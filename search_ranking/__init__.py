@@ -1,0 +1,1 @@
+"""search_ranking: from biased clicks to a ranking that is right."""
