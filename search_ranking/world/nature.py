@@ -30,7 +30,7 @@ VIEWED, VIEWED_QUALITY, VIEWED_CATCHY, VIEWED_AGE, VIEWED_CHANCE = 3.0, 0.5, 0.7
 EXPLICIT, BARRED = 0.02, 0.04
 FROM_13, FROM_16, FROM_18 = 0.06, 0.04, 0.03  # shares for people of at least that age
 INTENT_SHARES = (5.0, 3, 2, 1.5, 2.5, 2, 1.5, 2.5)
-DIM, BLUR, TOPIC_LOOK = 32, 1.0, 0.6  # of the image embedding: numbers, noise, likeness of a topic's concepts
+DIM, BLUR, TOPIC_LOOK = 32, 1.5, 0.6  # of the image embedding: numbers, noise, likeness of a topic's concepts
 COUNTRIES, FINGERPRINT_BITS = 10, 52
 
 
