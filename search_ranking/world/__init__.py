@@ -23,7 +23,19 @@ from search_ranking.world.nature import START, TEST_FROM, Documents, documents, 
 from search_ranking.world.needs import Queries, gain, gains_of, queries, relevance
 from search_ranking.world.wording import MISMATCH, Texts, query_texts, texts
 
-__all__ = ["START", "TEST_FROM", "Behaviour", "Ceiling", "Documents", "Log", "Queries", "World", "make"]
+__all__ = [
+    "START",
+    "TEST_FROM",
+    "Behaviour",
+    "Ceiling",
+    "Documents",
+    "Log",
+    "Queries",
+    "Texts",
+    "World",
+    "make",
+    "unshared",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +59,6 @@ class World:
         found = self.documents.take(ids[rows, places])
         values[rows, places] = gains_of(self.queries.take(query_ids[rows]), found)
         return values
-
-    def unshared(self, query_ids: Ints, least: int = 3) -> tuple[Ints, Ints]:
-        """[n] each: documents of at least that grade for each query, and how many of them share no word with it, in lower case."""
-        wanted = relevance(self.queries.take(query_ids), self.documents) >= least
-        parts = zip(self.texts.title, self.texts.description, self.texts.tags, strict=True)
-        has = [frozenset(" ".join(map(str, part)).lower().split()) for part in parts]
-        asked = [frozenset(text.lower().split()) for text in self.query_text[query_ids].tolist()]
-        strange = [sum(ask.isdisjoint(has[i]) for i in np.flatnonzero(row)) for ask, row in zip(asked, wanted, strict=True)]  # fmt: skip
-        return wanted.sum(axis=1), np.array(strange)
 
 
 @dataclass(frozen=True)
@@ -91,3 +94,16 @@ def make(*, seed: int, num_docs: int, num_queries: int, num_sessions: int, days:
     return World(
         seed=seed, days=days, documents=of, texts=written, embedding=embeddings(seed, of), queries=needs, query_text=typed, log=log, truth=truth
     )  # fmt: skip
+
+
+def unshared(asked: Queries, typed: NDArray[np.str_], of: Documents, written: Texts, least: int = 3) -> tuple[Ints, Ints]:  # fmt: skip
+    """Queries and their texts, documents and theirs -> [num_queries] each: how many documents have at least that grade, and how many of them
+    share no word with the query, in lower case."""
+    wanted = relevance(asked, of) >= least
+    parts = zip(written.title.tolist(), written.description.tolist(), written.tags.tolist(), strict=True)
+    has = [frozenset(" ".join(part).lower().split()) for part in parts]
+    strange = []
+    for text, row in zip(typed.tolist(), wanted, strict=True):
+        words = frozenset(text.lower().split())
+        strange.append(sum(words.isdisjoint(has[place]) for place in np.flatnonzero(row)))
+    return wanted.sum(axis=1), np.array(strange)

@@ -129,18 +129,22 @@ def judged(made: world.World, num: int = 300) -> Ints:
     return np.random.default_rng(1).choice(asked, num, replace=False)
 
 
-def test_three_in_ten_relevant_documents_share_no_word_and_the_knob_moves_it(made: world.World) -> None:
-    """Pooled over the relevant documents of judged queries; a document's whole text against the query's, in lower case."""
-    asked, shares = judged(made), []
-    for mismatch in (0.0, wording.MISMATCH, 1.0):
-        typed = wording.query_texts(0, made.queries, mismatch)
-        relevant, strange = replace(made, texts=wording.texts(0, made.documents, mismatch), query_text=typed).unshared(
-            asked
-        )
+@pytest.mark.parametrize(
+    ("mismatch", "least", "most"), [(0.0, 0.0, 0.06), (wording.MISMATCH, 0.27, 0.34), (1.0, 0.62, 0.76)]
+)
+def test_three_in_ten_relevant_documents_share_no_word_and_the_knob_moves_it(
+    mismatch: float, least: float, most: float
+) -> None:
+    """Of documents of grade 3 or 4, pooled over queries drawn by traffic; whole texts in lower case. The mean of three worlds: which needs
+    happen to lead moves one world's share by +-0.03."""
+    shares = []
+    for seed in range(3):
+        of, asked = nature.documents(seed, np.arange(5_000), 14), needs.queries(seed, np.arange(3_000))
+        drawn = np.random.default_rng(seed).choice(3_000, 500, p=asked.traffic / asked.traffic.sum())
+        found, typed = wording.texts(seed, of, mismatch), wording.query_texts(seed, asked, mismatch)
+        relevant, strange = world.unshared(asked.take(drawn), typed[drawn], of, found)
         shares.append(strange.sum() / relevant.sum())
-    assert shares[0] < 0.06
-    assert 0.25 < shares[1] < 0.35
-    assert shares[2] > 0.6
+    assert least <= np.mean(shares) <= most
 
 
 def test_another_wording_changes_no_grade(made: world.World) -> None:
