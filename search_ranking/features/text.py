@@ -15,11 +15,11 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,8 +160,10 @@ class HashTable:
 
 
 def bucket(token: str, num_buckets: int) -> int:
-    """1..num_buckets, the same in every process and on every machine, unlike hash(). CRC-32: it spreads, and it is no defence."""
-    return zlib.crc32(token.encode("utf-8", "surrogatepass")) % num_buckets + 1
+    """1..num_buckets, the same in every process and on every machine, unlike hash(). BLAKE2 and not CRC-32, which is linear: words of one
+    pattern (clip1, clip2, ...) would not fall into buckets as if by chance."""
+    digest = blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % num_buckets + 1
 
 
 def collision_rate(tokens: Iterable[str], num_buckets: int) -> float:
