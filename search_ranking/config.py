@@ -24,13 +24,15 @@ class Config:
     # the world
     num_users: int = 20_000
     num_docs: int = 50_000
-    num_needs: int = 20_000  # what people look for; a query is one need in somebody's words
+    num_queries: int = 20_000  # a query is one need in somebody's words
     num_sessions: int = 100_000  # pages of ten results
     num_judged: int = 1_000  # test requests
     days: int = 14
-    mismatch: float = 0.5  # how often a searcher and a writer use other words for one thing
+    mismatch: float = 0.36  # how far searchers and makers use other words for one thing
     steepness: float = 0.9  # a result in place p is looked at as p ** -steepness
-    swapped: float = 0.05  # share of pages with two neighbours exchanged by lot
+    cascade: bool = False  # nobody reads on after a result that satisfies
+    trust: float = 0.0  # chance that the first place is clicked on for being first
+    swapped: float = 0.1  # share of pages in an order by lot
     drift: str = "none"  # what has changed about the simulated people: simulate.DRIFTS
     # labels
     click_window_hours: int = 1  # a click is reported when the person is back; until then nobody knows
@@ -61,11 +63,11 @@ class Config:
 
 DEFAULT = Config()
 SMOKE = replace(
-    DEFAULT, preset="smoke", num_users=1_000, num_docs=2_000, num_needs=1_000, num_sessions=6_000, num_judged=300,
+    DEFAULT, preset="smoke", num_users=1_000, num_docs=2_000, num_queries=1_000, num_sessions=6_000, num_judged=300,
     epochs=1, num_trees=60,
 )  # fmt: skip
 DEMO = replace(
-    DEFAULT, preset="demo", num_users=6_000, num_docs=10_000, num_needs=5_000, num_sessions=30_000, num_judged=500,
+    DEFAULT, preset="demo", num_users=6_000, num_docs=10_000, num_queries=5_000, num_sessions=30_000, num_judged=500,
     epochs=2, num_trees=120,
 )  # fmt: skip
 LARGE = replace(DEFAULT, preset="large", num_docs=1_000_000)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from common.contract import Floats, Ints
 from common.data import columns
 from common.errors import InputError
-from search_ranking.features.text import QUERY_CHARS, normalise
+from common.features.text import QUERY_CHARS, normalise
 
 HALF_LIFE = 14 * 86_400  # seconds
 MIN_USERS = 5

@@ -24,12 +24,12 @@ from common.contract import Floats, Ints
 from common.data import columns
 from common.data.durable import write_bytes
 from common.errors import InputError
+from common.features.text import DOCUMENT_CHARS, ngrams, normalise, stem, words
 from search_ranking.features import spelling, synonyms
 from search_ranking.features.bayes import NaiveBayes
 from search_ranking.features.names import learn_names, name_in
 from search_ranking.features.spelling import Spelling
 from search_ranking.features.synonyms import Synonyms
-from search_ranking.features.text import DOCUMENT_CHARS, ngrams, normalise, stem, words
 
 LANGUAGE_CHARS = 400  # of a text: more says no more about its language
 LANGUAGE_TEXTS = 1_000  # of a language

@@ -1,7 +1,8 @@
 """The planted truth: what documents are about, what searchers need, what the old engine showed them, and what they clicked on.
 
-In:     numbers: a seed, how many documents, queries, sessions, days, and the knobs.
-Out:    make(...) -> World: documents with their texts and image embeddings, queries with theirs, the log, the true gain of any pair.
+In:     a Config.
+Out:    make(config) -> World: documents with their texts and image embeddings, queries with theirs, the log, the true gain of any pair;
+        ceiling(config).
 Choice: documents and queries are functions of (seed, id), relevance of their meaning and never of their words; the log is drawn day by day.
 Else:   a public click log: it cannot say what would have been relevant that nobody was shown.
 Breaks: a text or number that gives the grade away, words deciding relevance, a click curve that is not the planted one: test_world.py.
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.contract import Bools, Floats, Ints, Ranking
+from search_ranking.config import Config
 from search_ranking.world.history import PLANTED, Behaviour, Log, Truth, simulate
 from search_ranking.world.nature import START, TEST_FROM, Documents, documents, embeddings
 from search_ranking.world.needs import Queries, gain, gains_of, queries, relevance
@@ -33,9 +35,29 @@ __all__ = [
     "Queries",
     "Texts",
     "World",
+    "built",
+    "ceiling",
     "make",
     "unshared",
 ]
+
+
+def make(config: Config) -> World:
+    """The world of this config; kept, because data, judgments and ceiling all look at the same one."""
+    return built(
+        seed=config.seed,
+        num_docs=config.num_docs,
+        num_queries=config.num_queries,
+        num_sessions=config.num_sessions,
+        days=config.days,
+        num_users=config.num_users,
+        mismatch=config.mismatch,
+        behaviour=Behaviour(config.steepness, config.cascade, config.trust, config.swapped),
+    )
+
+
+def ceiling(config: Config) -> Ceiling:
+    return Ceiling(make(config))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +105,8 @@ class Ceiling:
 
 
 @lru_cache(maxsize=2)
-def make(*, seed: int, num_docs: int, num_queries: int, num_sessions: int, days: int, num_users: int, mismatch: float = MISMATCH, behaviour: Behaviour = PLANTED) -> World:  # fmt: skip
-    """The world of these numbers; kept, because data, judgments and ceiling all look at the same one.
+def built(*, seed: int, num_docs: int, num_queries: int, num_sessions: int, days: int, num_users: int, mismatch: float = MISMATCH, behaviour: Behaviour = PLANTED) -> World:  # fmt: skip
+    """The world of these numbers.
 
     `mismatch` in [0, 1]: how far makers and searchers use other words for the same. `behaviour`: how people read and click.
     """

@@ -30,7 +30,7 @@ TRUST_FADE = 0.7  # of trust is left a place further down
 DWELL, DWELL_GAIN, DWELL_CHANCE = 0.05, 0.8, 0.15  # shares of the length watched
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Behaviour:
     """The knobs of the log."""
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from common.contract import Ints
 from common.errors import InputError
+from common.features.text import normalise
 from search_ranking.features import suggest
 from search_ranking.features.suggest import MIN_SLIP, Bands, Suggestions
-from search_ranking.features.text import normalise
 from tests.search_ranking.test_spelling import by_table
 
 DAY = 86_400

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from search_ranking.features import text
-from search_ranking.features.text import HashTable, TokenTable, analyse, collision_rate, normalise, words
+from common.features import text
+from common.features.text import HashTable, TokenTable, analyse, collision_rate, normalise, words
 
 Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
 ANY = st.text(st.characters(exclude_categories=()))  # lone surrogates, controls and unassigned code points too
@@ -135,7 +135,7 @@ def test_a_hash_that_is_not_even_would_be_seen(poor: Callable[[str], int], monke
 
 
 def test_ids_are_the_same_in_every_process() -> None:
-    asked = "from search_ranking.features.text import HashTable as H; print(H(10**9).ids(['guitar', '動画']))"
+    asked = "from common.features.text import HashTable as H; print(H(10**9).ids(['guitar', '動画']))"
     env = dict(os.environ, PYTHONHASHSEED="7", PYTHONPATH=os.pathsep.join(sys.path))
     answer = subprocess.run([sys.executable, "-c", asked], env=env, capture_output=True, text=True, check=True)
     assert json.loads(answer.stdout) == HashTable(10**9).ids(["guitar", "動画"])

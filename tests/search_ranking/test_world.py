@@ -29,7 +29,7 @@ LATE = world.START + world.TEST_FROM * 14 * 86_400
 @pytest.fixture(scope="module")
 def made() -> world.World:
     """Half of its requests in random order, for the curve."""
-    return world.make(**SIZES, behaviour=Behaviour(swapped=0.5))
+    return world.built(**SIZES, behaviour=Behaviour(swapped=0.5))
 
 
 def same(a: Any, b: Any) -> bool:
@@ -41,10 +41,10 @@ def same(a: Any, b: Any) -> bool:
 
 def test_same_numbers_same_bytes() -> None:
     small = SIZES | {"num_docs": 400, "num_queries": 200, "num_sessions": 500}
-    one, two = (world.make.__wrapped__(**small) for _ in range(2))
+    one, two = (world.built.__wrapped__(**small) for _ in range(2))
     for part in ("documents", "texts", "queries", "log", "truth"):
         assert same(getattr(one, part), getattr(two, part)), part
-    other = world.make.__wrapped__(**(small | {"seed": 1}))
+    other = world.built.__wrapped__(**(small | {"seed": 1}))
     assert not np.array_equal(one.documents.quality, other.documents.quality)
 
 
@@ -152,7 +152,7 @@ def test_another_wording_changes_no_grade(made: world.World) -> None:
     before = needs.relevance(asked, made.documents)
     plain, jargon = (wording.texts(0, made.documents, mismatch).title for mismatch in (0.0, 1.0))
     assert (plain != jargon).mean() > 0.5, "a control that rewords nothing proves nothing"
-    reworded = world.make.__wrapped__(**(SIZES | {"num_sessions": 100}), mismatch=1.0)
+    reworded = world.built.__wrapped__(**(SIZES | {"num_sessions": 100}), mismatch=1.0)
     assert np.array_equal(before, needs.relevance(reworded.queries.take(asked.query_id), reworded.documents))
 
 
