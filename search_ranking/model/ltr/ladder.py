@@ -40,21 +40,22 @@ class Rung:
 
 
 def ladder(train: Groups, valid: Groups, test: Groups, trials: int, seed: int) -> list[dict[str, Any]]:
-    """One row a rung: `ndcg@10` on test with the interval over queries; `against_logistic`, the paired difference to the first rung; `valid`, what
+    """One row a rung: `ndcg@10` on test with the interval over queries; `against_logistic` and `against_foil`, the paired differences to the first rung and to the last row; `valid`, what
     its setting was chosen by; train_s, CPU seconds of the setting kept; score_us, CPU time of a row when CANDIDATES are scored together;
     size_mb; trials; lines, of the rung's own code. Queries without a relevant row are left out of every mean: `no_relevant` counts them,
-    `one_grade` those of the others in which every order is perfect. The last row is the foil: LightGBM as it comes, without a choice."""
+    `one_grade` those of the others in which every order is perfect. The last row is the foil: LambdaMART as LightGBM comes,
+    without a choice."""
     if trials < 1:
         raise InputError(f"trials = {trials}: every rung needs one setting at least.")
     fitted = {rung.name: _tuned(rung, train, valid, trials, seed) for rung in rungs(seed)}
     fitted[FOIL] = _tuned(_foil(seed), train, valid, 1, seed)
     units = {name: ndcg(one.model.score(test.features), test)[test.counted] for name, one in fitted.items()}
-    return [_row(one, units[name], units[FIRST], test) for name, one in fitted.items()]
+    return [_row(one, units[name], units[FIRST], units[FOIL], test) for name, one in fitted.items()]
 
 
 def rungs(seed: int) -> list[Rung]:
     return [
-        _network(FIRST, seed, "bce", hidden=(), learning_rate=1e-2),
+        _network(FIRST, seed, "bce", hidden=()),
         _trees("pointwise trees", seed, "regression"),
         _network("RankNet", seed, "ranknet"),
         _network("LambdaRank", seed, "lambdarank"),
@@ -83,7 +84,7 @@ def _tuned(rung: Rung, train: Groups, valid: Groups, trials: int, seed: int) -> 
         model = _fit(train, valid if rung.stops else None, setting)
         seconds = time.process_time() - start
         worth = mean_ndcg(model.score(valid.features), valid)
-        say(f"{rung.name}, trial {place + 1}: valid ndcg@10 {worth:.4f}, {seconds:.1f} s")
+        say(f"{rung.name}, trial {place + 1}: valid ndcg@10 {worth:.4f}, {seconds:.1f} s{_plateau(model)}")
         found.append(Fitted(rung, model, worth, seconds, trials))
     return max(found, key=lambda one: one.valid)
 
@@ -95,9 +96,17 @@ def _fit(train: Groups, valid: Groups | None, setting: networks.Setting | trees.
     return networks.fit(train, valid, setting)
 
 
-def _row(one: Fitted, units: Floats, first: Floats, test: Groups) -> dict[str, Any]:
+def _plateau(model: Model) -> str:
+    """Where a network stopped getting better."""
+    if isinstance(model, trees.Trees):
+        return f", {model.num_trees} trees"
+    values = [-row["valid"] for row in model.history]
+    return f", {len(values)} epochs: " + " ".join(f"{value:.4f}" for value in values[:: max(1, len(values) // 6)])
+
+
+def _row(one: Fitted, units: Floats, first: Floats, foil: Floats, test: Groups) -> dict[str, Any]:
     queries = np.arange(len(units))
-    level, against = intervals.mean(units, queries), intervals.mean(units - first, queries)
+    level, against, other = (intervals.mean(part, queries) for part in (units, units - first, units - foil))
     return {
         "model": one.rung.name,
         "ndcg@10": level.value,
@@ -106,6 +115,9 @@ def _row(one: Fitted, units: Floats, first: Floats, test: Groups) -> dict[str, A
         "against_logistic": against.value,
         "against_low": against.low,
         "against_high": against.high,
+        "against_foil": other.value,
+        "foil_low": other.low,
+        "foil_high": other.high,
         "valid": one.valid,
         "trials": one.trials,
         "train_s": one.seconds,
@@ -132,7 +144,7 @@ def _microseconds(model: Model, features: Floats) -> float:
 def _network(name: str, seed: int, loss: str, **usual: Any) -> Rung:
     def draw(rng: np.random.Generator) -> dict[str, Any]:
         drawn: dict[str, Any] = {
-            "learning_rate": float(np.exp(rng.uniform(np.log(1e-3), np.log(2e-2)))),
+            "learning_rate": float(np.exp(rng.uniform(np.log(2e-3), np.log(3e-2)))),
             "weight_decay": float(rng.choice([0.0, 0.01, 0.1, 0.5])),
             "batch_size": int(rng.choice([16, 32, 64])),
         }

@@ -37,12 +37,12 @@ class Setting:
 
     loss: str = "ranknet"
     hidden: tuple[int, ...] = (32, 32)
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     weight_decay: float = 0.01
     temperature: float = TEMPERATURE
     batch_size: int = 32
-    epochs: int = 60
-    patience: int = 6
+    epochs: int = 150
+    patience: int = 10
     seed: int = 0
 
 

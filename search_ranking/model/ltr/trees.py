@@ -32,7 +32,8 @@ GAINS = [2**grade - 1 for grade in range(int(TOP_GRADE) + 1)]
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """The defaults are LightGBM's own. truncation: pairs count in which one of the two is among so many first (lambdarank alone); normalise:
+    """The defaults are LightGBM's own, but for `patience`: the first trees of a regression may tell easy queries from hard ones, and no order within
+    any, so that a short one stops them before they have begun. truncation: pairs count in which one of the two is among so many first (lambdarank alone); normalise:
     the lambdas of every query add up to about the same."""
 
     objective: str = "lambdarank"
@@ -44,7 +45,7 @@ class Setting:
     feature_fraction: float = 1.0
     truncation: int = 30
     normalise: bool = True
-    patience: int = 30
+    patience: int = 100
     seed: int = 0
 
 
