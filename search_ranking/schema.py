@@ -97,11 +97,13 @@ class Requests:
     query: Texts
     event_time: Ints
     moment: Ints
+    age: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # years, -1 unknown
+    country: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     language: Texts = field(default_factory=lambda: np.empty(0, np.str_))
     max_age_days: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
-        for name, nothing in (("language", ""), ("max_age_days", 0)):
+        for name, nothing in (("age", -1), ("country", -1), ("language", ""), ("max_age_days", 0)):
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.full(len(self.user_id), nothing))
         columns.equal_lengths("Requests", vars(self))

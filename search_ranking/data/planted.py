@@ -10,6 +10,7 @@ import numpy as np
 from common.contract import Events, Floats, Ints
 from common.features.asof import AsOfStore
 from common.features.text import normalise
+from common.population import Population
 from search_ranking.config import Config
 from search_ranking.data import labels
 from search_ranking.schema import Catalog, Dataset, Judgments, Queries, Requests, Texts, query_id
@@ -111,12 +112,15 @@ def _requests(truth: World, ids: Ints, events: Events, since: float, config: Con
     at = first[drawn]
     asked = log.query_id[at]
     moment = np.searchsorted(events.event_time, log.event_time[at], side="left")
+    people = Population(config.seed)
     requests = Requests(
         user_id=log.user_id[at],
         query_id=ids[asked],
         query=truth.query_text[asked],
         event_time=log.event_time[at],
         moment=moment,
+        age=people.age(log.user_id[at]),
+        country=people.country(log.user_id[at]),
     )
     return requests, asked
 

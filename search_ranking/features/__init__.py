@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from common.contract import FeatureStore, Floats, Ints
 from common.data import columns
+from common.features.copies import copies
 from common.features.text import padded, stem, words
 from common.features.views import Count, View, pair
 from search_ranking.config import Config
@@ -86,6 +88,11 @@ class Features:
     names: Names
     queries: Queries  # whose text is known by its hash
     understanding: Understanding
+
+    @cached_property
+    def groups(self) -> Ints:
+        """[num_docs] copies share a number; -1 has no copy."""
+        return copies(self.documents.fingerprint)
 
     def find(self, ids: Ints) -> Ints:
         """Index of each document, -1 for one that the catalogue lacks."""

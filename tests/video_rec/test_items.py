@@ -18,6 +18,7 @@ from common.checks import Trial
 from common.checks.trial import Running
 from common.contract import Ints
 from common.features.asof import AsOfStore
+from common.features.copies import MOST, near, rejoined
 from common.lifecycle.traffic import play
 from common.serving.deadline import Fault
 from tests.video_rec.test_policy import context, ranked
@@ -26,7 +27,6 @@ from video_rec import features, schema, simulate, world
 from video_rec.config import SMOKE
 from video_rec.features import Features, copies
 from video_rec.features.catalogue import altered, described, texts
-from video_rec.features.copies import MOST, near, rejoined
 from video_rec.features.shelf import listed
 from video_rec.features.words import learn
 from video_rec.model import QUOTAS

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.contract import Ints
+from common.features.copies import copies
 from video_rec import model, world
 from video_rec.baseline import CoWatch
 from video_rec.config import Config
 from video_rec.features import Features
 from video_rec.features.catalogue import described as catalogue_of
 from video_rec.features.catalogue import held, texts
-from video_rec.features.copies import copies
 from video_rec.model import index
 from video_rec.model.retrieval import Retrieval
 from video_rec.model.sources import Light

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from common.contract import Bools, FeatureStore, Floats, Ints
 from common.data import columns
+from common.features.copies import copies
 from common.features.views import Count, Decayed, Recent, View, pair
 from video_rec.config import Config
 from video_rec.features.catalogue import Makers, Videos, altered, described, makers, pick, texts, work
-from video_rec.features.copies import copies
 from video_rec.features.rows import distinct, of_pair, of_user, rates, read
 from video_rec.features.shelf import EMPTY, Shelf, filled
 from video_rec.features.words import NO_WORDS, TITLE_DIM, Words, learn

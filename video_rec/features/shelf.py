@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.contract import Ints
+from common.features.copies import rejoined
 from video_rec.features import words
 from video_rec.features.catalogue import Makers, Videos, described, makers, texts
-from video_rec.features.copies import rejoined
 from video_rec.schema import Catalog, Item, find
 
 COLUMNS: Mapping[type, tuple[str, ...]] = {

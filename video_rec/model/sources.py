@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from common.contract import Floats, Ints, Ranking
 from common.data import columns
+from common.features.copies import ranges
 from video_rec.features import Features
-from video_rec.features.copies import ranges
 from video_rec.model.retrieval import Retrieval, best_of
 from video_rec.schema import Rows, find
 

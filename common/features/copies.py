@@ -14,7 +14,7 @@ import numpy as np
 from common.contract import Bools, Ints
 
 BANDS, BAND = 5, 11  # of a fingerprint of 52 bits
-RUN = 200  # videos of one key that are compared with each other; more only where a key says nothing
+RUN = 200  # items of one key that are compared with each other; more only where a key says nothing
 MOST = 3  # bits in which copies differ
 
 
