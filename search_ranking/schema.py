@@ -31,12 +31,15 @@ Texts = NDArray[np.str_]
 SHOWN = ("request_id", "user_id", "query_id", "doc_id")
 """The keys of everything that happens to a result shown."""
 EVENTS: Mapping[str, EventKind] = {
-    "impression": EventKind(keys=SHOWN, values=("slot", "seen_ppm", "score_ppm", "swapped", "degraded"), posted=False),
+    "impression": EventKind(
+        keys=SHOWN, values=("slot", "seen_ppm", "score_ppm", "swapped", "cold", "degraded"), posted=False
+    ),
     "click": EventKind(keys=SHOWN, values=("dwell_seconds", "satisfied")),
     "forget": EventKind(keys=("user_id",)),
 }
 """`seen_ppm`: how often a result in that slot is examined, in parts per million of the first, as the server of the day believed: so a count
-of clicks can be held against a count of looks. `swapped`: two neighbours changed places by lot, to learn that curve."""
+of clicks can be held against a count of looks. `swapped`: the page stood in an order by lot, to learn that curve. `cold`: nobody had asked this
+query in training."""
 EXAMPLE: Mapping[str, Any] = {"user_id": 42, "query": "bicycle repair", "page_size": 10}
 ITEM: Mapping[str, Any] = {
     "doc_id": 1_000_000_000,
@@ -186,10 +189,12 @@ class Judgments:
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """Served traffic read back from the log, [n] each: the rows, the scores they were served with; `degraded`: a stage did not come in time."""
+    """Served traffic read back from the log, [n] each: the rows, the scores they were served with; `cold`: nobody had asked the query in
+    training, `degraded`: a stage did not come in time."""
 
     rows: Rows
     predictions: Floats
+    cold: Bools
     degraded: Bools
 
 

@@ -37,10 +37,11 @@ def live(events: Events, config: Config) -> Live:
     still_open = rows.event_time > events.event_time.max(initial=0) - config.click_window_hours * 3_600
     shown = np.flatnonzero(labels.impressions(events))
     order = np.lexsort((value_column(events, "slot")[shown], events.keys["request_id"][shown]))
-    score, degraded = (value_column(events, name)[shown][order] for name in ("score_ppm", "degraded"))
+    score, cold, degraded = (value_column(events, name)[shown][order] for name in ("score_ppm", "cold", "degraded"))
     return Live(
         rows=replace(rows, labels={task: np.where(still_open, np.nan, label) for task, label in rows.labels.items()}),
         predictions=score / 1e6,
+        cold=cold > 0,
         degraded=degraded > 0,
     )
 

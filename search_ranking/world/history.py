@@ -122,6 +122,19 @@ def react(rng: np.random.Generator, grade: Floats, catchy: Floats, clicky: Float
     return examined, clicked
 
 
+def clicky(seed: int, users: Ints) -> Floats:
+    """[n] log odds: some people click more."""
+    more: Floats = CLICK_USER * normal(seed, "user.clicky", users)[:, 0]
+    return more
+
+
+def dwell(rng: np.random.Generator, gain: Floats, length: Floats) -> Floats:
+    """[n] seconds watched after a click, in whole ones: the better the longer, and by chance."""
+    share = np.clip(DWELL + DWELL_GAIN * gain + DWELL_CHANCE * rng.standard_normal(len(gain)), 0.02, 1.0)
+    seconds: Floats = np.maximum(1.0, np.round(share * length))
+    return seconds
+
+
 def _play(seed: int, rows: Ints, lists: Ints, users: Ints, asked: Ints, of: Documents, queries: Queries, behaviour: Behaviour, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:  # fmt: skip
     """One day's requests `rows` with what was shown [n, k], -1 pads at the end: columns of one row a result."""
     shown, slot = np.nonzero(lists >= 0)
@@ -130,12 +143,10 @@ def _play(seed: int, rows: Ints, lists: Ints, users: Ints, asked: Ints, of: Docu
     grade, gain = grades_of(need, found), gains_of(need, found)
     grades, catchy = np.zeros(lists.shape), np.zeros(lists.shape)
     grades[shown, slot], catchy[shown, slot] = grade, found.catchy
-    clicky = CLICK_USER * normal(seed, "user.clicky", users[rows])[:, 0]
-    examined, clicked = (x[shown, slot] for x in react(rng, grades, catchy, clicky, behaviour))
-    share = np.clip(DWELL + DWELL_GAIN * gain + DWELL_CHANCE * rng.standard_normal(len(gain)), 0.02, 1.0)
-    dwell = np.where(clicked, np.maximum(1.0, np.round(share * found.length)), 0.0)
+    examined, clicked = (x[shown, slot] for x in react(rng, grades, catchy, clicky(seed, users[rows]), behaviour))
     return {
-        "request_id": request, "doc_id": of.document_id[doc], "slot": slot, "clicked": clicked, "dwell": dwell,
+        "request_id": request, "doc_id": of.document_id[doc], "slot": slot, "clicked": clicked,
+        "dwell": np.where(clicked, dwell(rng, gain, found.length), 0.0),
         "examined": examined, "grade": grade, "gain": gain,
     }  # fmt: skip
 
