@@ -41,7 +41,7 @@ def by_pairs(
 ) -> Curve:
     """All [n]. Rows of one (query, document, slot) count as one. Stops when no slot moves by `tolerance` of itself in a
     round, or after `rounds`. Intervals over queries, each resample started where the whole log ended. Too high far down where pairs are shown a few
-    times each: a pair's own rate follows its luck (test_clicks.py). Raises InputError where no pair was shown in two slots."""
+    times each: a pair's own rate follows its luck, and the interval does not know (test_clicks.py). Raises InputError where no pair was shown in two slots."""
     num_slots = check(slot, clicked)
     query, pair, at, shown, clicks = _cells(query_id, doc_id, slot, clicked)
     if len(np.unique(pair)) == len(pair):
