@@ -1,0 +1,1 @@
+"""Search: from biased clicks to a ranking that is right."""
