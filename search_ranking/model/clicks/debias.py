@@ -7,8 +7,9 @@ Every rung learns from the same rows with the same trees; judged on the true gra
     ips_normalised the same, the clicks of each query weighing 1 on average      position       the same as raw, LightGBM's own `position=`
     raw_pairwise   weights.pairwise on clicks                                    ips_pairwise   weights.pairwise on click / examination
 
-ips against raw, and ips_pairwise against raw_pairwise, differ in the labels' weight alone. The intervals are over test queries, each query's
-value a mean over the logs (`seeds`): they know the queries' scatter, not that of logs, so `wins` says on how many logs a rung beat its raw.
+ips against raw, and ips_pairwise against raw_pairwise, differ in the weight of a click alone. The intervals are over test queries, each query's
+value a mean over the logs (`seeds`): they know the queries' scatter, not that of logs, so `wins` says on how many logs a rung beat its raw. Trees are not tuned by rung, and their number moves the flip: weighted
+clicks are fewer, and overfit sooner.
 """
 
 from __future__ import annotations
