@@ -90,6 +90,11 @@ class Features:
     understanding: Understanding
 
     @cached_property
+    def popular(self) -> Ints:
+        """[num_docs] ids, what was watched most before the log began first."""
+        return self.documents.doc_id[np.argsort(-self.documents.views, kind="stable")]
+
+    @cached_property
     def groups(self) -> Ints:
         """[num_docs] copies share a number; -1 has no copy."""
         return copies(self.documents.fingerprint)
