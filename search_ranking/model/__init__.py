@@ -2,8 +2,8 @@
 
 In:     the catalogue, training rows, features.
 Out:    a Ranker: `retrieve` fuses words and meaning; `rerank` scores candidates by boosted trees over LEARNT.
-Choice: LambdaMART on grades from engagement, each click weighed by one over how often its place is looked at; that curve is measured on the log
-        (clicks/intervention.py: harvest). A page teaches only what it showed, so the trees are told what holds beyond it: more words
+Choice: LambdaMART on grades from engagement, a list for each click, weighed by one over how often its place is looked at; that curve is measured
+        on the log (clicks/intervention.py: harvest). A page teaches only what it showed, so the trees are told what holds beyond it: more words
         matched never makes a document worse (`monotone`).
 Else:   a cross-encoder over query and text, for the first ten and a hundred times the milliseconds.
 Breaks: what the old engine sorted by (popularity, and age and length beside it) looks like relevance in its log, and no weight of a click
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.contract import FeatureStore, Floats, Ints, Ranking
+from common.contract import Bools, FeatureStore, Floats, Ints, Ranking
 from common.errors import InputError, did_you_mean
 from search_ranking import baseline
 from search_ranking.baseline import FIELDS, Baseline
@@ -111,21 +111,41 @@ def curve(rows: Rows, config: Config) -> Floats:
 
 
 def lessons(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config) -> tuple[Groups, Ints]:
-    """The pages with a click, as lists: what was shown, with its grade and weight; and the slot of each row [n]."""
-    examined, slot = curve(rows, config), rows.numbers["slot"].astype(np.int64)
+    """A list for each click: the page as it was shown, of which that result alone has a grade, and every row the weight of the click. -> it, and
+    the slot of each row [n].
+
+    The weight of a click belongs to all its pairs (Joachims et al. 2017): LightGBM multiplies row by row, so in a page of one list the results
+    not clicked on would keep weight 1, and a click far down would lift its query's features, not its document's. The other clicks of the page
+    are left out. With grade 0 in their place the lists would be unbiased (weights.pairwise), and teach less: a person who reads on clicks on
+    several good results, and each list would call the others bad.
+    """
     clicked = rows.labels["clicked"] > 0
-    weight = weights.ips(slot, clicked, examined).weights
-    grade = np.where(clicked, np.where(rows.labels["satisfied"] > 0, SATISFIED, CLICKED), 0.0)
-    page, at, back = np.unique(rows.request_id, return_index=True, return_inverse=True)
-    keep = (np.add.reduceat(clicked, at) > 0)[back]
-    rows, grade, weight, slot = rows.take(keep), grade[keep], weight[keep], slot[keep]
+    page, back = np.unique(rows.request_id, return_inverse=True)
+    rows = rows.take((np.bincount(back, clicked, len(page)) > 0)[back])
+    clicked, slot = rows.labels["clicked"] > 0, rows.numbers["slot"].astype(np.int64)
+    weight = weights.ips(slot, clicked, curve(dataset.train, config)).weights
+    grade = np.where(rows.labels["satisfied"] > 0, SATISFIED, CLICKED)
     asked, which = np.unique(rows.query_id, return_inverse=True)
     read = scored(
         features, legs, dataset.queries.of(asked).tolist(), which, rows.query_id, rows.doc_id, rows.event_time, rows.moment,
         dataset.history,
     )  # fmt: skip
-    sizes = np.bincount(back[keep], minlength=len(page))
-    return Groups(features=read, grades=grade, sizes=sizes[sizes > 0], weights=weight), slot
+    row, click = _a_list_a_click(rows.request_id, clicked)
+    grades = np.where(row == click, grade[click], 0.0)
+    sizes = np.unique(click, return_counts=True)[1]
+    return Groups(features=read[row], grades=grades, sizes=sizes, weights=weight[click]), slot[row]
+
+
+def _a_list_a_click(request_id: Ints, clicked: Bools) -> tuple[Ints, Ints]:
+    """Rows of pages, [n] each, those of one page together -> of each click's list the rows [m], and the click they belong to [m]."""
+    start = np.flatnonzero(np.diff(request_id, prepend=-1))
+    size = np.diff(np.append(start, len(request_id)))
+    clicks = np.flatnonzero(clicked)
+    page = np.searchsorted(start, clicks, side="right") - 1
+    click, place = np.repeat(clicks, size[page]), np.concatenate([np.arange(one) for one in size[page]])
+    row = np.repeat(start[page], size[page]) + place
+    kept = (row == click) | ~clicked[row]
+    return row[kept], click[kept]
 
 
 def scored(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from common.contract import Bools, Floats, Ints, Ranking
 from search_ranking.config import Config
+from search_ranking.schema import Requests
 from search_ranking.world.history import PLANTED, Behaviour, Log, Truth, simulate
 from search_ranking.world.nature import START, TEST_FROM, Documents, documents, embeddings
 from search_ranking.world.needs import Queries, gain, gains_of, queries, relevance
@@ -74,6 +75,13 @@ class World:
     log: Log
     truth: Truth
 
+    def meant(self, user_id: Ints, event_time: Ints) -> Ints:
+        """[n] the query behind each search of the log: one text may stand for two needs, who asked it when is one search."""
+        log, first = self.log, self.log.slot == 0
+        keys = zip(log.user_id[first].tolist(), log.event_time[first].tolist(), strict=True)
+        asked = dict(zip(keys, log.query_id[first].tolist(), strict=True))
+        return np.array([asked[key] for key in zip(user_id.tolist(), event_time.tolist(), strict=True)], dtype=np.int64)
+
     def gain(self, query_ids: Ints, ids: Ints) -> Floats:
         """query_ids [n], ids [n, k] -> [n, k] in [0, 1]; 0 for id -1."""
         rows, places = np.nonzero(ids >= 0)
@@ -89,7 +97,11 @@ class Ceiling:
 
     world: World
 
-    def rank(self, query_ids: Ints, k: int, allowed: Bools | None = None) -> Ranking:
+    def rank(self, requests: Requests, k: int) -> Ranking:
+        """The k documents of greatest true gain for each search of the log, before any rule."""
+        return self.of(self.world.meant(requests.user_id, requests.event_time), k)
+
+    def of(self, query_ids: Ints, k: int, allowed: Bools | None = None) -> Ranking:
         """The k documents of greatest true gain for each query, before any rule; `allowed` [num_docs] leaves the others out."""
         world = self.world
         places = np.arange(len(world.documents)) if allowed is None else np.flatnonzero(allowed)

@@ -212,7 +212,7 @@ def test_whether_an_intent_pleases_is_not_the_sum_of_concept_and_intent() -> Non
 
 def test_the_ceiling_is_above_the_old_engine_and_chance(made: world.World) -> None:
     asked = judged(made, 200)
-    best = made.gain(asked, world.Ceiling(made).rank(asked, 10).ids)
+    best = made.gain(asked, world.Ceiling(made).of(asked, 10).ids)
     assert (np.diff(best, axis=1) <= 1e-12).all()
     shown = made.truth.gain[(made.log.event_time >= LATE) & ~made.log.swapped]
     chance = made.gain(asked, np.random.default_rng(0).integers(0, 5_000, (200, 10)))
