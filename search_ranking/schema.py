@@ -44,7 +44,8 @@ EXAMPLE: Mapping[str, Any] = {"user_id": 42, "query": "bicycle repair", "page_si
 ITEM: Mapping[str, Any] = {
     "doc_id": 1_000_000_000,
     "channel_id": 1_000_000_000,
-    "title": "a new video",
+    "title": "bicycle repair",
+    "tags": "bicycle repair",
     "language": "en",
     "length_seconds": 60,
     "uploaded": 2_000_000_000,

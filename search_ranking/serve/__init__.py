@@ -188,6 +188,8 @@ class Service:
         found = self.stages.side_by_side(deadline, calls)
         if not found:
             deadline.degrade("candidates", "neither leg came in time: the page is what is watched most")
+        if "lexical" in found and not (found["lexical"].scores > 0).any():
+            deadline.degrade("query", "none of its words stands in a document")
         return found
 
     def _ordered(

@@ -30,11 +30,13 @@ def brought(ordered: Ordered, place: Ints) -> list[Why]:
 
 
 def moved(model: TwoStage, names: tuple[str, ...], ordered: Ordered, place: Ints) -> list[Why]:
-    """Of each result the REASONS features that moved its score furthest from the usual one, up or down, in units of the score."""
+    """Of each result the REASONS features that moved its score furthest from the others of the page, up or down, in units of the score. What
+    moves all of them alike, such as how often the query is asked, is no reason for any."""
     if ordered.rows is None or not len(place):
         return []
     rows = ordered.rows[place]
     effects = model.ranker.contributions(rows)
+    effects = effects - effects.mean(axis=0)
     most = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :REASONS]
     return [
         Why(
@@ -46,5 +48,5 @@ def moved(model: TwoStage, names: tuple[str, ...], ordered: Ordered, place: Ints
         )
         for at, doc_id in enumerate(ordered.ids[place].tolist())
         for column in most[at].tolist()
-        if effects[at, column] != 0
+        if abs(effects[at, column]) > 1e-9
     ]
