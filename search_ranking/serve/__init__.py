@@ -23,7 +23,7 @@ import numpy as np
 from anyio import to_thread
 from pydantic import TypeAdapter
 
-from common.contract import Event, FeatureStore, Floats, Ints, Platform, Ranking
+from common.contract import FeatureStore, Floats, Ints, Platform, Ranking
 from common.features.text import normalise, words
 from common.serving.app import json_post, route
 from common.serving.current import Current, Held
@@ -38,10 +38,11 @@ from search_ranking.features.shelf import Shelf
 from search_ranking.features.understanding import Understood
 from search_ranking.model.retrieval import fusion
 from search_ranking.policy import Context, Decision
-from search_ranking.schema import SHOWN, Answer, Item, Request, Result, Suggested, Typed, load_titles, query_id
+from search_ranking.schema import Answer, Item, Request, Suggested, Typed, load_titles, query_id
 from search_ranking.serve.changed import searched
 from search_ranking.serve.explained import brought, moved
 from search_ranking.serve.lists import Lists, Ordered, places
+from search_ranking.serve.shown import impressions, said, shown
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -145,10 +146,12 @@ class Service:
             if stage not in deadline.degraded:
                 deadline.degrade(stage, lost)  # of the first page's list, and so of this one
         place, decision = self._page(request, ordered, held)
-        results = self._results(request, ordered, place)
+        results = shown(self.features, self.titles, ordered, place, request.offset)
         why = brought(ordered, place)
         why += self.stages.run("why", deadline, lambda: moved(self.model, self.names, ordered, place), lambda: [])
-        events = self._impressions(request_id, request, results, ordered, now, deadline)
+        degraded = any(stage in SHARES for stage in deadline.degraded)
+        cold = not np.isin(query_id(ordered.understood.text), self.features.queries.query_id)
+        events = impressions(request_id, request.user_id, results, ordered, now, cold=bool(cold), degraded=degraded)
         self.stages.run("log", deadline, lambda: record(self.platform, events), lambda: None)
         return Answer(
             request_id=request_id,
@@ -156,7 +159,7 @@ class Service:
             degraded=deadline.degraded,
             timings_ms=deadline.timings(),
             why=[*decision.why, *why],
-            understood=_said(ordered.understood),
+            understood=said(ordered.understood),
             total=decision.total,
             results=results,
         )
@@ -255,46 +258,6 @@ class Service:
         decision = self.policy.decide(request, Ranking(ids=ids[None], scores=ordered.scores[here][None]), context)
         return here[decision.kept], decision
 
-    def _results(self, request: Request, ordered: Ordered, place: Ints) -> list[Result]:
-        ids, index = ordered.ids[place].tolist(), self.features.find(ordered.ids[place])
-        channels, scores = self.features.documents.channel_id[index].tolist(), ordered.scores[place].tolist()
-        ranks = {name: rank[place].tolist() for name, rank in ordered.ranks.items()}
-        return [
-            Result(
-                doc_id=ids[at],
-                channel_id=channels[at],
-                slot=request.offset + at,
-                title=self.titles[ids[at]],
-                score=scores[at],
-                ranks={name: rank[at] for name, rank in ranks.items() if rank[at] >= 0},
-            )
-            for at in range(len(ids))
-        ]
-
-    def _impressions(
-        self, request_id: int, request: Request, results: list[Result], ordered: Ordered, now: int, deadline: Deadline
-    ) -> list[Event]:
-        asked, degraded = query_id(ordered.understood.text), int(any(stage in SHARES for stage in deadline.degraded))
-        cold = int(not np.isin(asked, self.features.queries.query_id))
-        return [
-            Event(
-                event_id=f"impression-{request_id}-{result.slot}",
-                kind="impression",
-                event_time=now,
-                keys=dict(zip(SHOWN, (request_id, request.user_id, asked, result.doc_id), strict=True)),
-                values={
-                    "slot": result.slot,
-                    "seen_ppm": round(1e6 / (result.slot + 1)),  # as the log that training read believed
-                    "score_ppm": round(1e6 * result.score),
-                    "swapped": 0,
-                    "cold": cold,
-                    "degraded": degraded,
-                },
-                moment=ordered.moment,
-            )
-            for result in results
-        ]
-
 
 @dataclass(frozen=True)
 class _Known:
@@ -310,8 +273,3 @@ def _fused(found: Mapping[str, Ranking], k: int) -> Ranking:
 
 def _watched(ids: Ints) -> Ranking:
     return Ranking(ids=ids[None], scores=np.zeros((1, len(ids))))
-
-
-def _said(understood: Understood) -> dict[str, str]:
-    names = ("language", "intent", "entity")
-    return {"corrected": " ".join(understood.corrected)} | {name: getattr(understood, name) for name in names}
