@@ -122,7 +122,7 @@ class Features:
     def over(self, shelf: Shelf) -> Features:
         """The same over the documents of training and what was put and deleted since. Whoever waits for it is no reader: what is worked out
         once (`popular`, `groups`) is worked out here."""
-        documents, groups = shelves.joined(self.documents, shelf)
+        documents, groups = shelves.joined(self.documents, self.groups, shelf)
         other = replace(self, documents=documents)
         vars(other)["groups"] = groups
         assert len(other.popular) == len(documents.doc_id)
