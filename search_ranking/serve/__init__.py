@@ -128,15 +128,9 @@ class Service:
         ids = legs.fused(self.features, [query], self.config.num_candidates, self.model.fusion_weight).ids[0]
         with self.platform.store.snapshot() as store:
             rows = self._rows(query, understood, ids[ids >= 0], 0, store.position, store)
-            none = np.zeros(0, np.int64)
-            read = self.features.of(self.features.asked([]), none, none, none, none, none, store)
         self.model.ranker.score(rows)
         self.model.ranker.contributions(rows[: self.config.page_size])
-        self.names = (
-            *read.names,
-            *(f"bm25_{name}" for name in legs.words.index.fields),
-            "cosine",
-        )  # of the columns of `rows`
+        self.names = tuple(model.LEARNT)  # of the columns of `rows`
         assert len(self.names) == rows.shape[1], (self.names, rows.shape)
 
     def _answer(self, request: Request, deadline: Deadline, held: Held[_Known]) -> Answer:

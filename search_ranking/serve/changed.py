@@ -11,7 +11,7 @@ import numpy as np
 from search_ranking.baseline import Baseline
 from search_ranking.features import Features
 from search_ranking.features import shelf as shelves
-from search_ranking.model import TwoStage
+from search_ranking.model import TwoStage, texts
 from search_ranking.schema import Item
 
 
@@ -25,6 +25,5 @@ def searched(trained: TwoStage, over: Features, changes: Mapping[int, Item | Non
     vectors.delete(gone)
     if len(put):
         index.put(put.doc_id, {name: getattr(put, name).tolist() for name in index.fields})
-        texts = [" ".join(parts) for parts in zip(put.title.tolist(), put.tags.tolist(), strict=True)]
-        vectors.put(put.doc_id, legs.encoder.encode(texts), legs.encoder.fingerprint)
+        vectors.put(put.doc_id, legs.encoder.encode(texts(put)), legs.encoder.fingerprint)
     return replace(trained, features=over, legs=replace(legs, words=Baseline(over, index), vectors=vectors))
