@@ -43,7 +43,7 @@ class Config:
     weight_description: float = 0.5
     weight_tags: float = 0.5
     # dense leg
-    encoder: str = "own"  # or pretrained, or a Hugging Face id or folder
+    encoder: str = "looks"  # words by the thumbnails they stand with; or own (taught by clicks), or pretrained
     dim: int = 64
     epochs: int = 3
     batch_size: int = 512

@@ -176,14 +176,18 @@ class Features:
         moment: Ints,
         store: FeatureStore,
     ) -> Inputs:
-        """Row i asks `asked[which[i]]` about document doc_id[i]."""
+        """Row i asks `asked[which[i]]` about document doc_id[i]. A log asks the same of a document again and again: texts are compared once."""
         index = self.find(doc_id)
+        _, first, back = np.unique(
+            which * (len(self.documents.doc_id) + 1) + index, return_index=True, return_inverse=True
+        )
+        texts = self._words(asked, which[first], index[first]) | self._said(asked, which[first], index[first])
+        of_doc = store.read(DOC, doc_id, moment)
         found = {
-            **self._words(asked, which, index),
-            **self._said(asked, which, index),
+            **{name: column[back] for name, column in texts.items()},
             **self._document(index, event_time),
-            **_counted("doc", store.read(DOC, doc_id, moment)[:, :3]),
-            "doc_lately": np.log1p(store.read(DOC, doc_id, moment)[:, 3]),
+            **_counted("doc", of_doc[:, :3]),
+            "doc_lately": np.log1p(of_doc[:, 3]),
             **_counted("pair", store.read(QUERY_DOC, pair(query_id, doc_id), moment)[:, :3]),
             "query_asked": np.log1p(store.read(QUERY, query_id, moment)[:, 0]),
         }
@@ -241,7 +245,7 @@ def _counted(name: str, counts: Floats) -> dict[str, Floats]:
     seen, clicks, satisfied = counts[:, 0] / 1e6, counts[:, 1], counts[:, 2]
     return {
         f"{name}_seen": np.log1p(seen),
-        f"{name}_coec": (clicks + 0.3) / (seen + 1.0),
+        f"{name}_coec": (clicks + 0.9) / (seen + 3.0),
         f"{name}_satisfied": (satisfied + 0.3) / (clicks + 0.6),
     }
 

@@ -1,133 +1,143 @@
 """Two legs that fail apart, one list out of both, and a ranker that learnt from clicks what the place had no part in.
 
 In:     the catalogue, training rows, features.
-Out:    a Ranker: `retrieve` fuses words and meaning; `rerank` scores candidates by boosted trees over features and both legs' scores.
-Choice: LambdaMART on grades from engagement (a click 1, a satisfied one 3), each click weighed by one over how often its place is looked at;
-        that curve is measured on pages whose order was drawn by lot (clicks/intervention.py).
+Out:    a Ranker: `retrieve` fuses words and meaning; `rerank` scores candidates by boosted trees over LEARNT.
+Choice: LambdaMART on grades from engagement, each click weighed by one over how often its place is looked at; that curve is measured on the log
+        (clicks/intervention.py: harvest). A page teaches only what it showed, so the trees are told what holds beyond it: more words
+        matched never makes a document worse (`monotone`).
 Else:   a cross-encoder over query and text, for the first ten and a hundred times the milliseconds.
-Breaks: clicks taken at their word teach the old engine's order (`debias` in experiments); a page teaches only what it showed, so candidates
-        that no page showed stand among the lessons as grade 0.
+Breaks: what the old engine sorted by (popularity, and age and length beside it) looks like relevance in its log, and no weight of a click
+        undoes that: those features are computed and not learnt from. An encoder taught by the clicks the ranker learns from knows them by
+        heart: it is taught by the earlier half, the ranker by the later one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from common.contract import FeatureStore, Floats, Ints, Ranking
+from common.errors import InputError, did_you_mean
 from search_ranking import baseline
-from search_ranking.baseline import Baseline
+from search_ranking.baseline import FIELDS, Baseline
 from search_ranking.config import Config
 from search_ranking.features import Features
 from search_ranking.model.clicks import intervention, weights
 from search_ranking.model.ltr import Groups, trees
 from search_ranking.model.ltr.trees import Trees
-from search_ranking.model.retrieval import dense, encoder, fusion
+from search_ranking.model.retrieval import dense, encoder, fusion, looks
 from search_ranking.model.retrieval.dense import Dense
-from search_ranking.model.retrieval.encoder import Hashed
-from search_ranking.schema import Dataset, Requests, Rows
+from search_ranking.model.retrieval.encoder import Encoder, Hashed
+from search_ranking.model.retrieval.looks import Looks
+from search_ranking.schema import Catalog, Dataset, Requests, Rows
 
 CLICKED, SATISFIED = 1.0, 3.0  # grades
-NEGATIVES = 5  # candidates that were not shown, a page
 BLOCK = 500  # requests whose features are made at once
+UP, FREE = 1, 0
+LEARNT: Mapping[str, int] = {
+    "query_words": FREE,
+    "query_idf": FREE,
+    **{f"{field}_{how}": UP for field in FIELDS for how in ("match", "other")},
+    **dict.fromkeys(("any_match", "same_language", "same_topic", "same_name", "pair_coec", "pair_satisfied"), UP),
+    **{f"bm25_{field}": UP for field in FIELDS},
+    "cosine": UP,
+}
+"""The columns the trees read, in order, and how the score may move with each."""
+ENCODERS = ("looks", "own", "pretrained")
+DEBIAS = ("ips", "position", "none")
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> TwoStage:
-    legs = Legs(baseline.fit(dataset, features, config), *meaning(dataset, features, config))
-    examined = curve(dataset.train, config)
-    lists = [lessons(rows, legs, features, dataset, examined, config) for rows in (dataset.train, dataset.valid)]
-    setting = trees.Setting(num_trees=config.num_trees, seed=config.seed, num_leaves=15, min_leaf=50)
-    return TwoStage(features, legs, trees.fit(lists[0], lists[1], setting), config.fusion_weight)
+    own, rows = meaning(dataset, config)
+    catalog = dataset.catalog
+    vectors = dense.build(catalog.doc_id, own.encode(texts(catalog)), own.fingerprint)
+    legs = Legs(baseline.fit(dataset, features, config), own, vectors)
+    groups, slot = lessons(rows, legs, features, dataset, config)
+    setting = trees.Setting(
+        num_trees=config.num_trees, seed=config.seed, num_leaves=15, min_leaf=50, l2=1.0, feature_fraction=0.8,
+        monotone=tuple(LEARNT.values()),
+    )  # fmt: skip
+    ranker = trees.fit(groups, None, setting, slot if config.debias == "position" else None)
+    return TwoStage(features, legs, ranker, config.fusion_weight)
 
 
 def load(folder: Path) -> TwoStage:
     simple = baseline.load(folder.parent / "baseline")
-    own = encoder.load(folder)
+    said = json.loads((folder / "model.json").read_text())
+    own = _LOAD[said["encoder"]](folder)
     legs = Legs(simple, own, dense.load(folder, own.fingerprint))
-    said = np.loadtxt(folder / "fusion.txt", ndmin=1)
-    return TwoStage(simple.features, legs, trees.load(folder), float(said[0]))
+    return TwoStage(simple.features, legs, trees.load(folder), float(said["fusion_weight"]))
 
 
-def meaning(dataset: Dataset, features: Features, config: Config) -> tuple[Hashed, Dense]:
-    """An encoder of our own, taught by what was clicked for which query in training, and the documents' vectors."""
+def meaning(dataset: Dataset, config: Config) -> tuple[Encoder, Rows]:
+    """-> an encoder, and the training rows it has not seen the clicks of: what is left for the ranker."""
     catalog, rows = dataset.catalog, dataset.train
-    texts = [" ".join(parts) for parts in zip(catalog.title.tolist(), catalog.tags.tolist(), strict=True)]
+    if config.encoder == "looks" and catalog.frames.shape[1]:
+        return looks.fit(texts(catalog), catalog.frames), rows
+    if config.encoder in ("looks", "own"):  # without thumbnails nothing but clicks says what means the same
+        middle = np.median(rows.event_time)
+        earlier, later = rows.take(rows.event_time < middle), rows.take(rows.event_time >= middle)
+        return _by_clicks(dataset, earlier, config), later
+    if config.encoder == "pretrained":
+        return encoder.pretrained(), rows
+    raise InputError(f"encoder={config.encoder!r}. {did_you_mean(config.encoder, ENCODERS)}")
+
+
+def _by_clicks(dataset: Dataset, rows: Rows, config: Config) -> Hashed:
     clicked = np.flatnonzero(rows.labels["clicked"] > 0)
-    place = np.searchsorted(catalog.doc_id, rows.doc_id[clicked])
+    place = np.searchsorted(dataset.catalog.doc_id, rows.doc_id[clicked])
+    written = texts(dataset.catalog)
     queries = dataset.queries.of(rows.query_id[clicked]).tolist()
-    settings = encoder.Settings(dim=config.dim, epochs=config.epochs, batch_size=config.batch_size, seed=config.seed)
-    own = encoder.fit(queries, [texts[at] for at in place.tolist()], rows.doc_id[clicked], settings)
-    return own, dense.build(catalog.doc_id, own.encode(texts), own.fingerprint)
+    settings = encoder.Settings(
+        dim=config.dim, epochs=config.epochs, batch_size=config.batch_size, temperature=config.temperature,
+        learning_rate=config.learning_rate, seed=config.seed,
+    )  # fmt: skip
+    return encoder.fit(queries, [written[at] for at in place.tolist()], rows.doc_id[clicked], settings)
 
 
 def curve(rows: Rows, config: Config) -> Floats:
     """[num_slots] how often each place is looked at, beside the first; ones where nothing is to be done about it."""
     slot = rows.numbers["slot"].astype(np.int64)
-    if config.debias == "none" or not rows.numbers["swapped"].any():
+    if config.debias not in DEBIAS:
+        raise InputError(f"debias={config.debias!r}. {did_you_mean(config.debias, DEBIAS)}")
+    if config.debias != "ips":
         return np.ones(int(slot.max(initial=0)) + 1)
-    clicked, swapped = rows.labels["clicked"] > 0, rows.numbers["swapped"] > 0
-    found = intervention.swaps(slot, clicked, swapped, rows.user_id, reps=0)
-    examined: Floats = np.minimum.accumulate(np.clip(found.examination, 0.02, 1.0))
-    return examined
+    return intervention.harvest(rows.query_id, rows.doc_id, slot, rows.labels["clicked"] > 0, reps=0).examination
 
 
-def lessons(rows: Rows, legs: Legs, features: Features, dataset: Dataset, examined: Floats, config: Config) -> Groups:
-    """The pages with a click, as lists: what was shown with its grade and weight, and candidates nobody was shown as grade 0."""
+def lessons(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config) -> tuple[Groups, Ints]:
+    """The pages with a click, as lists: what was shown, with its grade and weight; and the slot of each row [n]."""
+    examined, slot = curve(rows, config), rows.numbers["slot"].astype(np.int64)
     clicked = rows.labels["clicked"] > 0
-    _page, at, size = np.unique(rows.request_id, return_index=True, return_counts=True)
-    taught = np.add.reduceat(clicked, at) > 0
-    keep = np.repeat(taught, size)
-    rows, clicked = rows.take(keep), clicked[keep]
-    first = np.flatnonzero(np.diff(rows.request_id, prepend=-1))
-    query = rows.query_id[first]
-    asked, back = np.unique(query, return_inverse=True)
-    texts = dataset.queries.of(asked).tolist()
-    pools = legs.fused(features, texts, 100, config.fusion_weight).ids
-    rng = np.random.default_rng([config.seed, 9])
-    drawn = pools[back][:, rng.permutation(pools.shape[1])[:NEGATIVES]]
-    sizes = np.diff(np.append(first, len(rows)))
-    request = np.repeat(np.arange(len(first)), sizes)
-    shown = (drawn[request] == rows.doc_id[:, None]).any(axis=1)
-    drawn = np.where(_among(drawn, request[shown], rows.doc_id[shown]), -1, drawn)
-    extra, column = np.nonzero(drawn >= 0)
-    of = np.concatenate([request, extra])
-    order = np.argsort(of, kind="stable")
-    doc_id = np.concatenate([rows.doc_id, drawn[extra, column]])[order]
-    grade = np.where(clicked, np.where(rows.labels["satisfied"] > 0, SATISFIED, CLICKED), 0.0)
-    slot = rows.numbers["slot"].astype(np.int64)
     weight = weights.ips(slot, clicked, examined).weights
-    padding = np.zeros(len(extra))
-    of = of[order]
-    dense_ = scored(
-        features,
-        legs,
-        texts,
-        back[of],
-        query[of],
-        doc_id,
-        rows.event_time[first][of],
-        rows.moment[first][of],
+    grade = np.where(clicked, np.where(rows.labels["satisfied"] > 0, SATISFIED, CLICKED), 0.0)
+    page, at, back = np.unique(rows.request_id, return_index=True, return_inverse=True)
+    keep = (np.add.reduceat(clicked, at) > 0)[back]
+    rows, grade, weight, slot = rows.take(keep), grade[keep], weight[keep], slot[keep]
+    asked, which = np.unique(rows.query_id, return_inverse=True)
+    read = scored(
+        features, legs, dataset.queries.of(asked).tolist(), which, rows.query_id, rows.doc_id, rows.event_time, rows.moment,
         dataset.history,
-    )
-    return Groups(
-        features=dense_,
-        grades=np.concatenate([grade, padding])[order],
-        sizes=np.bincount(of),
-        weights=np.concatenate([weight, padding + 1.0])[order],
-    )
+    )  # fmt: skip
+    sizes = np.bincount(back[keep], minlength=len(page))
+    return Groups(features=read, grades=grade, sizes=sizes[sizes > 0], weights=weight), slot
 
 
 def scored(
     features: Features, legs: Legs, texts: Sequence[str], which: Ints, query_id: Ints, doc_id: Ints, event_time: Ints, moment: Ints,
     store: FeatureStore,
 ) -> Floats:  # fmt: skip
-    """[n, d] of rows (query, document): the features, each field's BM25 and the cosine. Row i asks texts[which[i]]."""
+    """[n, len(LEARNT)] of rows (query, document). Row i asks texts[which[i]]."""
     inputs = features.of(features.asked(texts), which, query_id, doc_id, event_time, moment, store)
-    return np.column_stack([inputs.dense, legs.opinions(features, texts, which, doc_id)])
+    columns = dict(zip(inputs.names, inputs.dense.T, strict=True))
+    opinions = legs.opinions(features, texts, which, doc_id)
+    columns |= dict(zip((*(f"bm25_{field}" for field in FIELDS), "cosine"), opinions.T, strict=True))
+    return np.stack([columns[name] for name in LEARNT], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +145,7 @@ class Legs:
     """Where candidates come from."""
 
     words: Baseline
-    encoder: Hashed
+    encoder: Encoder
     vectors: Dense
 
     def lexical(self, queries: Sequence[str], k: int) -> Ranking:
@@ -149,18 +159,17 @@ class Legs:
         return fusion.rrf([self.lexical(queries, k), self.dense(queries, k)], k)
 
     def opinions(self, features: Features, texts: Sequence[str], which: Ints, doc_id: Ints) -> Floats:
-        """[n, 4] of rows: BM25 of each field, and the cosine. Rows of one query are scored together."""
+        """[n, 4] of rows: BM25 of each field, and the cosine. A query's documents are scored together, each once."""
         queries = [" ".join(one.corrected) for one in features.understand(texts)]
-        order = np.argsort(which, kind="stable")
-        found = np.zeros((len(which), len(self.words.index.fields) + 1))
         vectors = self.encoder.encode(queries)
-        for rows in np.split(order, np.flatnonzero(np.diff(which[order])) + 1):
-            if not len(rows):
-                continue
-            query, ids = int(which[rows[0]]), doc_id[rows][None]
+        pairs, back = np.unique(np.stack([which, doc_id]), axis=1, return_inverse=True)
+        found = np.zeros((pairs.shape[1], len(self.words.index.fields) + 1))
+        edges = np.flatnonzero(np.diff(pairs[0], prepend=-1, append=-1))
+        for rows in (slice(*edge) for edge in pairwise(edges)):
+            query, ids = int(pairs[0, rows.start]), pairs[1, rows][None]
             found[rows, :-1] = self.words.index.score([queries[query]], ids)[0]
             found[rows, -1] = self.vectors.score(vectors[[query]], self.encoder.fingerprint, ids)[0]
-        return found
+        return found[back]
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,16 +203,23 @@ class TwoStage:
         return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
 
     def save(self, folder: Path) -> None:
-        self.legs.encoder.save(folder)
+        own = self.legs.encoder
+        kind = "looks" if isinstance(own, Looks) else "own" if isinstance(own, Hashed) else "pretrained"
+        if isinstance(own, Looks | Hashed):
+            own.save(folder)
         self.legs.vectors.save(folder)
         self.ranker.save(folder)
-        np.savetxt(folder / "fusion.txt", np.array([self.fusion_weight]))
+        (folder / "model.json").write_text(json.dumps({"encoder": kind, "fusion_weight": self.fusion_weight}))
 
 
-def _among(drawn: Ints, request: Ints, doc_id: Ints) -> NDArray[np.bool_]:
-    """[num_requests, k]: which drawn documents were shown on that page; (request, document) pairs."""
-    shown = np.zeros(drawn.shape, bool)
-    for column in range(drawn.shape[1]):
-        hit = drawn[request, column] == doc_id
-        shown[request[hit], column] = True
-    return shown
+def texts(catalog: Catalog) -> list[str]:
+    """[num_docs] what an encoder reads of each."""
+    parts = zip(catalog.title.tolist(), catalog.description.tolist(), catalog.tags.tolist(), strict=True)
+    return [" ".join(part) for part in parts]
+
+
+_LOAD: Mapping[str, Callable[[Path], Encoder]] = {
+    "looks": looks.load,
+    "own": encoder.load,
+    "pretrained": lambda folder: encoder.pretrained(),
+}

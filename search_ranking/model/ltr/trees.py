@@ -34,7 +34,8 @@ GAINS = [2**grade - 1 for grade in range(int(TOP_GRADE) + 1)]
 class Setting:
     """The defaults are LightGBM's own, but for `patience`: the first trees of a regression may tell easy queries from hard ones, and no order within
     any, so that a short one stops them before they have begun. truncation: pairs count in which one of the two is among so many first (lambdarank alone); normalise:
-    the lambdas of every query add up to about the same."""
+    the lambdas of every query add up to about the same. monotone: of each feature 1 where the score may only rise with it, -1 where it may only
+    fall, 0 where it may do either; empty leaves all free."""
 
     objective: str = "lambdarank"
     num_trees: int = 100
@@ -47,6 +48,7 @@ class Setting:
     normalise: bool = True
     patience: int = 100
     seed: int = 0
+    monotone: tuple[int, ...] = ()
 
 
 def fit(groups: Groups, valid: Groups | None, setting: Setting, position: Ints | None = None) -> Trees:
@@ -193,6 +195,7 @@ def _parameters(setting: Setting) -> dict[str, Any]:
         "force_row_wise": True,
         "num_threads": lightgbm_threads(),
         "verbosity": -1,
+        **({"monotone_constraints": list(setting.monotone)} if setting.monotone else {}),
         **(ranking if setting.objective == "lambdarank" else {}),
     }
 
