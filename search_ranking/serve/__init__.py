@@ -183,11 +183,12 @@ class Service:
         query, k, legs = [" ".join(understood.corrected)], self.config.num_candidates, self.model.legs
         calls = {"lexical": lambda: legs.lexical(query, k), "dense": lambda: legs.dense(query, k)}
         found = self.stages.side_by_side(deadline, calls)
-        if not found:
-            deadline.degrade("candidates", "neither leg came in time: the page is what is watched most")
         if "lexical" in found and not (found["lexical"].scores > 0).any():
             deadline.degrade("query", "none of its words stands in a document")
-        return found
+        if any((leg.ids >= 0).any() for leg in found.values()):
+            return found
+        deadline.degrade("candidates", "no leg came that found anything: the page is what is watched most")
+        return {}
 
     def _ordered(
         self,
