@@ -155,7 +155,7 @@ class Legs:
         """A query of which no word is known lies nowhere, and is near nothing: not near the first of the catalogue."""
         asked = self.encoder.encode(queries)
         found = self.vectors.search(asked, self.encoder.fingerprint, k)
-        somewhere = asked.any(axis=1)[:, None]
+        somewhere = np.abs(asked).max(axis=1, keepdims=True) > 0
         return Ranking(ids=np.where(somewhere, found.ids, -1), scores=np.where(somewhere, found.scores, -np.inf))
 
     def fused(self, features: Features, texts: Sequence[str], k: int, weight: float) -> Ranking:
