@@ -44,7 +44,8 @@ EXAMPLE: Mapping[str, Any] = {"user_id": 42, "query": "bicycle repair", "page_si
 ITEM: Mapping[str, Any] = {
     "doc_id": 1_000_000_000,
     "channel_id": 1_000_000_000,
-    "title": "a new video",
+    "title": "bicycle repair",
+    "tags": "bicycle repair",
     "language": "en",
     "length_seconds": 60,
     "uploaded": 2_000_000_000,
@@ -162,6 +163,15 @@ class Catalog:
         columns.save_dataclass(folder / "catalog.parquet", self)
 
 
+def load_titles(folder: Path) -> list[str]:
+    """Of every document of a saved catalogue, in its order, and nothing else of it."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(folder / "catalog.parquet", page_checksum_verification=True) as file:
+        titles: list[str] = file.read(["title"], use_threads=False).column("title").to_pylist()
+        return titles
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     train: Rows
@@ -244,7 +254,7 @@ class Item:
 class Result:
     doc_id: int
     channel_id: int
-    slot: int
+    slot: int  # its place in the whole list, over all pages, from 0
     title: str
     score: float
     ranks: dict[str, int]  # the place it had in each leg that found it, from 0
@@ -260,3 +270,18 @@ class Answer:
     understood: dict[str, str]  # what was made of the query: corrected, language, intent, entity
     total: int  # candidates that could be shown, over all pages
     results: list[Result]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """A query on its way: what was typed so far."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    prefix: Annotated[str, Field(max_length=300)]
+    k: Annotated[int, Field(ge=1, le=20)] = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggested:
+    suggestions: list[str]

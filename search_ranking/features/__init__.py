@@ -12,8 +12,9 @@ Breaks: a value read after the moment (the contract's parity check); a query who
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -26,8 +27,11 @@ from common.features.text import padded, stem, words
 from common.features.views import Count, View, pair
 from search_ranking.config import Config
 from search_ranking.features import documents as catalogue
-from search_ranking.features import understanding
+from search_ranking.features import shelf as shelves
+from search_ranking.features import suggest, understanding
 from search_ranking.features.documents import FIELDS, Documents, Names
+from search_ranking.features.shelf import Shelf
+from search_ranking.features.suggest import Suggestions
 from search_ranking.features.understanding import Understanding, Understood
 from search_ranking.schema import Dataset, Queries, Rows
 
@@ -52,13 +56,15 @@ QUERY, DOC, QUERY_DOC = VIEWS
 def fit(dataset: Dataset, config: Config) -> Features:
     catalog = dataset.catalog
     documents, names = catalogue.described(catalog)
-    return Features(documents, names, dataset.queries, understanding.fit(_texts(dataset), _log(dataset)))
+    understood = understanding.fit(_texts(dataset), _log(dataset))
+    return Features(documents, names, dataset.queries, understood, _suggestions(dataset))
 
 
 def load(folder: Path) -> Features:
     documents, names = catalogue.load(folder)
     queries = columns.load_dataclass(folder / "queries.parquet", Queries)
-    return Features(documents, names, queries, understanding.load(folder / "understanding"))
+    suggestions = suggest.load(folder / "suggestions.parquet")
+    return Features(documents, names, queries, understanding.load(folder / "understanding"), suggestions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +89,25 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
+class Known:
+    """Stands for Understanding where there is one query, and it has been read."""
+
+    one: Understood
+
+    def understand(self, texts: Sequence[str]) -> list[Understood]:
+        return [self.one] * len(texts)
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError("features of one answer are not saved")
+
+
+@dataclass(frozen=True, eq=False)
 class Features:
     documents: Documents
     names: Names
     queries: Queries  # whose text is known by its hash
-    understanding: Understanding
+    understanding: Understanding | Known
+    suggestions: Suggestions  # what to offer while a query is typed
 
     @cached_property
     def popular(self) -> Ints:
@@ -98,6 +118,21 @@ class Features:
     def groups(self) -> Ints:
         """[num_docs] copies share a number; -1 has no copy."""
         return copies(self.documents.fingerprint)
+
+    def over(self, shelf: Shelf) -> Features:
+        """The same over the documents of training and what was put and deleted since. Whoever waits for it is no reader: what is worked out
+        once (`popular`, `groups`) is worked out here."""
+        documents, groups = shelves.joined(self.documents, self.groups, shelf)
+        other = replace(self, documents=documents)
+        vars(other)["groups"] = groups
+        assert len(other.popular) == len(documents.doc_id)
+        return other
+
+    def having(self, understood: Understood) -> Features:
+        """The same for one answer, whose query has been read: it is not read again, and reading that was late is not waited for twice."""
+        other = copy.copy(self)  # with what is worked out
+        object.__setattr__(other, "understanding", Known(understood))
+        return other
 
     def find(self, ids: Ints) -> Ints:
         """Index of each document, -1 for one that the catalogue lacks."""
@@ -201,6 +236,7 @@ class Features:
         catalogue.save(self.documents, self.names, folder)
         columns.save_dataclass(folder / "queries.parquet", self.queries)
         self.understanding.save(folder / "understanding")
+        self.suggestions.save(folder / "suggestions.parquet")
 
 
 def _counted(name: str, counts: Floats) -> dict[str, Floats]:
@@ -232,6 +268,14 @@ def _log(dataset: Dataset) -> understanding.Log:
     both = np.stack([query[clicked], np.searchsorted(dataset.catalog.doc_id, rows.doc_id[clicked])])
     (of, document), clicks = np.unique(both, axis=1, return_counts=True)
     return understanding.Log(queries.text.tolist(), asked, of, document, clicks)
+
+
+def _suggestions(dataset: Dataset) -> Suggestions:
+    """Of the training rows alone, as the end of them sees it."""
+    rows = dataset.train
+    first = np.unique(rows.request_id, return_index=True)[1]
+    texts = dataset.queries.of(rows.query_id[first]).tolist()
+    return Suggestions.fit(texts, rows.user_id[first], rows.event_time[first], int(rows.event_time.max(initial=0)))
 
 
 def _codes(values: Sequence[str], names: tuple[str, ...]) -> Ints:

@@ -172,7 +172,11 @@ class Legs:
         return self.words.search(queries, k)
 
     def dense(self, queries: Sequence[str], k: int) -> Ranking:
-        return self.vectors.search(self.encoder.encode(queries), self.encoder.fingerprint, k)
+        """A query of which no word is known lies nowhere, and is near nothing: not near the first of the catalogue."""
+        asked = self.encoder.encode(queries)
+        found = self.vectors.search(asked, self.encoder.fingerprint, k)
+        somewhere = np.abs(asked).max(axis=1, keepdims=True) > 0
+        return Ranking(ids=np.where(somewhere, found.ids, -1), scores=np.where(somewhere, found.scores, -np.inf))
 
     def fused(self, features: Features, texts: Sequence[str], k: int, weight: float) -> Ranking:
         queries = [" ".join(one.corrected) for one in features.understand(texts)]

@@ -102,6 +102,11 @@ class Trees:
         found: Floats = self._booster.predict(features, num_threads=lightgbm_threads(), raw_score=True)
         return found
 
+    def contributions(self, features: Floats) -> Floats:
+        """[n, d] -> [n, d]: how far each feature moved each score from the usual one (Lundberg and Lee 2017). Dear: for a page, not for all candidates."""
+        found: Floats = self._booster.predict(features, num_threads=1, pred_contrib=True)
+        return found[:, :-1]
+
     def save(self, folder: Path) -> None:
         (folder / "trees.txt").write_text(self.text)
         saved = {"sha256": sha256(folder / "trees.txt"), "num_features": self.num_features}
