@@ -23,6 +23,7 @@ import numpy as np
 
 from common.contract import Bools, FeatureStore, Floats, Ints, Ranking
 from common.errors import InputError, did_you_mean
+from common.features.text import analyse
 from search_ranking import baseline
 from search_ranking.baseline import FIELDS, Baseline
 from search_ranking.config import Config
@@ -32,7 +33,7 @@ from search_ranking.model.ltr import Groups, trees
 from search_ranking.model.ltr.trees import Trees
 from search_ranking.model.retrieval import dense, encoder, fusion, looks
 from search_ranking.model.retrieval.dense import Dense
-from search_ranking.model.retrieval.encoder import Encoder, Hashed
+from search_ranking.model.retrieval.encoder import Encoder, Hashed, Vectors
 from search_ranking.model.retrieval.looks import Looks
 from search_ranking.schema import Catalog, Dataset, Requests, Rows
 
@@ -53,10 +54,9 @@ DEBIAS = ("ips", "position", "none")
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> TwoStage:
-    own, rows = meaning(dataset, config)
-    catalog = dataset.catalog
-    vectors = dense.build(catalog.doc_id, own.encode(texts(catalog)), own.fingerprint)
-    legs = Legs(baseline.fit(dataset, features, config), own, vectors)
+    own, vectors, rows = meaning(dataset, config)
+    index = dense.build(dataset.catalog.doc_id, vectors, own.fingerprint)
+    legs = Legs(baseline.fit(dataset, features, config), own, index)
     groups, slot = lessons(rows, legs, features, dataset, config)
     setting = trees.Setting(
         num_trees=config.num_trees, seed=config.seed, num_leaves=15, min_leaf=50, l2=1.0, feature_fraction=0.8,
@@ -74,18 +74,23 @@ def load(folder: Path) -> TwoStage:
     return TwoStage(simple.features, legs, trees.load(folder), float(said["fusion_weight"]))
 
 
-def meaning(dataset: Dataset, config: Config) -> tuple[Encoder, Rows]:
-    """-> an encoder, and the training rows it has not seen the clicks of: what is left for the ranker."""
-    catalog, rows = dataset.catalog, dataset.train
-    if config.encoder == "looks" and catalog.frames.shape[1]:
-        return looks.fit(texts(catalog), catalog.frames), rows
+def meaning(dataset: Dataset, config: Config) -> tuple[Encoder, Vectors, Rows]:
+    """-> an encoder, the documents' vectors, and the training rows whose clicks it has not seen: what is left for the ranker."""
+    written, frames, rows = texts(dataset.catalog), dataset.catalog.frames, dataset.train
+    if config.encoder == "looks" and frames.shape[1]:
+        said = [analyse(text) for text in written]
+        seen = looks.fit(said, frames)
+        return seen, seen.together(said), rows
+    own: Encoder
     if config.encoder in ("looks", "own"):  # without thumbnails nothing but clicks says what means the same
         middle = np.median(rows.event_time)
-        earlier, later = rows.take(rows.event_time < middle), rows.take(rows.event_time >= middle)
-        return _by_clicks(dataset, earlier, config), later
-    if config.encoder == "pretrained":
-        return encoder.pretrained(), rows
-    raise InputError(f"encoder={config.encoder!r}. {did_you_mean(config.encoder, ENCODERS)}")
+        own = _by_clicks(dataset, rows.take(rows.event_time < middle), config)
+        rows = rows.take(rows.event_time >= middle)
+    elif config.encoder == "pretrained":
+        own = encoder.pretrained()
+    else:
+        raise InputError(f"encoder={config.encoder!r}. {did_you_mean(config.encoder, ENCODERS)}")
+    return own, own.encode(written), rows
 
 
 def _by_clicks(dataset: Dataset, rows: Rows, config: Config) -> Hashed:

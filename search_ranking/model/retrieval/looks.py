@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from common.contract import Floats
 from common.data.durable import write_bytes
 from common.errors import InputError
-from common.features.text import TokenTable, analyse
+from common.features.text import UNKNOWN, TokenTable, analyse
 
 Vectors = NDArray[np.float32]
 
@@ -40,9 +40,13 @@ class Looks:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """[n, dim] of unit length, each word of a text once; zero where none of its words is known."""
-        summed = np.zeros((len(texts), self.places.shape[1]), np.float32)
-        for row, text in enumerate(texts):
-            summed[row] = self.places[sorted(set(self.tokens.ids(analyse(text))))].sum(axis=0)
+        return self.together([analyse(text) for text in texts])
+
+    def together(self, said: Sequence[Sequence[str]]) -> Vectors:
+        """`encode` of texts whose words are known already: said [n] of each, as `analyse` gives them."""
+        summed = np.zeros((len(said), self.places.shape[1]), np.float32)
+        for row, words in enumerate(said):
+            summed[row] = self.places[sorted(set(self.tokens.ids(words)))].sum(axis=0)
         unit: Vectors = summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), np.float32(1e-9))
         return unit
 
@@ -59,19 +63,18 @@ class Looks:
         write_bytes(folder / FILE, save({"tokens": tokens, "places": self.places}))
 
 
-def fit(texts: Sequence[str], frames: NDArray[np.float32]) -> Looks:
-    """texts [n] of documents, frames [n, dim] of their thumbnails. Words that a single document says are left out."""
+def fit(said: Sequence[Sequence[str]], frames: NDArray[np.float32]) -> Looks:
+    """said [n]: words of documents, as `analyse` gives them; frames [n, dim] of their thumbnails. Words that a single document says are left out."""
     from scipy.sparse import csr_array
     from sklearn.linear_model import Ridge
 
-    said = [sorted(set(analyse(text))) for text in texts]
-    tokens = TokenTable.fit(said)
-    rows = [[one for one in tokens.ids(words) if one >= 2] for words in said]
+    tokens = TokenTable.fit(list(set(words)) for words in said)
+    rows = [sorted(set(tokens.ids(words)) - {UNKNOWN}) for words in said]
     ends = np.cumsum([0, *map(len, rows)])
     flat = np.array([one for row in rows for one in row], np.int64)
-    held = csr_array((np.ones(len(flat)), flat, ends), shape=(len(texts), len(tokens)))
+    held = csr_array((np.ones(len(flat)), flat, ends), shape=(len(said), len(tokens)))
     seen: Floats = frames.astype(float) - frames.mean(axis=0)
-    line = Ridge(alpha=RIDGE, fit_intercept=False, solver="sparse_cg", tol=1e-4).fit(held, seen)
+    line = Ridge(alpha=RIDGE, fit_intercept=False, solver="sparse_cg", tol=1e-2).fit(held, seen)
     return Looks(tokens, np.ascontiguousarray(line.coef_.T, np.float32))
 
 
