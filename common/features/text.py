@@ -103,7 +103,7 @@ def stem(word: str, language: str = "en") -> str:
     if language != "en" or not word.isascii():
         return word
     if not hasattr(_stemmers, "english"):
-        import Stemmer  # type: ignore[import-not-found]  # PyStemmer brings no types
+        import Stemmer  # PyStemmer brings no types
 
         _stemmers.english = Stemmer.Stemmer("english")
     stemmed: str = _stemmers.english.stemWord(word)
