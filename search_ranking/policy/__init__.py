@@ -20,6 +20,7 @@ import numpy as np
 from common.contract import Bools, Ints, Ranking, Why
 from search_ranking.config import Config
 from search_ranking.features import Features
+from search_ranking.policy.invariants import INVARIANTS
 from search_ranking.schema import Request, Requests, Rows
 
 DAY = 86_400
@@ -162,3 +163,6 @@ def _first_copies(order: Ints, group: Ints) -> Ints:
     """Of each set of copies the one that stands highest."""
     name = np.where(group[order] >= 0, group[order], -1 - np.arange(len(order)))
     return order[np.sort(np.unique(name, return_index=True)[1])]
+
+
+__all__ = ["INVARIANTS", "RULES", "Context", "Decision", "Policy", "contexts", "fit", "load"]
