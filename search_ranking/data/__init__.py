@@ -11,6 +11,7 @@ Breaks: labels in the test requests (there is no field for them), a feature that
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -19,8 +20,10 @@ from common.contract import Events
 from common.errors import InputError, did_you_mean
 from common.events import value_column
 from search_ranking.config import Config
-from search_ranking.data import labels, planted
+from search_ranking.data import labels, planted, tables
 from search_ranking.schema import Dataset, Judgments, Live
+
+ROLES = tables.TABLES  # what `mlsd data FILE` asks of your tables
 
 
 def load(config: Config) -> Dataset:
@@ -46,11 +49,17 @@ def live(events: Events, config: Config) -> Live:
     )
 
 
+def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
+    tables.write(dataset, judgments, folder)
+
+
 def _read(config: Config) -> tuple[Dataset, Judgments]:
-    name, _ = split_data(config.data)
+    name, path = split_data(config.data)
     if name == "world":
         return planted.read(config)
-    raise InputError(f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world'])}")
+    if name in ("csv", "parquet"):
+        return tables.read(Path(path))
+    raise InputError(f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world', 'csv', 'parquet'])}")
 
 
-__all__ = ["judgments", "live", "load"]
+__all__ = ["ROLES", "judgments", "live", "load", "write"]
