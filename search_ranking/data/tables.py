@@ -73,9 +73,10 @@ def read(path: Path) -> tuple[Dataset, Judgments]:
         raise InputError(
             f"{path}: no {', '.join(sorted(lacking))}. Expected {', '.join(TABLES)}; `mlsd data` writes them."
         )
-    rows, split = _rows(tables["rows"]), tables["rows"].roles["split"]
+    split = tables["rows"].roles["split"]
     if len(odd := np.setdiff1d(split, SPLITS)):
-        raise InputError(f"rows: split {odd[0]!r}. Expected {' or '.join(SPLITS)} in each row.")
+        raise InputError(f"rows: split {str(odd[0])!r}. Expected {' or '.join(SPLITS)} in each row.")
+    rows = _rows(tables["rows"])
     train, valid = (rows.take(split == name) for name in SPLITS)
     said = tables["queries"].roles
     order = np.argsort(said["query_id"], kind="stable")

@@ -33,8 +33,8 @@ def pictured(rng: np.random.Generator, mixed: bool = False) -> looks.Looks:
 def test_words_for_what_looks_alike_lie_together_though_no_document_says_both() -> None:
     vectors = pictured(np.random.default_rng(0)).encode(list(WORDS))
     alike = vectors @ vectors.T
-    assert alike[0, 1] > 0.9 and alike[2, 3] > 0.9 and np.abs(alike[:2, 2:]).max() < 0.0 + 1.0
-    assert (alike[:2, 2:] < alike[0, 1] - 1).all(), "another thing lies elsewhere"
+    assert alike[0, 1] > 0.9 and alike[2, 3] > 0.9
+    assert alike[:2, 2:].max() < 0.3, "another thing lies elsewhere"
     strange = pictured(np.random.default_rng(0), mixed=True).encode(list(WORDS))
     assert (strange @ strange.T)[0, 1] < 0.9, "with the pictures of others nothing says what means the same"
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from common.errors import InputError
@@ -41,18 +43,29 @@ def test_the_key_holds_the_judged_grades_and_nothing_planted(own: Config) -> Non
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "says"),
+    ("table", "column", "value", "says"),
     [
-        ("rows.csv", '"train"', '"test"', "split 'test'"),
-        ("relevant.csv", "\n0,", "\n20,", "request 20 of 20"),
-        ("schema.toml", 'queries = "queries.csv"\n', "", "queries"),
+        ("rows", "split", "test", "split 'test'"),
+        ("rows", "request_id", 10**6, "not in order"),
+        ("rows", "query_id", 5, "query 5 has no text"),
+        ("relevant", "request", 20, "request 20 of 20"),
+        ("queries", "", None, "no queries"),
     ],
 )
-def test_what_does_not_fit_is_refused(own: Config, tmp_path: Path, file: str, old: str, new: str, says: str) -> None:
+def test_what_does_not_fit_is_refused(
+    own: Config, tmp_path: Path, table: str, column: str, value: Any, says: str
+) -> None:
     for path in Path(own.data.partition(":")[2]).iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    text = (tmp_path / file).read_text()
-    assert old in text
-    (tmp_path / file).write_text(text.replace(old, new, 1))
+    path = tmp_path / f"{table}.csv"
+    if column:
+        read = pd.read_csv(path)
+        read.loc[0, column] = value
+        read.to_csv(path, index=False)
+    else:
+        path.unlink()
+        schema = tmp_path / "schema.toml"
+        kept = [part for part in schema.read_text().split("\n\n") if not part.startswith(f"[{table}.")]
+        schema.write_text("\n\n".join(kept).replace(f'{table} = "{table}.csv"\n', ""))
     with pytest.raises(InputError, match=says):
         data.load(replace(own, data=f"csv:{tmp_path}"))

@@ -6,7 +6,7 @@ lie together. No click has a part in it, so it repeats no position bias, and the
 an encoder taught by clicks has seen those rows. Words that say nothing of the picture (small words, names of languages) come out short.
 
 It is the representation learning of a visual search in closed form: a text tower without hidden layer, squared loss instead of contrast. The
-vector of a document is that of its words, not of its thumbnail: one blurred picture says less than the words of its like (LOG.md).
+vector of a document is that of its words, not of its thumbnail: one blurred picture says less than the words of its like.
 """
 
 from __future__ import annotations
