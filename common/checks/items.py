@@ -65,7 +65,7 @@ def a_restart_forgets_no_item(trial: Trial) -> None:
         asked.put(asked.new)
         asked.delete(trained)
     with shop(trial, "restart") as asked:
-        want(asked.new in asked.ask(asked.new), f"item {asked.new} was put, and is not shown after a restart")
+        want(asked.sees(asked.new), f"item {asked.new} was put, and is not shown after a restart")
         want(trained not in asked.ask(trained), f"item {trained} was deleted, and is shown after a restart")
 
 
