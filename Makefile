@@ -42,6 +42,7 @@ bench: $(VENV)/.test ## measure against plain libraries; writes benchmarks/resul
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.auction
+	$(BIN)/python -m benchmarks.candidates --ours
 	$(BIN)/python -m benchmarks.candidates
 	$(BIN)/python -m benchmarks.feed
 

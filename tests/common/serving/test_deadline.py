@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ import pytest
 from common.errors import InputError
 from common.serving.deadline import FAULTS, Deadline, Fault, Stages
 from common.serving.fallback import LAST, ladder
-from common.serving.lanes import Threads
+from common.serving.lanes import Call, Threads
 
 LONG = 60_000.0  # ms: longer than any machine takes for nothing
 SHORT = 150.0  # ms: longer than a thread takes to start, shorter than any fault here lasts
@@ -296,9 +297,12 @@ def test_the_collector_may_close_the_threads_in_the_midst_of_their_work() -> Non
     threads = Threads()
 
     def work() -> None:
+        box: SimpleQueue[deque[Call] | None] = SimpleQueue()
+        box.put(deque())
         sys.settrace(collected)
         threads.work_on(deque())
         threads.close()
+        threads._work(box)
         sys.settrace(None)
 
     worker = threading.Thread(target=work, daemon=True)
