@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
 TEST_ARGS ?=
+WORKERS ?= auto
+# a process a core, four at most (each holds a gigabyte); the tests of a file stay together, for they share what they trained
+PARALLEL = -n $(WORKERS) --maxprocesses 4 --dist loadfile
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
 .PHONY: help demo test check run report compare bench size doctor install clean
@@ -16,15 +19,15 @@ help: ## this list
 demo: $(VENV)/.test ## train every case, print the table, serve, print one URL (DEMO_ARGS=--no-serve ends instead)
 	@$(BIN)/mlsd demo $(DEMO_ARGS)
 
-test: $(VENV)/.test ## the whole test suite (TEST_ARGS="-k auction" for a part)
-	@$(BIN)/python -m pytest $(TEST_ARGS)
+test: $(VENV)/.test ## the whole test suite (TEST_ARGS="-k auction" for a part, WORKERS=0 for one process)
+	@$(BIN)/python -m pytest $(PARALLEL) $(TEST_ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, imports, fast tests; trains nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow" $(TEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(TEST_ARGS)
 
 run: $(VENV)/.test ## run one case: make run CASE=ad_click RUN_ARGS="--preset demo"
 	@$(BIN)/mlsd run $(CASE) $(RUN_ARGS)
@@ -39,6 +42,7 @@ bench: $(VENV)/.test ## measure against plain libraries; writes benchmarks/resul
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.auction
+	$(BIN)/python -m benchmarks.candidates --ours
 	$(BIN)/python -m benchmarks.candidates
 	$(BIN)/python -m benchmarks.feed
 

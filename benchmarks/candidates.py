@@ -1,6 +1,7 @@
 """Candidates out of two million vectors: our index beside an exact scan, hnswlib and usearch, at an equal share of the true neighbours found.
 
 Run: python -m benchmarks.candidates [--quick] [--videos 2000000] [--ours]     (--ours: beside the scan alone; all others take minutes to build)
+Results: candidates (--ours), candidates_others (all of them, written anew after each kind of vectors).
 hnswlib and usearch are no part of this project. Beside it: pip install --target /tmp/benchlibs hnswlib usearch, then PYTHONPATH=/tmp/benchlibs
 
 One query at a time, one thread, everything in turn. Each index looks at as little as finds 95.5 % of the true 500 of viewers held out
@@ -232,10 +233,15 @@ def main() -> None:
             print(
                 "  ".join(f"{key}: {v:.4g}" if isinstance(v, float) else str(v) for key, v in row.items()), flush=True
             )
-    if not quick:
-        told = "; ".join(f"{name}: {what}" for name, what in VECTORS.items())
-        where = "candidates" if num_videos == 2_000_000 else f"candidates_{num_videos}"
-        print(write_result(where, rows, NOTES.format(vectors=told, before=before, after=os.getloadavg()[0]), seed=0))
+        if not quick:
+            write(rows, ("candidates_others" if others else "candidates"), num_videos, before)
+
+
+def write(rows: Sequence[Row], name: str, num_videos: int, before: float) -> None:
+    """What is known by now: the graphs take half an hour for each kind of vectors, and what was measured is not to be lost."""
+    told = "; ".join(f"{kind}: {what}" for kind, what in VECTORS.items())
+    where = name if num_videos == 2_000_000 else f"{name}_{num_videos}"
+    print(write_result(where, rows, NOTES.format(vectors=told, before=before, after=os.getloadavg()[0]), seed=0))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: two threads each would be two processes in each other's way
+    os.environ.update(MLSD_THREADS="1", OMP_NUM_THREADS="1")
+
 MAY_SKIP = ("one case alone", "only on ")
 """How the reason of a skip begins that is right anywhere: a copy with one case, another operating system."""
 

@@ -10,6 +10,7 @@ from common.contract import Floats, Ints
 from common.features.views import View
 
 MOST = 2**23  # numbers a cache holds: 64 MB, of which what is never used costs nothing
+PLACES = 2**20  # ids it has room for, however narrow the view
 
 
 class Cache:
@@ -22,7 +23,7 @@ class Cache:
     """
 
     def __init__(self, view: View) -> None:
-        num = 2 ** min(max(MOST // view.width, 1).bit_length() - 1, 20)
+        num = min(2 ** (max(MOST // view.width, 1).bit_length() - 1), PLACES)
         self._keys = np.zeros(num, dtype=np.int64)
         self._since = np.zeros(num, dtype=np.int64)  # the position after the one it was read at; 0: nothing is kept
         self._values = np.empty((num, view.width))

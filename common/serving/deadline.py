@@ -16,6 +16,7 @@ from common.serving.lanes import QUICK_MS, Call, Lane, Threads
 T = TypeVar("T")
 
 FAULTS = ("slow", "busy", "fail", "hang")
+NAP = 0.02  # seconds after which a sleeping fault looks whether it is still wanted
 
 
 class Deadline:
@@ -119,7 +120,7 @@ class Stages:
         """The call, or the status that says why it is not started."""
         assert name in self._lanes, f"stage {name!r} has no limit; known: {sorted(self._lanes)}"
         limit_ms = min(self.limits_ms[name], deadline.limit_ms - start_ms - self.reserve_ms)
-        if self._threads.closed.is_set():
+        if self._threads.closed:
             return "open"
         if limit_ms <= 0:
             return "cut"
@@ -128,20 +129,21 @@ class Stages:
 
     def _broken(self, name: str, fault: Fault, call: Callable[[], T]) -> Callable[[], T]:
         """`call` with the fault in front of it, in the stage's own thread as the real thing would be."""
-        closed = self._threads.closed
+        threads = self._threads
 
         def broken() -> T:
             if fault.kind == "fail":
                 raise RuntimeError(f"drill: {name} fails")
+            end = time.perf_counter() + fault.ms / 1e3
             if fault.kind == "slow":
-                closed.wait(fault.ms / 1e3)
+                while not threads.closed and (left := end - time.perf_counter()) > 0:
+                    time.sleep(min(left, NAP))
             elif fault.kind == "busy":
-                end = time.perf_counter() + fault.ms / 1e3
                 while time.perf_counter() < end:
                     pass
             else:
-                while self.faults.get(name) is fault and not closed.wait(0.02):
-                    pass
+                while not threads.closed and self.faults.get(name) is fault:
+                    time.sleep(NAP)
             return call()
 
         return broken

@@ -118,38 +118,41 @@ class Lane:
 
 
 class Threads:
-    """As many as there is work for at once. They are daemons: ThreadPoolExecutor's are joined at exit, so a hang would keep the process."""
+    """As many as there is work for at once. They are daemons: ThreadPoolExecutor's are joined at exit, so a hang would keep the process.
+
+    No lock is held here. `close` may be called by the garbage collector, in any thread and in the midst of any line of this class: a lock that
+    this very thread holds would never be given.
+    """
 
     def __init__(self) -> None:
-        self.closed = threading.Event()
-        self._lock = threading.Lock()
-        self._idle: list[SimpleQueue[deque[Call] | None]] = []  # the letter box of each thread that has nothing to do
+        self.closed = False
+        self._idle: deque[SimpleQueue[deque[Call] | None]] = deque()  # the letter box of each thread with nothing to do
 
     def work_on(self, calls: deque[Call]) -> None:
         """One thread more takes these calls, in order, until none is left."""
-        with self._lock:
-            box = self._idle.pop() if self._idle else None
-        if box is None:
+        try:
+            box = self._idle.pop()
+        except IndexError:
             box = SimpleQueue()
             threading.Thread(target=self._work, args=(box,), name="stage", daemon=True).start()
         box.put(calls)
 
     def close(self) -> None:
         """A thread that works ends when its work does."""
-        self.closed.set()
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for box in idle:
-            box.put(None)
+        self.closed = True
+        while self._idle:
+            try:
+                self._idle.pop().put(None)
+            except IndexError:  # taken for work at this moment
+                return
 
     def _work(self, box: SimpleQueue[deque[Call] | None]) -> None:
         while (calls := box.get()) is not None:
             _go_through(calls)
             calls = None  # an idle thread must not keep the last answer alive
-            with self._lock:
-                if self.closed.is_set():
-                    return
-                self._idle.append(box)
+            self._idle.append(box)
+            if self.closed:  # perhaps before the box stood among those that `close` emptied
+                return
 
 
 def _go_through(calls: deque[Call]) -> None:

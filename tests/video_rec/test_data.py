@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common import events as columns
 from common.errors import InputError
 from common.features.leave_one_out import LeaveOneOutStore
 from video_rec import data, features, world
 from video_rec.config import OVERRIDES, SMOKE
-from video_rec.schema import Catalog, Rows
+from video_rec.schema import Catalog, Rows, find
 
 TINY = replace(SMOKE, num_users=200, num_videos=400, num_impressions=4_000, num_judged=100)
 
@@ -204,3 +206,14 @@ def test_microlens_itself() -> None:
     config = replace(SMOKE, data=f"microlens:{folder}/video_rec/microlens_50k")
     dataset = data.load(config)
     assert (len(dataset.test), len(dataset.catalog), len(dataset.train)) == (50_000, 19_220, 359_708 - 100_000)
+
+
+@given(
+    known=st.lists(st.integers(0, 60), min_size=1, max_size=40, unique=True).map(sorted),
+    first=st.integers(0, 50),
+    asked=st.lists(st.integers(-5, 120), max_size=30),
+)
+def test_a_video_is_found_where_it_stands_with_gaps_or_without(known: list[int], first: int, asked: list[int]) -> None:
+    for ids in (known, list(range(first, first + len(known)))):
+        expected = [ids.index(one) if one in ids else -1 for one in asked]
+        assert find(np.array(ids), np.array(asked, dtype=np.int64)).tolist() == expected

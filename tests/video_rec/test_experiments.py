@@ -32,17 +32,8 @@ from video_rec.experiments.lab import trained
 
 ROOT = Path(__file__).parents[2]
 TINY = replace(SMOKE, num_users=500, num_videos=1_000, num_impressions=30_000, num_judged=150, num_candidates=150)
-OURS = {
-    **stages.EXPERIMENTS,
-    **sources.EXPERIMENTS,
-    **retrieval.EXPERIMENTS,
-    **rules.EXPERIMENTS,
-    **people.EXPERIMENTS,
-    **spread.EXPERIMENTS,
-    **index.EXPERIMENTS,
-    **rankers.EXPERIMENTS,
-    **conflict.EXPERIMENTS,
-}
+MODULES = (stages, sources, retrieval, rules, people, spread, index, rankers, conflict)
+OURS = {name: experiment for module in MODULES for name, experiment in module.EXPERIMENTS.items()}
 FEW: dict[ModuleType, dict[str, object]] = {
     spread: {"SEEDS": 1, "SPREADS": (1.0,), "SHOWN": (2, 30), "USERS": 400, "VIDEOS": 800},
     index: {"SIZES": (1_000, 4_000), "ROUNDS": 2, "A_ROUND": 3, "JUDGED": 50, "LARGE": 4_000},

@@ -43,6 +43,13 @@ def last_watched(trial: Trial, user_id: int) -> set[int]:
     return set(trial.dataset.catalog.video_id[recent[recent >= 0]].tolist())
 
 
+def whole(trial: Trial, **request: Any) -> dict[str, Any]:
+    """An answer to which every stage came in time: on a busy machine one may be late, and then it may not promise what the rules promise."""
+    answers = (trial.served.ask(**request) for _ in range(50))
+    found: dict[str, Any] = next(answer for answer in answers if not set(answer["degraded"]) & set(STAGES))
+    return found
+
+
 def heavy(trial: Trial) -> int:
     watches = trial.dataset.train.user_id[trial.dataset.train.labels["clicked"] > 0]
     return int(np.bincount(watches).argmax())
@@ -50,7 +57,7 @@ def heavy(trial: Trial) -> int:
 
 def test_a_feed_is_full_lawful_and_explained(trial: Trial) -> None:
     for user_id in (heavy(trial), 1, 2, 3):
-        answer = trial.served.ask(user_id=user_id, feed_size=20)
+        answer = whole(trial, user_id=user_id, feed_size=20)
         lawful(trial, answer, user_id)
         assert len(answer["videos"]) == 20
         assert {why["item"] for why in answer["why"]} >= {video["video_id"] for video in answer["videos"]}
@@ -59,7 +66,7 @@ def test_a_feed_is_full_lawful_and_explained(trial: Trial) -> None:
 
 def test_a_watched_video_is_gone_from_the_next_answer_and_features_are_the_offline_join(trial: Trial) -> None:
     served, user_id = trial.served, heavy(trial)
-    first = served.ask(user_id=user_id)
+    first = whole(trial, user_id=user_id)
     seen = first["videos"][0]
     keys = {
         "request_id": first["request_id"],
@@ -68,7 +75,7 @@ def test_a_watched_video_is_gone_from_the_next_answer_and_features_are_the_offli
         "creator_id": seen["creator_id"],
     }
     served.post({"event_id": "seen-1", "kind": "watch", "keys": keys, "values": {"watch_seconds": 30, "completed": 1}})
-    assert seen["video_id"] not in [video["video_id"] for video in served.ask(user_id=user_id)["videos"]]
+    assert seen["video_id"] not in [video["video_id"] for video in whole(trial, user_id=user_id)["videos"]]
 
     features, now = trial.part("features"), served.clock.now()
     with served.platform.store.snapshot() as online:

@@ -11,13 +11,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
 from common.errors import InputError
 from common.serving.deadline import FAULTS, Deadline, Fault, Stages
 from common.serving.fallback import LAST, ladder
+from common.serving.lanes import Call, Threads
 
 LONG = 60_000.0  # ms: longer than any machine takes for nothing
 SHORT = 150.0  # ms: longer than a thread takes to start, shorter than any fault here lasts
@@ -281,6 +285,30 @@ def test_stages_nobody_holds_any_more_end_their_threads() -> None:
     gc.collect()
     threads[0].join(30)
     assert not threads[0].is_alive()
+
+
+def test_the_collector_may_close_the_threads_in_the_midst_of_their_work() -> None:
+    """Services are swapped out as garbage: the collector closes their threads from whatever line allocates next, one of their own included."""
+
+    def collected(frame: Any, event: str, _: Any) -> Any:
+        threads.close()
+        return collected
+
+    threads = Threads()
+
+    def work() -> None:
+        box: SimpleQueue[deque[Call] | None] = SimpleQueue()
+        box.put(deque())
+        sys.settrace(collected)
+        threads.work_on(deque())
+        threads.close()
+        threads._work(box)
+        sys.settrace(None)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(30)
+    assert not worker.is_alive()
 
 
 def test_a_hanging_stage_does_not_keep_the_process_alive() -> None:
