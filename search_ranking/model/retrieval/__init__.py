@@ -1,4 +1,4 @@
-"""Finding candidates: words (search_ranking.baseline.lexical), meaning (encoder, dense), and one list out of both (fusion).
+"""Finding candidates: words (search_ranking.baseline.lexical), meaning (encoder, hashed, dense), and one list out of both (fusion).
 
 In:     texts of documents and queries; for training, pairs of a query and the document clicked for it.
 Out:    a Ranking of candidates, with each leg's score and rank kept for the ranker.
