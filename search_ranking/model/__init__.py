@@ -31,9 +31,10 @@ from search_ranking.features import Features
 from search_ranking.model.clicks import intervention, weights
 from search_ranking.model.ltr import Groups, trees
 from search_ranking.model.ltr.trees import Trees
-from search_ranking.model.retrieval import dense, encoder, fusion, looks
+from search_ranking.model.retrieval import dense, encoder, fusion, hashed, looks
 from search_ranking.model.retrieval.dense import Dense
-from search_ranking.model.retrieval.encoder import Encoder, Hashed, Vectors
+from search_ranking.model.retrieval.encoder import Encoder, Vectors
+from search_ranking.model.retrieval.hashed import Hashed
 from search_ranking.model.retrieval.looks import Looks
 from search_ranking.schema import Catalog, Dataset, Requests, Rows
 
@@ -98,11 +99,11 @@ def _by_clicks(dataset: Dataset, rows: Rows, config: Config) -> Hashed:
     place = np.searchsorted(dataset.catalog.doc_id, rows.doc_id[clicked])
     written = texts(dataset.catalog)
     queries = dataset.queries.of(rows.query_id[clicked]).tolist()
-    settings = encoder.Settings(
+    settings = hashed.Settings(
         dim=config.dim, epochs=config.epochs, batch_size=config.batch_size, temperature=config.temperature,
         learning_rate=config.learning_rate, seed=config.seed,
     )  # fmt: skip
-    return encoder.fit(queries, [written[at] for at in place.tolist()], rows.doc_id[clicked], settings)
+    return hashed.fit(queries, [written[at] for at in place.tolist()], rows.doc_id[clicked], settings)
 
 
 def curve(rows: Rows, config: Config) -> Floats:
@@ -249,6 +250,6 @@ def texts(catalog: Catalog) -> list[str]:
 
 _LOAD: Mapping[str, Callable[[Path], Encoder]] = {
     "looks": looks.load,
-    "own": encoder.load,
+    "own": hashed.load,
     "pretrained": lambda folder: encoder.pretrained(),
 }

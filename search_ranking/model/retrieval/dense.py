@@ -26,7 +26,7 @@ EXACT_BELOW = 100_000  # documents: up to here a scan takes some milliseconds an
 PER_LIST, PROBES = (
     256,
     24,
-)  # documents in a list; lists looked at. At 200,000 of clustered vectors: see tests for the recall asked
+)  # documents in a list on average; lists looked at
 SHARE, AT_LEAST = 0.05, 256  # built anew when more than this share of the documents, and so many, came or went
 
 
