@@ -79,7 +79,8 @@ def test_lists_find_most_of_what_a_scan_finds(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("exact_below", [10_000, 500, 50], ids=["scan", "few are scanned", "lists"])
 def test_among_some_the_nearest_of_them_are_found(exact_below: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One document in a hundred, in the order of the catalogue, which is not that of the index; each query among others."""
+    """In the order of the catalogue, which is not that of the index; each query among others. Two lists of ten documents hold one document in
+    twenty once: as many lists more are looked at, and six found, though not always the nearest six."""
     monkeypatch.setattr(dense, "EXACT_BELOW", exact_below)
     monkeypatch.setattr(dense, "PER_LIST", 10)
     monkeypatch.setattr(dense, "PROBES", 2)
@@ -99,7 +100,10 @@ def test_among_some_the_nearest_of_them_are_found(exact_below: int, monkeypatch:
     found = index.search(query, "a", 6, lambda row: Among(doc_id, allowed[row]))
     for row in range(5):
         some = {doc: shelf[doc] for doc in doc_id[allowed[row]].tolist()}
-        assert found.ids[row].tolist() == by_hand(some, query[row], 6)
+        nearest = by_hand(some, query[row], 6)
+        if exact_below > 50:
+            assert found.ids[row].tolist() == nearest
+        assert set(found.ids[row].tolist()) <= set(some) and len(set(found.ids[row].tolist()) & set(nearest)) >= 3
     none = index.search(query, "a", 6, lambda row: Among(doc_id, np.zeros(len(doc_id), bool)))
     assert (none.ids == -1).all() and (none.scores == -np.inf).all()
     assert index.search(query[:0], "a", 6, lambda row: Among(doc_id, allowed[row])).ids.shape == (0, 6)
