@@ -13,10 +13,17 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from search_ranking.experiments import clicks, online
+from search_ranking.experiments import clicks, curves, features, mismatch, online
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **clicks.EXPERIMENTS,
+    **curves.EXPERIMENTS,
+    **features.EXPERIMENTS,
+    **mismatch.EXPERIMENTS,
     **online.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {}
+CHARTS: Mapping[str, Chart] = {
+    **clicks.CHARTS,
+    **curves.CHARTS,
+    **mismatch.CHARTS,
+}

@@ -14,7 +14,7 @@ Breaks: what the old engine sorted by (popularity, and age and length beside it)
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -60,12 +60,15 @@ def fit(dataset: Dataset, features: Features, config: Config) -> TwoStage:
     index = dense.build(dataset.catalog.doc_id, vectors, own.fingerprint)
     legs = Legs(baseline.fit(dataset, features, config), own, index)
     groups, slot = lessons(rows, legs, features, dataset, config)
-    setting = trees.Setting(
-        num_trees=config.num_trees, seed=config.seed, num_leaves=15, min_leaf=50, l2=1.0, feature_fraction=0.8,
-        monotone=tuple(LEARNT.values()),
-    )  # fmt: skip
-    ranker = trees.fit(groups, None, setting, slot if config.debias == "position" else None)
+    ranker = trees.fit(groups, None, setting(config), slot if config.debias == "position" else None)
     return TwoStage(features, legs, ranker, config.fusion_weight)
+
+
+def setting(config: Config, learnt: Mapping[str, int] = LEARNT) -> trees.Setting:
+    return trees.Setting(
+        num_trees=config.num_trees, seed=config.seed, num_leaves=15, min_leaf=50, l2=1.0, feature_fraction=0.8,
+        monotone=tuple(learnt.values()),
+    )  # fmt: skip
 
 
 def load(folder: Path) -> TwoStage:
@@ -117,7 +120,9 @@ def curve(rows: Rows, config: Config) -> Floats:
     return intervention.harvest(rows.query_id, rows.doc_id, slot, rows.labels["clicked"] > 0, reps=0).examination
 
 
-def lessons(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config) -> tuple[Groups, Ints]:
+def lessons(
+    rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config, learnt: Iterable[str] = LEARNT
+) -> tuple[Groups, Ints]:
     """A list for each click: the page as it was shown, of which that result alone has a grade, and every row the weight of the click. -> it, and
     the slot of each row [n].
 
@@ -135,7 +140,7 @@ def lessons(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config
     asked, which = np.unique(rows.query_id, return_inverse=True)
     read = scored(
         features, legs, dataset.queries.of(asked).tolist(), which, rows.query_id, rows.doc_id, rows.event_time, rows.moment,
-        dataset.history,
+        dataset.history, learnt,
     )  # fmt: skip
     row, click = _a_list_a_click(rows.request_id, clicked)
     grades = np.where(row == click, grade[click], 0.0)
@@ -157,14 +162,14 @@ def _a_list_a_click(request_id: Ints, clicked: Bools) -> tuple[Ints, Ints]:
 
 def scored(
     features: Features, legs: Legs, texts: Sequence[str], which: Ints, query_id: Ints, doc_id: Ints, event_time: Ints, moment: Ints,
-    store: FeatureStore,
+    store: FeatureStore, learnt: Iterable[str] = LEARNT,
 ) -> Floats:  # fmt: skip
-    """[n, len(LEARNT)] of rows (query, document). Row i asks texts[which[i]]."""
+    """[n, len(learnt)] of rows (query, document). Row i asks texts[which[i]]."""
     inputs = features.of(features.asked(texts), which, query_id, doc_id, event_time, moment, store)
     columns = dict(zip(inputs.names, inputs.dense.T, strict=True))
     opinions = legs.opinions(features, texts, which, doc_id)
     columns |= dict(zip((*(f"bm25_{field}" for field in FIELDS), "cosine"), opinions.T, strict=True))
-    return np.stack([columns[name] for name in LEARNT], axis=1)
+    return np.stack([columns[name] for name in learnt], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
