@@ -21,11 +21,8 @@ from search_ranking.experiments.lab import GAIN, Lab, columns, trained
 from search_ranking.model import LEARNT
 from search_ranking.world.needs import GAINS, grades_of
 
-MONEY, RATER_PRICE, RATER_NOISE = (
-    40.0,
-    0.2,
-    0.5,
-)  # dollars; dollars a judgment; standard deviation of a judgment, in grades
+MONEY = 40.0  # dollars
+RATER_PRICE, RATER_NOISE = 0.2, 0.5  # dollars a judgment; its standard deviation in grades
 JUDGES = ((0.002, 1.0), (0.002, 2.0), (0.02, 1.0))  # price and noise
 BIASES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # of the judge: grades given for holding all the query's words
 REPS = 200
