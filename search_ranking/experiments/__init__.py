@@ -13,10 +13,27 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from search_ranking.experiments import clicks, online
+from search_ranking.experiments import (
+    clicks,
+    encoders,
+    engagement,
+    fusion,
+    judges,
+    ladder,
+    online,
+    rules,
+    understanding,
+)
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **clicks.EXPERIMENTS,
     **online.EXPERIMENTS,
+    **ladder.EXPERIMENTS,
+    **fusion.EXPERIMENTS,
+    **understanding.EXPERIMENTS,
+    **encoders.EXPERIMENTS,
+    **engagement.EXPERIMENTS,
+    **rules.EXPERIMENTS,
+    **judges.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {}
+CHARTS: Mapping[str, Chart] = {**judges.CHARTS}

@@ -58,13 +58,22 @@ def fit(dataset: Dataset, features: Features, config: Config) -> TwoStage:
     own, vectors, rows = meaning(dataset, config)
     index = dense.build(dataset.catalog.doc_id, vectors, own.fingerprint)
     legs = Legs(baseline.fit(dataset, features, config), own, index)
+    return taught(rows, legs, features, dataset, config)
+
+
+def taught(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config) -> TwoStage:
+    """A ranker over these legs, from the clicks of these rows."""
     groups, slot = lessons(rows, legs, features, dataset, config)
-    setting = trees.Setting(
+    ranker = trees.fit(groups, None, setting(config), slot if config.debias == "position" else None)
+    return TwoStage(features, legs, ranker, config.fusion_weight)
+
+
+def setting(config: Config) -> trees.Setting:
+    """Of the ranker."""
+    return trees.Setting(
         num_trees=config.num_trees, seed=config.seed, num_leaves=15, min_leaf=50, l2=1.0, feature_fraction=0.8,
         monotone=tuple(LEARNT.values()),
     )  # fmt: skip
-    ranker = trees.fit(groups, None, setting, slot if config.debias == "position" else None)
-    return TwoStage(features, legs, ranker, config.fusion_weight)
 
 
 def load(folder: Path) -> TwoStage:
