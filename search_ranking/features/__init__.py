@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.contract import FeatureStore, Floats, Ints
+from common.contract import Bools, FeatureStore, Floats, Ints
 from common.data import columns
 from common.features.copies import copies
 from common.features.text import padded, stem, words
@@ -204,11 +204,11 @@ class Features:
         anywhere = np.zeros(mine.shape, bool)
         for name in FIELDS:
             field = getattr(self.documents, name)[index] * (index >= 0)[:, None]
-            hit = ((mine[:, :, None] == field[:, None, :]) & (mine > 1)[:, :, None]).any(axis=2)
+            hit = _held(mine, field)
             anywhere |= hit
             found[f"{name}_match"] = (weight[mine] * hit).sum(axis=1) / total
-            other = ((others[:, :, None] == field[:, None, :]) & (others > 1)[:, :, None]).any(axis=2)
-            found[f"{name}_other"] = (weight[others] * asked.weights[which] * other).sum(axis=1) / total
+            other = weight[others] * asked.weights[which] * _held(others, field)
+            found[f"{name}_other"] = other.sum(axis=1) / total
         found["any_match"] = (weight[mine] * anywhere).sum(axis=1) / total
         return found
 
@@ -220,7 +220,7 @@ class Features:
             found[f"same_{name}"] = np.where(wanted < 0, 0.5, ((wanted == has) & (index >= 0)).astype(float))
         named = asked.name[which]
         title = np.concatenate([self.documents.title[index], self.documents.tags[index]], axis=1)
-        held = ((named[:, :, None] == title[:, None, :]) & (named > 1)[:, :, None]).any(axis=2)
+        held = _held(named, title)
         size = (named > 1).sum(axis=1)
         found["same_name"] = np.where(size == 0, 0.5, held.sum(axis=1) / np.maximum(size, 1) * (index >= 0))
         return found
@@ -239,6 +239,15 @@ class Features:
         columns.save_dataclass(folder / "queries.parquet", self.queries)
         self.understanding.save(folder / "understanding")
         self.suggestions.save(folder / "suggestions.parquet")
+
+
+def _held(words: Ints, field: Ints) -> Bools:
+    """words [n, w], 0 pads, 1 unknown -> [n, w] whether each stands in its row of the field [n, m]. Most queries have two words of the twelve
+    there is room for: the others are not looked for."""
+    hit = np.zeros(words.shape, bool)
+    for at in np.flatnonzero((words > 1).any(axis=0)):
+        hit[:, at] = (words[:, [at]] == field).any(axis=1) & (words[:, at] > 1)
+    return hit
 
 
 def _counted(name: str, counts: Floats) -> dict[str, Floats]:

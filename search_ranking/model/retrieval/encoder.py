@@ -44,12 +44,11 @@ class HuggingFace:
     def __init__(self, name: str | Path, max_tokens: int = 256, batch_size: int = 32) -> None:
         from transformers import AutoModel, AutoTokenizer
 
-        self.folder = _folder(name)
+        self.folder = model_folder(name)
         self.max_tokens, self.batch_size = max_tokens, batch_size
         self._tokenizer: Any = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
-        dtype = torch.bfloat16 if _multiplies_bfloat16() else torch.float32
         self._model: Any = AutoModel.from_pretrained(
-            self.folder, local_files_only=True, use_safetensors=True, dtype=dtype
+            self.folder, local_files_only=True, use_safetensors=True, dtype=number_format()
         ).eval()
 
     @cached_property
@@ -94,7 +93,8 @@ def pretrained() -> HuggingFace:
     return HuggingFace(folder)
 
 
-def _folder(name: str | Path) -> Path:
+def model_folder(name: str | Path) -> Path:
+    """A folder with FILES, or one they are downloaded to. InputError where it lacks one."""
     if Path(name).is_dir():
         folder = Path(name)
     else:
@@ -108,13 +108,13 @@ def _folder(name: str | Path) -> Path:
             ) from error
     lacking = [file for file in FILES if not (folder / file).is_file()]
     if lacking:
-        raise InputError(f"{folder}: lacks {', '.join(lacking)}. An encoder is read from {', '.join(FILES)}.")
+        raise InputError(f"{folder}: lacks {', '.join(lacking)}. A model is read from {', '.join(FILES)}.")
     return folder
 
 
-def _multiplies_bfloat16() -> bool:
+def number_format() -> torch.dtype:
     cpu = Path("/proc/cpuinfo")
-    return cpu.is_file() and "amx_bf16" in cpu.read_text()
+    return torch.bfloat16 if cpu.is_file() and "amx_bf16" in cpu.read_text() else torch.float32
 
 
 def _sha256(path: Path) -> str:
