@@ -25,9 +25,10 @@ from common.contract import Bools, FeatureStore, Floats, Ints, Ranking
 from common.errors import InputError, did_you_mean
 from common.features.text import analyse
 from search_ranking import baseline
-from search_ranking.baseline import FIELDS, Baseline
+from search_ranking.baseline import FIELDS, Baseline, filled
 from search_ranking.config import Config
 from search_ranking.features import Features
+from search_ranking.features.among import EachAmong
 from search_ranking.model.clicks import intervention, weights
 from search_ranking.model.ltr import Groups, trees
 from search_ranking.model.ltr.trees import Trees
@@ -174,19 +175,21 @@ class Legs:
     encoder: Encoder
     vectors: Dense
 
-    def lexical(self, queries: Sequence[str], k: int) -> Ranking:
-        return self.words.search(queries, k)
+    def lexical(self, queries: Sequence[str], k: int, among: EachAmong | None = None) -> Ranking:
+        return self.words.search(queries, k, among)
 
-    def dense(self, queries: Sequence[str], k: int) -> Ranking:
+    def dense(self, queries: Sequence[str], k: int, among: EachAmong | None = None) -> Ranking:
         """A query of which no word is known lies nowhere, and is near nothing: not near the first of the catalogue."""
         asked = self.encoder.encode(queries)
-        found = self.vectors.search(asked, self.encoder.fingerprint, k)
+        found = self.vectors.search(asked, self.encoder.fingerprint, k, among)
         somewhere = np.abs(asked).max(axis=1, keepdims=True) > 0
         return Ranking(ids=np.where(somewhere, found.ids, -1), scores=np.where(somewhere, found.scores, -np.inf))
 
-    def fused(self, features: Features, texts: Sequence[str], k: int, weight: float) -> Ranking:
+    def fused(
+        self, features: Features, texts: Sequence[str], k: int, weight: float, among: EachAmong | None = None
+    ) -> Ranking:
         queries = [" ".join(one.corrected) for one in features.understand(texts)]
-        return fusion.rrf([self.lexical(queries, k), self.dense(queries, k)], k)
+        return fusion.rrf([self.lexical(queries, k, among), self.dense(queries, k, among)], k)
 
     def opinions(self, features: Features, texts: Sequence[str], which: Ints, doc_id: Ints) -> Floats:
         """[n, 4] of rows: BM25 of each field, and the cosine. A query's documents are scored together, each once."""
@@ -209,25 +212,35 @@ class TwoStage:
     ranker: Trees
     fusion_weight: float
 
-    def retrieve(self, requests: Requests, k: int, store: FeatureStore | None = None) -> Ranking:
-        return self.legs.fused(self.features, requests.query.tolist(), k, self.fusion_weight)
+    def retrieve(
+        self, requests: Requests, k: int, store: FeatureStore | None = None, among: EachAmong | None = None
+    ) -> Ranking:
+        """Where no leg finds anything, what is watched most, at scores below 0."""
+        found = self.legs.fused(self.features, requests.query.tolist(), k, self.fusion_weight, among)
+        return filled(found, np.flatnonzero((found.ids < 0).all(axis=1)), self.features.popular, among)
 
     def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore) -> Ranking:
+        """What nobody found (a score below 0) is not judged by how well it fits: it stays as it stands."""
         parts = [
-            self._rerank(requests.take(slice(at, at + BLOCK)), candidates.ids[at : at + BLOCK], store)
+            self._rerank(
+                requests.take(slice(at, at + BLOCK)),
+                candidates.ids[at : at + BLOCK],
+                candidates.scores[at : at + BLOCK],
+                store,
+            )
             for at in range(0, len(requests), BLOCK)
         ]
         return Ranking(
             ids=np.concatenate([part.ids for part in parts]), scores=np.concatenate([part.scores for part in parts])
         )
 
-    def _rerank(self, requests: Requests, ids: Ints, store: FeatureStore) -> Ranking:
-        row, column = np.nonzero(ids >= 0)
+    def _rerank(self, requests: Requests, ids: Ints, before: Floats, store: FeatureStore) -> Ranking:
+        row, column = np.nonzero((ids >= 0) & ~(before < 0))
         rows = scored(
             self.features, self.legs, requests.query.tolist(), row, requests.query_id[row], ids[row, column],
             requests.event_time[row], requests.moment[row], store,
         )  # fmt: skip
-        scores = np.full(ids.shape, -np.inf)
+        scores = np.where(before < 0, before, -np.inf)
         scores[row, column] = self.ranker.score(rows)
         order = np.argsort(-scores, axis=1, kind="stable")
         return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
