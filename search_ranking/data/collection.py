@@ -43,7 +43,9 @@ def read_beir(folder: Path) -> tuple[Dataset, Judgments]:
     valid = next((found.judged[name] for name in VALID if name in found.judged), beir.NOBODY)
     asked = test.queries()
     if not len(asked):
-        raise InputError(f"{folder}: no query of qrels/test.tsv has a document worth anything. There is nothing to judge.")
+        raise InputError(
+            f"{folder}: no query of qrels/test.tsv has a document worth anything. There is nothing to judge."
+        )
     catalog = Catalog(
         doc_id=np.arange(len(found.titles)),
         channel_id=np.full(len(found.titles), -1),
@@ -60,7 +62,10 @@ def read_beir(folder: Path) -> tuple[Dataset, Judgments]:
     relevant = test.relevant(asked)
     grade = dict(zip(zip(test.query.tolist(), test.document.tolist(), strict=True), test.grade.tolist(), strict=True))
     grades = np.array(
-        [[grade.get((query, of), 0.0) for of in row] for query, row in zip(asked.tolist(), relevant.tolist(), strict=True)]
+        [
+            [grade.get((query, of), 0.0) for of in row]
+            for query, row in zip(asked.tolist(), relevant.tolist(), strict=True)
+        ]
     )
     dataset = Dataset(
         train=rows[0], valid=rows[1], test=requests, queries=queries, catalog=catalog, history=AsOfStore(nothing())
@@ -74,7 +79,10 @@ def read_letor(folder: Path) -> tuple[Dataset, Judgments]:
     found = letor.read(folder)
     parts = (found.train, found.valid, found.test)
     features = np.concatenate([part.features for part in parts])
-    docs, queries = np.cumsum([0, *(len(part.grades) for part in parts)]), np.cumsum([0, *(len(part.sizes) for part in parts)])
+    docs, queries = (
+        np.cumsum([0, *(len(part.grades) for part in parts)]),
+        np.cumsum([0, *(len(part.sizes) for part in parts)]),
+    )
     catalog = Catalog(
         doc_id=np.arange(len(features)),
         channel_id=np.full(len(features), -1),
@@ -83,7 +91,11 @@ def read_letor(folder: Path) -> tuple[Dataset, Judgments]:
         numbers={str(at): column for at, column in enumerate(features.T, start=1)},
     )
     train, valid = (
-        judged(np.repeat(np.arange(len(part.sizes)) + queries[at], part.sizes), np.arange(len(part.grades)) + docs[at], part.grades)
+        judged(
+            np.repeat(np.arange(len(part.sizes)) + queries[at], part.sizes),
+            np.arange(len(part.grades)) + docs[at],
+            part.grades,
+        )
         for at, part in enumerate(parts[:2])
     )
     names = np.array([str(one) for part in parts for one in part.query_id], dtype=np.str_)
@@ -94,7 +106,9 @@ def read_letor(folder: Path) -> tuple[Dataset, Judgments]:
     if not len(asked):
         raise InputError(f"{folder}: no query of the test has a row of a grade above 0. There is nothing to judge.")
     if len(asked) < len(grades):
-        say(f"{folder}: {len(grades) - len(asked):,} of {len(grades):,} test queries have no row above 0 and are not asked.")
+        say(
+            f"{folder}: {len(grades) - len(asked):,} of {len(grades):,} test queries have no row above 0 and are not asked."
+        )
     requests = _requests(asked, asked + queries[2], names[asked + queries[2]])
     best = [np.argsort(-grades[at], kind="stable")[: int((grades[at] > 0).sum())] for at in asked.tolist()]
     relevant = _padded([lists[at][order] for at, order in zip(asked.tolist(), best, strict=True)], -1)

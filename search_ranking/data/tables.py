@@ -101,7 +101,9 @@ def read(path: Path) -> tuple[Dataset, Judgments]:
 def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
     """What `read` takes in again, bit for bit. Of the key it keeps the judged documents: a planted gain has no file."""
     if dataset.candidates is not None:
-        raise InputError("Rows of given features are no tables of queries and documents: keep the svmlight files (letor:DIR).")
+        raise InputError(
+            "Rows of given features are no tables of queries and documents: keep the svmlight files (letor:DIR)."
+        )
     parts, events, catalog, test = (dataset.train, dataset.valid), dataset.history.events, dataset.catalog, dataset.test
     shown: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts]) for name in (*SHOWN, "event_time")
@@ -143,7 +145,9 @@ def _judged(table: Table) -> tuple[Rows, Texts]:
     """Of each query one list, however its rows stand in the file. -> they, and the split of each."""
     roles = table.roles
     if odd := [name for name in TASKS[:-1] if name in roles]:
-        raise InputError(f"rows: grade beside {', '.join(odd)}. Expected what a judge said, or what people did; leave one out.")
+        raise InputError(
+            f"rows: grade beside {', '.join(odd)}. Expected what a judge said, or what people did; leave one out."
+        )
     grade = roles["grade"]
     if not ((grade >= 0) & (grade <= TOP_GRADE) & (grade == np.round(grade))).all():
         raise InputError(f"rows: a grade is no whole number from 0 to {TOP_GRADE:g}. Round them.")
@@ -156,7 +160,9 @@ def _judged(table: Table) -> tuple[Rows, Texts]:
 def _shown(table: Table) -> Rows:
     roles = table.roles
     if lacking := [name for name in CLICKED if name not in roles]:
-        raise InputError(f"rows: no {', '.join(lacking)}. Expected {', '.join(CLICKED)}, or `grade` where rows are judgments.")
+        raise InputError(
+            f"rows: no {', '.join(lacking)}. Expected {', '.join(CLICKED)}, or `grade` where rows are judgments."
+        )
     order = np.lexsort((roles["slot"], roles["request_id"], roles["split"] != SPLITS[0]))
     if (order != np.arange(len(order))).any():
         raise InputError(

@@ -256,7 +256,11 @@ def _texts(dataset: Dataset) -> understanding.Documents:
     catalog, empty = dataset.catalog, np.full(len(dataset.catalog), "")
     languages, topics = (catalog.categories.get(name, empty).tolist() for name in ("language", "topic"))
     return understanding.Documents(
-        catalog.title.tolist(), [text.split() for text in catalog.tags.tolist()], languages, topics
+        catalog.title.tolist(),
+        [text.split() for text in catalog.tags.tolist()],
+        languages,
+        topics,
+        catalog.description.tolist(),
     )
 
 
