@@ -13,7 +13,20 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from search_ranking.experiments import clicks, curves, features, mismatch, online
+from search_ranking.experiments import (
+    clicks,
+    curves,
+    encoders,
+    engagement,
+    features,
+    fusion,
+    judges,
+    ladder,
+    mismatch,
+    online,
+    rules,
+    understanding,
+)
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **clicks.EXPERIMENTS,
@@ -21,9 +34,17 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **features.EXPERIMENTS,
     **mismatch.EXPERIMENTS,
     **online.EXPERIMENTS,
+    **ladder.EXPERIMENTS,
+    **fusion.EXPERIMENTS,
+    **understanding.EXPERIMENTS,
+    **encoders.EXPERIMENTS,
+    **engagement.EXPERIMENTS,
+    **rules.EXPERIMENTS,
+    **judges.EXPERIMENTS,
 }
 CHARTS: Mapping[str, Chart] = {
     **clicks.CHARTS,
     **curves.CHARTS,
     **mismatch.CHARTS,
+    **judges.CHARTS,
 }
