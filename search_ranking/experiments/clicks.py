@@ -13,7 +13,7 @@ from search_ranking.model.clicks.planted import Plan
 ETAS = (0.5, 1.0, 2.0)
 SIZES = (500, 2_000, 6_000, 20_000)  # sessions
 WAYS = ("raw", "ips", "ips_estimated", "ips_normalised", "position", "raw_pairwise", "ips_pairwise", "grades")
-ETA, SHORT_AND_LONG = 1.0, (1_000, 10_000)  # of the ways
+ETA, SHORT_AND_LONG = 1.0, (1_000, 8_000)  # of the ways
 LOGS, WAYS_LOGS = 4, 3
 
 
