@@ -36,9 +36,9 @@ def debias(config: Config) -> Table:
 def debias_ways(config: Config) -> Table:
     """Which way of undoing position bias pays, and from when on?
 
-    Each over the raw clicks under the same loss, on a log before the flip and on one after it, at steepness 1. All of them lose on the
-    short log. `ips_estimated` has to measure the curve on the same clicks; `grades`, the true ones of the same rows, says what is left to
-    gain."""
+    Each over the raw clicks under the same loss, on a log before the flip and on one after it, at steepness 1. On the short log
+    none gains. Weights scaled to 1 on average within a query lose least there and gain most later. `ips_estimated` has to measure the
+    curve on the same clicks; `grades`, the true ones of the same rows, says what is left to gain."""
     found = debias_table(Plan(), (ETA,), SHORT_AND_LONG, rungs=WAYS, seeds=_logs(config, WAYS_LOGS))
     return [
         {
