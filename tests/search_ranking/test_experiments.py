@@ -25,8 +25,8 @@ TINY = replace(
 MODULES = (clicks, curves, features, mismatch, online)
 OURS = {name: experiment for module in MODULES for name, experiment in module.EXPERIMENTS.items()}
 FEW: dict[ModuleType, dict[str, object]] = {
-    clicks: {"ETAS": (1.0,), "SIZES": (300, 1_000), "SHORT_AND_LONG": (300, 600), "LOGS": 2, "WAYS_LOGS": 2},
-    curves: {"LOGS": 2, "SIZES": (2_000, 6_000), "MOST_PAL": 2_000, "OTHERS": 6_000, "OTHERS_PAL": 2_000},
+    clicks: {"ETAS": (1.0,), "SIZES": (300, 1_000), "SHORT_AND_LONG": (1_000, 1_500), "LOGS": 2, "WAYS_LOGS": 2},
+    curves: {"LOGS": 2, "SIZES": (2_000, 6_000), "MOST_PAL": 6_000, "OTHERS": 6_000, "OTHERS_PAL": 2_000},
     features: {"WORLDS": 2},
     mismatch: {"WORLDS": 2, "MISMATCHES": (0.0, 1.0)},
     online: {"EFFECTS": (1.0,), "SEEDS": 2, "REPS": 20, "TESTS": 40, "USERS": (100,)},
@@ -67,11 +67,11 @@ def test_every_experiment_asks_in_one_line_and_every_chart_is_one() -> None:
 @pytest.mark.slow
 def test_undoing_the_bias_hurts_on_a_short_log_helps_on_a_long_one_and_the_chart_says_where(monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setattr(clicks, "ETAS", (1.0,))
-    monkeypatch.setattr(clicks, "SIZES", (500, 6_000))
+    monkeypatch.setattr(clicks, "SIZES", (2_000, 6_000))
     table = clicks.debias(SMOKE)
-    assert row(table, sessions=500)["high"] < 0 < row(table, sessions=6_000)["low"]
+    assert row(table, sessions=2_000)["high"] < 0 < row(table, sessions=6_000)["low"]
     (flip,) = flips(table, CHARTS["debias"])
-    assert 500 < flip.value < 6_000
+    assert 2_000 < flip.value < 6_000
 
 
 def test_a_lucky_log_is_not_taken_for_the_truth() -> None:
