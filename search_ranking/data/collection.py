@@ -83,13 +83,13 @@ def read_letor(folder: Path) -> tuple[Dataset, Judgments]:
         np.cumsum([0, *(len(part.grades) for part in parts)]),
         np.cumsum([0, *(len(part.sizes) for part in parts)]),
     )
-    nothing = np.full(len(features), "")
+    blank = np.full(len(features), "")
     catalog = Catalog(
         doc_id=np.arange(len(features)),
         channel_id=np.full(len(features), -1),
-        title=nothing,
-        description=nothing,
-        tags=nothing,
+        title=blank,
+        description=blank,
+        tags=blank,
         frames=np.zeros((len(features), 0), np.float32),
         numbers={str(at): column for at, column in enumerate(features.T, start=1)},
     )
