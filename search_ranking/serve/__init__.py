@@ -207,7 +207,9 @@ class Service:
         """By the ranker if its features and it come in time, else as the legs that came say together; one alone says it alone."""
         moment = getattr(store, "position", -1)
         k = self.config.num_candidates
-        fused = _fused(found, k) if found else filled(_nothing(k), np.zeros(1, np.int64), self.features.popular, among)
+        fused = (
+            self._fused(found, k) if found else filled(_nothing(k), np.zeros(1, np.int64), self.features.popular, among)
+        )
         ids, scores = fused.ids[fused.ids >= 0], fused.scores[fused.ids >= 0]
         rows = ranked = None
         if found and moment >= 0:
@@ -227,6 +229,9 @@ class Service:
             made=now,
             moment=moment,
         )
+
+    def _fused(self, found: Mapping[str, Ranking], k: int) -> Ranking:
+        return fusion.named(self.config.fusion, found, self.model.fusion_weight, k)
 
     def _rows(
         self, query: str, understood: Understood, ids: Ints, now: int, moment: int, store: FeatureStore
@@ -255,10 +260,6 @@ class _Known:
 
     service: Service
     shelf: Shelf
-
-
-def _fused(found: Mapping[str, Ranking], k: int) -> Ranking:
-    return fusion.rrf(list(found.values()), k)
 
 
 def _nothing(k: int) -> Ranking:
