@@ -26,7 +26,7 @@ from common.errors import InputError, did_you_mean
 from common.features.text import analyse
 from common.training.progress import say
 from search_ranking import baseline
-from search_ranking.baseline import FIELDS, Baseline, filled
+from search_ranking.baseline import FIELDS, NOBODY, Baseline, filled
 from search_ranking.config import Config
 from search_ranking.features import Features
 from search_ranking.features.among import EachAmong
@@ -272,12 +272,12 @@ class TwoStage:
     def retrieve(
         self, requests: Requests, k: int, store: FeatureStore | None = None, among: EachAmong | None = None
     ) -> Ranking:
-        """Where no leg finds anything, what is watched most, at scores below 0."""
+        """Where no leg finds anything, what is watched most, at scores from NOBODY down."""
         found = self.legs.fused(self.features, requests.query.tolist(), k, self.fusion_weight, among)
         return filled(found, np.flatnonzero((found.ids < 0).all(axis=1)), self.features.popular, among)
 
     def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore) -> Ranking:
-        """What nobody found (a score below 0) is not judged by how well it fits: it stays as it stands."""
+        """A list of what nobody found is not judged by how well it fits: it stays as it stands."""
         parts = [
             self._rerank(
                 requests.take(slice(at, at + BLOCK)),
@@ -292,12 +292,13 @@ class TwoStage:
         )
 
     def _rerank(self, requests: Requests, ids: Ints, before: Floats, store: FeatureStore) -> Ranking:
-        row, column = np.nonzero((ids >= 0) & ~(before < 0))
+        found = before.max(axis=1, keepdims=True, initial=-np.inf) > NOBODY
+        row, column = np.nonzero((ids >= 0) & found)
         rows = scored(
             self.features, self.legs, requests.query.tolist(), row, requests.query_id[row], ids[row, column],
             requests.event_time[row], requests.moment[row], store,
         )  # fmt: skip
-        scores = np.where(before < 0, before, -np.inf)
+        scores = np.where(found, -np.inf, before)
         scores[row, column] = self.ranker.score(rows)
         order = np.argsort(-scores, axis=1, kind="stable")
         return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
