@@ -13,10 +13,38 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from search_ranking.experiments import clicks, online
+from search_ranking.experiments import (
+    clicks,
+    curves,
+    encoders,
+    engagement,
+    features,
+    fusion,
+    judges,
+    ladder,
+    mismatch,
+    online,
+    rules,
+    understanding,
+)
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **clicks.EXPERIMENTS,
+    **curves.EXPERIMENTS,
+    **features.EXPERIMENTS,
+    **mismatch.EXPERIMENTS,
     **online.EXPERIMENTS,
+    **ladder.EXPERIMENTS,
+    **fusion.EXPERIMENTS,
+    **understanding.EXPERIMENTS,
+    **encoders.EXPERIMENTS,
+    **engagement.EXPERIMENTS,
+    **rules.EXPERIMENTS,
+    **judges.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {}
+CHARTS: Mapping[str, Chart] = {
+    **clicks.CHARTS,
+    **curves.CHARTS,
+    **mismatch.CHARTS,
+    **judges.CHARTS,
+}

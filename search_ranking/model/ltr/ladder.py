@@ -47,8 +47,8 @@ def ladder(train: Groups, valid: Groups, test: Groups, trials: int, seed: int) -
     without a choice."""
     if trials < 1:
         raise InputError(f"trials = {trials}: every rung needs one setting at least.")
-    fitted = {rung.name: _tuned(rung, train, valid, trials, seed) for rung in rungs(seed)}
-    fitted[FOIL] = _tuned(_foil(seed), train, valid, 1, seed)
+    fitted = {rung.name: tuned(rung, train, valid, trials, seed) for rung in rungs(seed)}
+    fitted[FOIL] = tuned(foil(seed), train, valid, 1, seed)
     units = {name: ndcg(one.model.score(test.features), test)[test.counted] for name, one in fitted.items()}
     return [_row(one, units[name], units[FIRST], units[FOIL], test) for name, one in fitted.items()]
 
@@ -74,7 +74,7 @@ class Fitted:
     trials: int
 
 
-def _tuned(rung: Rung, train: Groups, valid: Groups, trials: int, seed: int) -> Fitted:
+def tuned(rung: Rung, train: Groups, valid: Groups, trials: int, seed: int) -> Fitted:
     """The setting of highest NDCG@10 on valid; of equals the earlier."""
     rng = np.random.default_rng(seed)
     settings = [rung.usual] + [_changed(rung.usual, rung.draw(rng)) for _ in range(trials - 1)]
@@ -175,7 +175,7 @@ def _trees(name: str, seed: int, objective: str) -> Rung:
     return Rung(name=name, usual=usual, draw=draw, code=(trees,))
 
 
-def _foil(seed: int) -> Rung:
+def foil(seed: int) -> Rung:
     return Rung(name=FOIL, usual=trees.Setting(seed=seed), draw=lambda _: {}, code=(trees,), stops=False)
 
 
