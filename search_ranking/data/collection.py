@@ -83,10 +83,13 @@ def read_letor(folder: Path) -> tuple[Dataset, Judgments]:
         np.cumsum([0, *(len(part.grades) for part in parts)]),
         np.cumsum([0, *(len(part.sizes) for part in parts)]),
     )
+    blank = np.full(len(features), "")
     catalog = Catalog(
         doc_id=np.arange(len(features)),
         channel_id=np.full(len(features), -1),
-        **{name: np.full(len(features), "") for name in ("title", "description", "tags")},
+        title=blank,
+        description=blank,
+        tags=blank,
         frames=np.zeros((len(features), 0), np.float32),
         numbers={str(at): column for at, column in enumerate(features.T, start=1)},
     )
@@ -165,9 +168,9 @@ def _names(requests: Requests) -> list[tuple[int, int, int]]:
 
 def _rows(part: beir.Judged, ids: Ints, kept: Bools) -> Rows:
     """By query; what was looked at and found of no use is among them: it is a negative somebody chose."""
-    kept = np.flatnonzero(kept)
-    kept = kept[np.argsort(part.query[kept], kind="stable")]
-    return judged(part.query[kept], part.document[kept], part.grade[kept], ids[part.query[kept]])
+    at = np.flatnonzero(kept)
+    at = at[np.argsort(part.query[at], kind="stable")]
+    return judged(part.query[at], part.document[at], part.grade[at], ids[part.query[at]])
 
 
 def _requests(asked: Ints, query: Ints, text: Texts) -> Requests:
