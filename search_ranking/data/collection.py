@@ -50,7 +50,9 @@ def read_beir(folder: Path) -> tuple[Dataset, Judgments]:
         doc_id=np.arange(len(found.titles)),
         channel_id=np.full(len(found.titles), -1),
         title=np.array(found.titles, dtype=np.str_),
-        description=np.array(found.texts, dtype=np.str_),
+        description=np.array(
+            [f"{title} {text}" for title, text in zip(found.titles, found.texts, strict=True)], dtype=np.str_
+        ),
         tags=np.full(len(found.titles), ""),
         frames=np.zeros((len(found.titles), 0), np.float32),
     )
