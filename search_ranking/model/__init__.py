@@ -79,6 +79,10 @@ def fit(dataset: Dataset, features: Features, config: Config) -> TwoStage:
 
 
 def load(folder: Path) -> TwoStage:
+    if not (folder / "model.json").is_file():
+        raise InputError(
+            f"{folder}: a ranker of given features (letor:DIR). There is no text in it to search: it is judged, not served."
+        )
     simple = baseline.load(folder.parent / "baseline")
     said = json.loads((folder / "model.json").read_text())
     own = _LOAD[said["encoder"]](folder)
