@@ -289,7 +289,7 @@ def main() -> None:
         rows += sizes(artifact)
     print(table(rows))
     notes = NOTES.format(
-        docs=num_docs, built=f"built in {seconds:.0f} s" if seconds else "built before", tokens=tokens, before=before,
+        docs=artifact.manifest["config"]["num_docs"], built=f"built in {seconds:.0f} s" if seconds else "built before", tokens=tokens, before=before,
         after=os.getloadavg()[0],
     )  # fmt: skip
     print(notes)

@@ -53,6 +53,7 @@ class Config:
     fusion: str = "rrf"  # or weighted, minmax, learned
     fusion_weight: float = 0.3  # of the lexical leg, where fusion weighs
     ranker: str = "lambdamart"  # or pointwise, ranknet, listnet, approxndcg, logistic
+    cross: str = "own"  # of the experiment: or a folder or id of a cross-encoder
     debias: str = "ips"  # or none, position: what is done about where a result stood
     num_trees: int = 200
     # serving

@@ -15,6 +15,7 @@ from common.contract import Experiment
 from common.eval.chart import Chart
 from search_ranking.experiments import (
     clicks,
+    cross,
     encoders,
     engagement,
     fusion,
@@ -29,6 +30,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **clicks.EXPERIMENTS,
     **online.EXPERIMENTS,
     **ladder.EXPERIMENTS,
+    **cross.EXPERIMENTS,
     **fusion.EXPERIMENTS,
     **understanding.EXPERIMENTS,
     **encoders.EXPERIMENTS,
