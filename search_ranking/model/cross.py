@@ -26,6 +26,8 @@ from common.errors import InputError
 from common.training import loop
 from search_ranking.model.retrieval.encoder import Encoder, model_folder, number_format
 
+# said, because else a tokenizer of this kind leaves out which text a token is of
+INPUTS = ["input_ids", "token_type_ids", "attention_mask"]
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
@@ -45,7 +47,7 @@ MINILM_L6 = Shape(layers=6, width=384, heads=12, vocabulary=30_522, max_tokens=2
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     epochs: int = 3
-    batch_size: int = 64
+    batch_size: int = 16
     learning_rate: float = 1e-3
     seed: int = 0
 
@@ -111,7 +113,8 @@ def load(name: str | Path, max_tokens: int = 256) -> Cross:
         raise InputError(
             f"{folder}: answers with {model.config.num_labels} labels. A cross-encoder says one number, or no and yes."
         )
-    return Cross(AutoTokenizer.from_pretrained(folder, local_files_only=True), model.eval(), max_tokens)
+    longest = min(max_tokens, getattr(model.config, "max_position_embeddings", max_tokens))
+    return Cross(AutoTokenizer.from_pretrained(folder, local_files_only=True), model.eval(), longest)
 
 
 def untrained(texts: Sequence[str], shape: Shape, seed: int = 0, words: Encoder | None = None) -> Cross:
@@ -188,4 +191,4 @@ def _tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
     )
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), SPECIAL, strict=True))
     wrapped: Any = PreTrainedTokenizerFast
-    return wrapped(tokenizer_object=made, **names)
+    return wrapped(tokenizer_object=made, model_input_names=INPUTS, **names)
