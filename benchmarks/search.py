@@ -162,8 +162,9 @@ class Reader:
     found: dict[str, list[str]] = field(default_factory=dict)
 
     def prepare(self, requests: Sequence[Request]) -> None:
+        legs, k = self.service.model.legs, self.service.config.num_candidates
         for query in {request.query for request in requests}:
-            ids = self.service.model.legs.fused(self.service.features, [query], CANDIDATES, 0.0).ids[0]
+            ids = legs.fused(self.service.features, [query], k, 0.0).ids[0, :CANDIDATES]
             self.found[query] = [self.texts[doc_id] for doc_id in ids.tolist() if doc_id >= 0]
 
     def read(self, request: Request) -> object:

@@ -66,7 +66,10 @@ def test_training_finds_what_answers_what_and_not_what_was_shuffled() -> None:
     rng = np.random.default_rng(0)
     queries, documents, label = planted(rng, 800)
     test = planted(rng, 300)
-    shape, setting = Shape(layers=1, width=32, heads=4, vocabulary=400, max_tokens=32), Setting(epochs=6, learning_rate=3e-3)
+    shape, setting = (
+        Shape(layers=1, width=32, heads=4, vocabulary=400, max_tokens=32),
+        Setting(epochs=6, learning_rate=3e-3),
+    )
     once, again = (cross.fit(queries, documents, label, shape, setting, Topics()) for _ in range(2))
     found = once.score(test[0], test[1])
     assert auc(test[2], found) > 0.9

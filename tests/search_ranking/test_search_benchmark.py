@@ -12,6 +12,7 @@ from common.lifecycle.home import Home
 from search_ranking.config import SMOKE
 from search_ranking.model import cross
 from search_ranking.model.cross import Shape
+from search_ranking.schema import Request
 
 TINY = replace(SMOKE, num_users=300, num_docs=800, num_queries=300, num_sessions=4_000, num_judged=50, num_trees=20)
 
@@ -31,7 +32,7 @@ def test_the_steps_timed_are_the_search_that_is_served(folder: Path) -> None:
         reader = search.Reader(cross.untrained(list(texts.values()), Shape()), texts, service)
         legs, k = service.model.legs, service.config.num_candidates
         for query in ("boxing beginner", "smoothie", "zzzz", "coffee tips easy"):
-            request = search.Request(user_id=1, query=query)
+            request = Request(user_id=1, query=query)
             so_far: object = request
             for step in search.hybrid(service).values():
                 so_far = step(so_far)
