@@ -35,7 +35,7 @@ def reference(predictions: Ranking | Floats, rows: Rows, config: Config, *, serv
         name: RateReference.of(name, nothing, ones, means=means, min_change=change, absolute=True)
         for name, means, change in (("degraded", PIPELINE_FAILED, SHARE_CHANGE), ("cold", DATA_DRIFT, COLD_CHANGE))
     }
-    if (rows.labels["clicked"] == 0).any():  # a test collection has no rates
+    if "clicked" in rows.labels and (rows.labels["clicked"] == 0).any():  # a test collection has no rates
         for name, (numerator, denominator) in _outcomes(rows).items():
             change = RATE_CHANGE if served else FAR_CHANGE
             parts[name] = RateReference.of(name, numerator, denominator, rows.user_id, min_change=change)

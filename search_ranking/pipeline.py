@@ -4,7 +4,7 @@ In:     a Config and a registry.
 Out:    Result: reports of baseline, model and ceiling (or published) on the same requests, and the published artifact.
 Choice: straight down, no branches but two: a truth exists in the world alone, a published figure on some data sets.
 Else:   a scheduler, when the steps run on different days.
-Breaks: judging before the rules: every ranking goes through the same policy first.
+Breaks: judging before the rules: every ranking looks among what the policy allows and goes through it again.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ def run(config: Config, registry: Registry) -> Result:
 
     test, store, k = dataset.test, dataset.history, config.num_candidates
     with step("search_ranking: answer the test requests"):
+        among = rules.among(fitted, test)
         rankings = {
-            "baseline": simple.retrieve(test, k, store),
-            "model": better.rerank(test, better.retrieve(test, k, store), store),
+            "baseline": simple.retrieve(test, k, store, among),
+            "model": better.rerank(test, better.retrieve(test, k, store, among), store),
         }
     if config.data == "world":
         from search_ranking import world

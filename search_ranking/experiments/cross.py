@@ -53,7 +53,9 @@ def pairs(lab: Lab, seed: int) -> tuple[Ints, Ints, Floats]:
     pleased = np.unique(np.stack([rows.query_id, rows.doc_id])[:, rows.labels["satisfied"] > 0], axis=1)
     pleased = pleased[:, rng.permutation(pleased.shape[1])[:PAIRS]]
     asked, back = np.unique(pleased[0], return_inverse=True)
-    fused = lab.model.legs.fused(lab.features, lab.dataset.queries.of(asked).tolist(), lab.config.num_candidates, 0.0)
+    fused = lab.model.legs.fused(
+        lab.features, lab.dataset.queries.of(asked).tolist(), lab.config.num_candidates, lab.config.fusion_weight
+    )
     drawn = np.stack([fused.ids[back, rng.integers(0, fused.ids.shape[1], len(back))] for _ in range(NEGATIVES)])
     other = np.stack([np.tile(pleased[0], NEGATIVES), drawn.ravel()])
     known = set(zip(*opened.tolist(), strict=True))

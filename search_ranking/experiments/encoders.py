@@ -20,6 +20,7 @@ from search_ranking.model.retrieval import dense
 from search_ranking.model.retrieval.encoder import Encoder, Vectors
 
 SERVED, NONE = "looks", "none"
+LEGS = (SERVED, "own", "pretrained", NONE)
 
 
 def encoders(config: Config) -> Table:
@@ -32,7 +33,7 @@ def encoders(config: Config) -> Table:
     lab, k = trained(config), config.num_candidates
     reports: dict[str, Report] = {}
     more: dict[str, dict[str, float]] = {}
-    for name in (SERVED, "own", "pretrained", NONE):
+    for name in LEGS:
         try:
             found, seconds = _fitted(lab, name)
         except InputError as error:

@@ -21,14 +21,11 @@ from search_ranking.experiments.lab import GAIN, Lab, columns, trained
 from search_ranking.model import LEARNT
 from search_ranking.world.needs import GAINS, grades_of
 
-RATER_PRICE, JUDGE_PRICE = 0.2, 0.002  # dollars a judgment
-RATER_NOISE = 0.5  # standard deviation of a judgment, in grades
-NOISES, BIASES = (
-    (1.0, 2.0),
-    (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
-)  # of the judge; bias: grades given for holding all the query's words
-BUDGETS = (20.0, 80.0)  # dollars
-REPS = 400
+MONEY = 40.0  # dollars
+RATER_PRICE, RATER_NOISE = 0.2, 0.5  # dollars a judgment; its standard deviation in grades
+JUDGES = ((0.002, 1.0), (0.002, 2.0), (0.02, 1.0))  # price and noise
+BIASES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # of the judge: grades given for holding all the query's words
+REPS = 200
 NDCG = f"ndcg@{evaluate.K}"
 METRICS = (GAIN, NDCG)
 
@@ -67,31 +64,46 @@ class Pages:
 
 
 def judge(config: Config) -> Table:
-    """Few careful raters or a cheap judge that likes the query's own words: who says more often that the served ranker is better than words alone?
+    """Few careful raters or a cheap judge that likes the query's own words, for the same money: who says more often which ranker is better?
 
-    A row is an amount of money, a judge's noise and its bias. `more_often_right`: share of REPS evaluations in which the judge picks the better
-    ranker, minus the raters' share, by expected gain, paired with its interval; `ndcg_judge_right` and `ndcg_rater_right` the shares by ndcg@10. `_error`: root mean
-    square error of the estimated difference; `truth` is that difference by the true grades of all requests. A judgment is of one document
-    for one query; a document on both pages is judged once."""
-    pages = _pages(trained(config))
-    truth = {name: float(units(pages, pages.grade)[name].mean()) for name in METRICS}
+    The question is whether to add meaning to words: the fused list, a little better than words alone, or the ranker that is served, much better. A
+    row is a question, a judge and its bias. `more_often_right`: share of REPS evaluations by expected gain in which the judge picks the better
+    one, minus the raters' share, with its interval; `ndcg_` the shares by ndcg@10. `_error`: root mean square error of the estimated
+    difference, whose `truth` is that of all requests by true grades. A document on both pages is judged once."""
+    lab = trained(config)
+    words = lab.model.legs.words.retrieve(lab.dataset.test, config.num_candidates)
+    questions = {
+        "fused?": _pages(lab, words, lab.candidates),
+        "served?": _pages(lab, words, lab.ranked(lab.candidates)),
+    }
     table: Table = []
-    for at, (money, noise, bias) in enumerate(product(BUDGETS, NOISES, BIASES)):
+    for at, ((name, pages), (price, noise), bias) in enumerate(product(questions.items(), JUDGES, BIASES)):
         rng = np.random.default_rng([config.seed, 31, at])
-        cheap = estimates(pages, Panel(price=JUDGE_PRICE, noise=noise, bias=bias), money, rng)
-        dear = estimates(pages, Panel(price=RATER_PRICE, noise=RATER_NOISE), money, rng)
-        right = {name: (cheap[name] * truth[name] > 0, dear[name] * truth[name] > 0) for name in METRICS}
-        more = intervals.mean(right[GAIN][0].astype(float) - right[GAIN][1], np.arange(REPS))
-        table.append(
-            {"judge": f"{money:g} dollars, noise {noise:g}", "bias": bias}
-            | {"more_often_right": more.value, "low": more.low, "high": more.high}
-            | {"judge_right": float(right[GAIN][0].mean()), "rater_right": float(right[GAIN][1].mean())}
-            | {"judge_error": _error(cheap[GAIN], truth[GAIN]), "rater_error": _error(dear[GAIN], truth[GAIN])}
-            | {"ndcg_judge_right": float(right[NDCG][0].mean()), "ndcg_rater_right": float(right[NDCG][1].mean())}
-            | {"judge_queries": affordable(pages, JUDGE_PRICE, money), "rater_queries": affordable(pages, RATER_PRICE, money)}
-            | {"truth": truth[GAIN]}
-        )  # fmt: skip
+        judged = Panel(price=price, noise=noise, bias=bias)
+        label = {"judge": f"{name} {price:g} dollars, noise {noise:g}", "bias": bias}
+        table.append(label | compared(pages, judged, Panel(price=RATER_PRICE, noise=RATER_NOISE), rng))
     return table
+
+
+def compared(pages: Pages, judge: Panel, rater: Panel, rng: np.random.Generator) -> dict[str, float | None]:
+    truth = {name: float(values.mean()) for name, values in units(pages, pages.grade).items()}
+    cheap, dear = estimates(pages, judge, rng), estimates(pages, rater, rng)
+    right = {name: [(found[name] * truth[name] > 0).astype(float) for found in (cheap, dear)] for name in METRICS}
+    more = intervals.mean(right[GAIN][0] - right[GAIN][1], np.arange(REPS))
+    return {
+        "more_often_right": more.value,
+        "low": more.low,
+        "high": more.high,
+        "judge_right": float(right[GAIN][0].mean()),
+        "rater_right": float(right[GAIN][1].mean()),
+        "judge_error": _error(cheap[GAIN], truth[GAIN]),
+        "rater_error": _error(dear[GAIN], truth[GAIN]),
+        "ndcg_judge_right": float(right[NDCG][0].mean()),
+        "ndcg_rater_right": float(right[NDCG][1].mean()),
+        "judge_queries": affordable(pages, judge.price),
+        "rater_queries": affordable(pages, rater.price),
+        "truth": truth[GAIN],
+    }
 
 
 def units(pages: Pages, observed: Floats) -> dict[str, Floats]:
@@ -106,14 +118,14 @@ def units(pages: Pages, observed: Floats) -> dict[str, Floats]:
     }
 
 
-def affordable(pages: Pages, price: float, money: float) -> int:
+def affordable(pages: Pages, price: float) -> int:
     """Queries of which every document on either page can be judged, one at least."""
-    return max(1, int(money / (price * pages.distinct.sum(axis=1).mean())))
+    return max(1, int(MONEY / (price * pages.distinct.sum(axis=1).mean())))
 
 
-def estimates(pages: Pages, panel: Panel, money: float, rng: np.random.Generator) -> dict[str, Floats]:
-    """[REPS] of each metric: what an evaluation for that money would have said. Queries are drawn evenly from the requests, with return."""
-    count = affordable(pages, panel.price, money)
+def estimates(pages: Pages, panel: Panel, rng: np.random.Generator) -> dict[str, Floats]:
+    """[REPS] of each metric: what an evaluation for MONEY would have said. Queries are drawn evenly from the requests, with return."""
+    count = affordable(pages, panel.price)
     found: dict[str, list[float]] = {name: [] for name in METRICS}
     for _ in range(REPS):
         drawn = pages.take(rng.integers(0, len(pages.grade), count))
@@ -122,10 +134,8 @@ def estimates(pages: Pages, panel: Panel, money: float, rng: np.random.Generator
     return {name: np.array(values) for name, values in found.items()}
 
 
-def _pages(lab: Lab) -> Pages:
-    """Words alone beside the ranker that is served."""
-    served, test = lab.ranked(lab.candidates), lab.dataset.test
-    found = [lab.page(one).ids for one in (lab.model.legs.words.retrieve(test, lab.config.num_candidates), served)]
+def _pages(lab: Lab, first: Ranking, second: Ranking) -> Pages:
+    found, test = [lab.page(one).ids for one in (first, second)], lab.dataset.test
     ids = np.concatenate(found, axis=1)
     same = ids[:, :, None] == ids[:, None, :]
     planted = world.make(lab.config)

@@ -50,7 +50,7 @@ class Lab:
     def recall(self, found: Ranking, rows: Bools | None = None) -> float:
         """Of the relevant documents the share among all of `found`, mean over requests that have one; of `rows` only."""
         key = f"recall@{found.ids.shape[1]}"
-        known = (self.judgments.relevant >= 0).any(axis=1)
+        known: Bools = np.max(self.judgments.relevant, axis=1) >= 0
         asked = known if rows is None else known & rows
         if not asked.any():
             raise InputError(

@@ -24,7 +24,7 @@ def understanding(config: Config) -> Table:
 
     Each row is the whole case learnt anew without one part (the last: without all, the foil). `change`: gain without the part minus gain with
     all, paired over the queries of the slice: below zero, the part is worth having. `a typo`: a word of the query is none of the world's.
-    `leaves`: share of the slice's requests that are read otherwise without the part."""
+    `read_otherwise`: share of the slice's requests that are read otherwise without the part."""
     lab = trained(config)
     whole, served = lab.features.understanding, lab.report(lab.ranked(lab.candidates))
     assert isinstance(whole, Understanding)
@@ -40,7 +40,7 @@ def understanding(config: Config) -> Table:
             found = change(report.units[rows], served.units[rows], served.clusters[rows], "change")
             table.append(
                 {"off": name, "slice": part, GAIN: float(report.units[rows].mean()), **found}
-                | {"leaves": float(moved[rows].mean()), "requests": int(rows.sum())}
+                | {"read_otherwise": float(moved[rows].mean()), "requests": int(rows.sum())}
             )
     return table
 

@@ -137,6 +137,8 @@ class Features:
     def find(self, ids: Ints) -> Ints:
         """Index of each document, -1 for one that the catalogue lacks."""
         known = self.documents.doc_id
+        if ids is known:  # the whole catalogue is asked about, at every request
+            return np.arange(len(known))
         at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
         return np.where(known[at] == ids, at, -1)
 
@@ -263,17 +265,22 @@ def _texts(dataset: Dataset) -> understanding.Documents:
     catalog, empty = dataset.catalog, np.full(len(dataset.catalog), "")
     languages, topics = (catalog.categories.get(name, empty).tolist() for name in ("language", "topic"))
     return understanding.Documents(
-        catalog.title.tolist(), [text.split() for text in catalog.tags.tolist()], languages, topics
+        catalog.title.tolist(),
+        [text.split() for text in catalog.tags.tolist()],
+        languages,
+        topics,
+        catalog.description.tolist(),
     )
 
 
 def _log(dataset: Dataset) -> understanding.Log:
-    """Of the training rows alone."""
+    """Of the training rows alone. A judgment is no click: other words for a query's words, learnt from what was judged right for it, would hand
+    the ranker the very label it is taught by (a click is one of many, and the ranker's comes later)."""
     rows, queries = dataset.train, dataset.queries
     query = np.searchsorted(queries.query_id, rows.query_id)
     first = np.unique(rows.request_id, return_index=True)[1]
     asked = np.bincount(query[first], minlength=len(queries.query_id))
-    clicked = rows.labels["clicked"] > 0
+    clicked = rows.labels["clicked"] > 0 if "clicked" in rows.labels else np.zeros(len(rows), bool)
     both = np.stack([query[clicked], np.searchsorted(dataset.catalog.doc_id, rows.doc_id[clicked])])
     (of, document), clicks = np.unique(both, axis=1, return_counts=True)
     return understanding.Log(queries.text.tolist(), asked, of, document, clicks)

