@@ -55,6 +55,7 @@ class Config:
     # fusion and ranking
     fusion: str = "rrf"  # or weighted, minmax
     fusion_weight: float = 0.3  # of the lexical leg, where fusion weighs
+    cross: str = "own"  # of the experiment: or a folder or id of a cross-encoder
     debias: str = "ips"  # or none, position: what is done about where a result stood
     num_trees: int = 200
     tree_rate: float = 0.1  # how far each tree is believed
