@@ -17,7 +17,6 @@ from search_ranking.experiments.lab import GAIN, Lab, change, trained
 from search_ranking.policy import RULES, Policy
 
 ASKED = (
-    "known",
     "explicit",
     "age",
     "country",
