@@ -70,7 +70,9 @@ def judge(config: Config) -> Table:
     The question is whether to add meaning to words: the fused list, a little better than words alone, or the ranker that is served, much better. A
     row is a question, a judge and its bias. `more_often_right`: share of REPS evaluations by expected gain in which the judge picks the better
     one, minus the raters' share, with its interval; `ndcg_` the shares by ndcg@10. `_error`: root mean square error of the estimated
-    difference, whose `truth` is that of all requests by true grades: the two metrics may disagree on who is better. A document on both pages is judged once."""
+    difference, whose `truth` is that of all requests by true grades: the two metrics may disagree on who is better. A document on both pages
+    is judged once. Noise is averaged away and bias is not: for the close question it flips at a bias of about a grade, however many judgments
+    the money buys; for the other it does not flip."""
     lab = trained(config)
     words = lab.model.legs.words.retrieve(lab.dataset.test, config.num_candidates)
     questions = {
