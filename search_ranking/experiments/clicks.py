@@ -13,15 +13,14 @@ from search_ranking.model.clicks.planted import Plan
 ETAS = (0.5, 1.0, 2.0)
 SIZES = (500, 2_000, 6_000, 20_000)  # sessions
 WAYS = ("raw", "ips", "ips_estimated", "ips_normalised", "position", "raw_pairwise", "ips_pairwise", "grades")
-ETA, SHORT_AND_LONG = 1.0, (1_000, 10_000)  # of the ways
+ETA, SHORT_AND_LONG = 1.0, (1_000, 8_000)  # of the ways
 LOGS, WAYS_LOGS = 4, 3
 
 
 def debias(config: Config) -> Table:
-    """Does it pay to weigh a click by one over how often its place is looked at? ndcg@10 of LambdaMART on one planted log, weighed minus as the
-    clicks are, judged on the true grades of other queries.
+    """Does it pay to weigh a click by one over how often its place is looked at?
 
-    A weight takes bias away and brings noise in. On a short log the noise costs more (below zero), and all the more the steeper people stop
+    ndcg@10 of LambdaMART on one planted log, weighed minus as the clicks are, judged on the true grades of other queries. A weight takes bias away and brings noise in. On a short log the noise costs more (below zero), and all the more the steeper people stop
     reading; the flip is where the log is long enough. The examination is the planted one, so nothing is lost here by measuring it."""
     found = debias_table(Plan(), ETAS, SIZES, rungs=("raw", "ips"), seeds=_logs(config, LOGS))
     return [
@@ -34,9 +33,9 @@ def debias(config: Config) -> Table:
 
 
 def debias_ways(config: Config) -> Table:
-    """Which way of undoing position bias? Each over the raw clicks under the same loss, on a log before the flip and on one after it, at steepness 1.
+    """Which way of undoing position bias pays, and from when on?
 
-    All of them lose on the short log. `ips_estimated` has to measure the curve on the same clicks; `grades`, the true ones of the same rows,
+    Each over the raw clicks under the same loss, on a log before the flip and on one after it, at steepness 1. All of them lose on the short log. `ips_estimated` has to measure the curve on the same clicks; `grades`, the true ones of the same rows,
     says what is left to gain."""
     found = debias_table(Plan(), (ETA,), SHORT_AND_LONG, rungs=WAYS, seeds=_logs(config, WAYS_LOGS))
     return [

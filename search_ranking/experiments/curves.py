@@ -18,9 +18,9 @@ WITHIN = 0.1  # of the planted curve, at the slot that is furthest off
 PLAN = Plan(num_queries=80)
 COIN = 0.5  # share of sessions in which a coin swaps two results, for the one estimator that reads the coin
 LOGS = 4
-SIZES = (2_500, 10_000, 40_000, 160_000)  # sessions
-MOST_PAL = 40_000  # sessions: beyond, a fit takes a minute
-OTHERS, OTHERS_PAL = 80_000, 20_000  # sessions of logs of the other click models, and of PAL's
+SIZES = (2_500, 10_000, 30_000, 120_000)  # sessions
+MOST_PAL = 30_000  # sessions: beyond, a fit takes a minute
+OTHERS, OTHERS_PAL = 80_000, 10_000  # sessions of logs of the other click models, and of PAL's
 Estimator = Callable[[World, Log], Floats]
 
 
@@ -52,9 +52,9 @@ FOIL = "click rate"
 
 
 def curves(config: Config) -> Table:
-    """From how long a log on is the examination curve within a tenth of the planted one, at every slot? People read by position alone.
+    """From how long a log on is the examination curve within a tenth of the planted one, at every slot?
 
-    `furthest`: the relative error of the worst slot, a mean over LOGS worlds; `beyond` is what it is above a tenth. EM and harvest ask for
+    People read by position alone. `furthest`: the relative error of the worst slot, a mean over LOGS worlds; `beyond` is what it is above a tenth. EM and harvest ask for
     pairs shown in several slots, PAL for features that tell all there is to tell, swaps for half of the pages spoilt and nothing else."""
     table: Table = []
     for name in ESTIMATORS:
@@ -66,10 +66,10 @@ def curves(config: Config) -> Table:
 
 
 def click_models(config: Config) -> Table:
-    """How wrong does each estimator get when people do not read as it assumes? Under a cascade they stop at the first good result, under trust
-    bias they click on high places for being high; `furthest` is the relative error of the worst slot.
+    """How wrong does each estimator get when people do not read as it assumes?
 
-    A click rate by slot, the foil, is wrong everywhere: good results stand high. No log says which of the three worlds it comes from."""
+    Under a cascade they stop at the first good result, under trust bias they click on high places for being high; `furthest` is the relative
+    error of the worst slot. A click rate by slot, the foil, is wrong everywhere: good results stand high. No log says which of the three worlds it comes from."""
     table: Table = []
     for clicks in ("pbm", "cascade", "trust"):
         for name in (*ESTIMATORS, FOIL):

@@ -72,7 +72,8 @@ def clickbait(config: Config) -> Table:
 
     The same candidates in several orders; people of the world read each page VIEWINGS times. `gain_change` and `ctr_change`: paired differences from the served order.
     `satisfied`: clicks a page on what is really an answer; `catchy`: planted, draws clicks and pleases nobody, mean of the page. The oracles know
-    what nobody can know: they show how far a ranker may go for clicks, and for gain."""
+    what nobody can know: they show how far a ranker may go for clicks, and for gain. Mostly both move together; it flips where catchy titles
+    are lifted, and between the two oracles."""
     lab = trained(config)
     orders = _orders(lab)
     pages = {name: lab.page(one) for name, one in orders.items()}

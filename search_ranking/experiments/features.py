@@ -36,10 +36,9 @@ Units = Mapping[str, Floats]
 
 
 def leak(config: Config) -> Table:
-    """What does it cost to count the clicks on a result over the whole log, and not as of the moment? The same trees, taught and tried out on such
-    counts, and then served, where nobody knows the future.
+    """What does it cost to count the clicks on a result over the whole log, and not as of the moment?
 
-    Offline, by the clicks on the pages of the last days, every count holds the click it is to foretell: there the leak wins. Served, by planted
+    The same trees, taught and tried out on such counts, and then served, where nobody knows the future. Offline, by the clicks on the pages of the last days, every count holds the click it is to foretell: there the leak wins. Served, by planted
     gain, it loses what it won. `no counts`, the foil, says what honest ones are worth."""
     none = {name: way for name, way in model.LEARNT.items() if name not in HISTORY}
     found = []
@@ -56,10 +55,9 @@ def leak(config: Config) -> Table:
 
 
 def popularity(config: Config) -> Table:
-    """Should the trees read how popular, how old and how long a document is? The old engine broke ties by views, so in its log they look like
-    relevance. Each beside the served trees, which read none of them.
+    """Should the trees read how popular, how old and how long a document is?
 
-    By clicks on the old engine's own pages, where its habits are the answer, and by planted gain among all candidates."""
+    The old engine broke ties by views, so in its log they look like relevance. Each beside the served trees, which read none of them: by clicks on the old engine's own pages, where its habits are the answer, and by planted gain among all candidates."""
     found = []
     for lab in map(Lab.of, worlds(config, WORLDS)):
         history = lab.dataset.history

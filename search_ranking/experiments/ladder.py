@@ -14,7 +14,7 @@ from search_ranking.experiments.lab import Lab, against, columns, ordered, train
 from search_ranking.model.ltr import Groups, planted, trees
 from search_ranking.model.ltr import ladder as rungs
 
-LISTS, VALID = 10_000, 3_000  # lists of clicks that every rung learns from, and is chosen and stopped by
+LISTS, VALID = 4_000, 2_000  # lists of clicks that every rung learns from, and is chosen and stopped by
 TRIALS = 2  # settings a rung
 SIZES = (500, 200, 1_000)  # queries of the planted worlds: to learn from, to choose by, to judge
 SERVED, NO_RANKER = "as served", "no ranker"

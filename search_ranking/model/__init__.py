@@ -52,6 +52,10 @@ LEARNT: Mapping[str, int] = {
     "cosine": UP,
 }
 """The columns the trees read, in order, and how the score may move with each."""
+SHARES = {f"bm25_{field}_share": FREE for field in FIELDS}
+JUDGED: Mapping[str, int] = dict.fromkeys(LEARNT, FREE) | SHARES
+"""The same where judges said what is good: their lists are the candidates themselves, so there is no beyond that the trees must be told of. A
+long query scores high in BM25 whatever it finds: its share is the score over the idf of the query's words, and can be compared across queries."""
 ENCODERS = ("looks", "own", "pretrained", "best")
 DEBIAS = ("ips", "position", "none")
 
@@ -65,13 +69,14 @@ def fit(dataset: Dataset, features: Features, config: Config) -> TwoStage:
 
 def taught(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config) -> TwoStage:
     """A ranker over these legs, from the grades of these rows or, where nobody judged, from their clicks."""
+    learnt = JUDGED if "grade" in rows.labels else LEARNT
     if "grade" in rows.labels:
         valid = graded(dataset.valid, legs, features, dataset, config) if len(dataset.valid) else None
-        ranker = trees.fit(graded(rows, legs, features, dataset, config), valid, setting(config))
+        ranker = trees.fit(graded(rows, legs, features, dataset, config), valid, setting(config, learnt))
     else:
         groups, slot = lessons(rows, legs, features, dataset, config)
         ranker = trees.fit(groups, None, setting(config), slot if config.debias == "position" else None)
-    return TwoStage(features, legs, ranker, config.fusion_weight)
+    return TwoStage(features, legs, ranker, config.fusion_weight, tuple(learnt))
 
 
 def setting(config: Config, learnt: Mapping[str, int] = LEARNT) -> trees.Setting:
@@ -83,11 +88,15 @@ def setting(config: Config, learnt: Mapping[str, int] = LEARNT) -> trees.Setting
 
 
 def load(folder: Path) -> TwoStage:
+    if not (folder / "model.json").is_file():
+        raise InputError(
+            f"{folder}: a ranker of given features (letor:DIR). There is no text in it to search: it is judged, not served."
+        )
     simple = baseline.load(folder.parent / "baseline")
     said = json.loads((folder / "model.json").read_text())
     own = _LOAD[said["encoder"]](folder)
     legs = Legs(simple, own, dense.load(folder, own.fingerprint), said["fusion"])
-    return TwoStage(simple.features, legs, trees.load(folder), float(said["fusion_weight"]))
+    return TwoStage(simple.features, legs, trees.load(folder), float(said["fusion_weight"]), tuple(said["columns"]))
 
 
 def meaning(dataset: Dataset, config: Config) -> tuple[Encoder, Vectors, Rows]:
@@ -194,7 +203,8 @@ def graded(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config:
             f"For none of {len(query)} judged training queries anything good is found: a ranker cannot be taught."
         )
     none = np.zeros(len(taught), np.int64)
-    read = scored(features, legs, written, taught, asked[taught], found[taught, place], none, none, dataset.history)
+    which, doc_id = asked[taught], found[taught, place]
+    read = scored(features, legs, written, taught, which, doc_id, none, none, dataset.history, tuple(JUDGED))
     return Groups(features=read, grades=grades[taught, place], sizes=np.unique(taught, return_counts=True)[1])
 
 
@@ -212,14 +222,15 @@ def _a_list_a_click(request_id: Ints, clicked: Bools) -> tuple[Ints, Ints]:
 
 def scored(
     features: Features, legs: Legs, texts: Sequence[str], which: Ints, query_id: Ints, doc_id: Ints, event_time: Ints, moment: Ints,
-    store: FeatureStore, learnt: Iterable[str] = LEARNT,
+    store: FeatureStore, names: Iterable[str] = LEARNT,
 ) -> Floats:  # fmt: skip
-    """[n, len(learnt)] of rows (query, document). Row i asks texts[which[i]]."""
+    """[n, len(names)] of rows (query, document), names of JUDGED. Row i asks texts[which[i]]."""
     inputs = features.of(features.asked(texts), which, query_id, doc_id, event_time, moment, store)
     columns = dict(zip(inputs.names, inputs.dense.T, strict=True))
     opinions = legs.opinions(features, texts, which, doc_id)
     columns |= dict(zip((*(f"bm25_{field}" for field in FIELDS), "cosine"), opinions.T, strict=True))
-    return np.stack([columns[name] for name in learnt], axis=1)
+    columns |= {name: columns[name.removesuffix("_share")] / columns["query_idf"] for name in SHARES}
+    return np.stack([columns[name] for name in names], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,6 +279,7 @@ class TwoStage:
     legs: Legs
     ranker: Trees
     fusion_weight: float
+    columns: tuple[str, ...] = tuple(LEARNT)  # what the trees read
 
     def retrieve(
         self, requests: Requests, k: int, store: FeatureStore | None = None, among: EachAmong | None = None
@@ -296,7 +308,7 @@ class TwoStage:
         row, column = np.nonzero((ids >= 0) & found)
         rows = scored(
             self.features, self.legs, requests.query.tolist(), row, requests.query_id[row], ids[row, column],
-            requests.event_time[row], requests.moment[row], store,
+            requests.event_time[row], requests.moment[row], store, self.columns,
         )  # fmt: skip
         scores = np.where(found, -np.inf, before)
         scores[row, column] = self.ranker.score(rows)
@@ -310,14 +322,19 @@ class TwoStage:
             own.save(folder)
         self.legs.vectors.save(folder)
         self.ranker.save(folder)
-        said = {"encoder": kind, "fusion": self.legs.fusion, "fusion_weight": self.fusion_weight}
+        said = {
+            "encoder": kind,
+            "fusion": self.legs.fusion,
+            "fusion_weight": self.fusion_weight,
+            "columns": self.columns,
+        }
         (folder / "model.json").write_text(json.dumps(said))
 
 
 def texts(catalog: Catalog) -> list[str]:
-    """[num_docs] what an encoder reads of each."""
+    """[num_docs] what an encoder reads of each; a title that the description begins with is read once."""
     parts = zip(catalog.title.tolist(), catalog.description.tolist(), catalog.tags.tolist(), strict=True)
-    return [" ".join(part) for part in parts]
+    return [" ".join(part[said.startswith(part[0]) :]) for part in parts for said in part[1:2]]
 
 
 _LOAD: Mapping[str, Callable[[Path], Encoder]] = {
