@@ -2,7 +2,7 @@
 
 In:     the catalogue, training rows, features.
 Out:    a Ranker: `retrieve` fuses words and meaning; `rerank` scores candidates by boosted trees over LEARNT.
-Choice: LambdaMART on grades from engagement, a list for each click, weighed by one over how often its place is looked at; that curve is measured
+Choice: LambdaMART, a list for each click, weighed by one over how often its place is looked at; that curve is measured
         on the log (clicks/intervention.py: harvest). A page teaches only what it showed, so the trees are told what holds beyond it: more words
         matched never makes a document worse (`monotone`).
 Else:   a cross-encoder over query and text, for the first ten and a hundred times the milliseconds.
@@ -40,7 +40,6 @@ from search_ranking.model.retrieval.hashed import Hashed
 from search_ranking.model.retrieval.looks import Looks
 from search_ranking.schema import Catalog, Dataset, Requests, Rows
 
-CLICKED, SATISFIED = 1.0, 3.0  # grades
 BLOCK = 500  # requests whose features are made at once
 UP, FREE = 1, 0
 LEARNT: Mapping[str, int] = {
@@ -162,7 +161,7 @@ def lessons(
     rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config, learnt: Iterable[str] = LEARNT
 ) -> tuple[Groups, Ints]:
     """A list for each click: the page as it was shown, of which that result alone has a grade, and every row the weight of the click. -> it, and
-    the slot of each row [n].
+    the slot of each row [n]. Who stayed has no higher grade: NDCG would divide it away in a list of one (experiment `engagement`).
 
     The weight of a click belongs to all its pairs (Joachims et al. 2017): LightGBM multiplies row by row, so in a page of one list the results
     not clicked on would keep weight 1, and a click far down would lift its query's features, not its document's. The other clicks of the page
@@ -174,14 +173,13 @@ def lessons(
     rows = rows.take((np.bincount(back, clicked, len(page)) > 0)[back])
     clicked, slot = rows.labels["clicked"] > 0, rows.numbers["slot"].astype(np.int64)
     weight = weights.ips(slot, clicked, curve(dataset.train, config)).weights
-    grade = np.where(rows.labels["satisfied"] > 0, SATISFIED, CLICKED)
     asked, which = np.unique(rows.query_id, return_inverse=True)
     read = scored(
         features, legs, dataset.queries.of(asked).tolist(), which, rows.query_id, rows.doc_id, rows.event_time, rows.moment,
         dataset.history, learnt,
     )  # fmt: skip
     row, click = _a_list_a_click(rows.request_id, clicked)
-    grades = np.where(row == click, grade[click], 0.0)
+    grades = np.where(row == click, 1.0, 0.0)
     sizes = np.unique(click, return_counts=True)[1]
     return Groups(features=read[row], grades=grades, sizes=sizes, weights=weight[click]), slot[row]
 
