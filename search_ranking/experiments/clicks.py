@@ -20,8 +20,9 @@ LOGS, WAYS_LOGS = 4, 3
 def debias(config: Config) -> Table:
     """Does it pay to weigh a click by one over how often its place is looked at?
 
-    ndcg@10 of LambdaMART on one planted log, weighed minus as the clicks are, judged on the true grades of other queries. A weight takes bias away and brings noise in. On a short log the noise costs more (below zero), and all the more the steeper people stop
-    reading; the flip is where the log is long enough. The examination is the planted one, so nothing is lost here by measuring it."""
+    ndcg@10 of LambdaMART on one planted log, weighed minus as the clicks are, judged on the true grades of other queries. A weight takes
+    bias away and brings noise in. On a short log the noise costs more (below zero), on a long one the bias; the steeper people stop
+    reading, the longer the log has to be. The examination is the planted one, so nothing is lost here by measuring it."""
     found = debias_table(Plan(), ETAS, SIZES, rungs=("raw", "ips"), seeds=_logs(config, LOGS))
     return [
         {
@@ -35,8 +36,9 @@ def debias(config: Config) -> Table:
 def debias_ways(config: Config) -> Table:
     """Which way of undoing position bias pays, and from when on?
 
-    Each over the raw clicks under the same loss, on a log before the flip and on one after it, at steepness 1. All of them lose on the short log. `ips_estimated` has to measure the curve on the same clicks; `grades`, the true ones of the same rows,
-    says what is left to gain."""
+    Each over the raw clicks under the same loss, on a log before the flip and on one after it, at steepness 1. All of them lose on the
+    short log. `ips_estimated` has to measure the curve on the same clicks; `grades`, the true ones of the same rows, says what is left to
+    gain."""
     found = debias_table(Plan(), (ETA,), SHORT_AND_LONG, rungs=WAYS, seeds=_logs(config, WAYS_LOGS))
     return [
         {

@@ -54,8 +54,9 @@ FOIL = "click rate"
 def curves(config: Config) -> Table:
     """From how long a log on is the examination curve within a tenth of the planted one, at every slot?
 
-    People read by position alone. `furthest`: the relative error of the worst slot, a mean over LOGS worlds; `beyond` is what it is above a tenth. EM and harvest ask for
-    pairs shown in several slots, PAL for features that tell all there is to tell, swaps for half of the pages spoilt and nothing else."""
+    People read by position alone. `furthest`: the relative error of the worst slot, a mean over LOGS worlds; `beyond` is what it is above
+    a tenth. EM and harvest ask for pairs shown in several slots, PAL for features that tell all there is to tell, swaps for half of the
+    pages spoilt and nothing else."""
     table: Table = []
     for name in ESTIMATORS:
         for size in SIZES:
@@ -68,8 +69,9 @@ def curves(config: Config) -> Table:
 def click_models(config: Config) -> Table:
     """How wrong does each estimator get when people do not read as it assumes?
 
-    Under a cascade they stop at the first good result, under trust bias they click on high places for being high; `furthest` is the relative
-    error of the worst slot. A click rate by slot, the foil, is wrong everywhere: good results stand high. No log says which of the three worlds it comes from."""
+    Under a cascade they stop at the first good result, under trust bias they click on high places for being high; `furthest` is the
+    relative error of the worst slot. A click rate by slot, the foil, is wrong everywhere: good results stand high. No log says which of
+    the three worlds it comes from."""
     table: Table = []
     for clicks in ("pbm", "cascade", "trust"):
         for name in (*ESTIMATORS, FOIL):

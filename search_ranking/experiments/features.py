@@ -38,8 +38,9 @@ Units = Mapping[str, Floats]
 def leak(config: Config) -> Table:
     """What does it cost to count the clicks on a result over the whole log, and not as of the moment?
 
-    The same trees, taught and tried out on such counts, and then served, where nobody knows the future. Offline, by the clicks on the pages of the last days, every count holds the click it is to foretell: there the leak wins. Served, by planted
-    gain, it loses what it won. `no counts`, the foil, says what honest ones are worth."""
+    The same trees, taught and tried out on such counts, and then served, where nobody knows the future. Offline, by the clicks on the pages of the
+    last days, every count holds the click it is to foretell: there the leak wins by far. Served, by planted gain, it is worse than having no
+    counts at all, which is the foil: the trees trust a number that is not there."""
     none = {name: way for name, way in model.LEARNT.items() if name not in HISTORY}
     found = []
     for lab in map(Lab.of, worlds(config, WORLDS)):
@@ -57,7 +58,9 @@ def leak(config: Config) -> Table:
 def popularity(config: Config) -> Table:
     """Should the trees read how popular, how old and how long a document is?
 
-    The old engine broke ties by views, so in its log they look like relevance. Each beside the served trees, which read none of them: by clicks on the old engine's own pages, where its habits are the answer, and by planted gain among all candidates."""
+    The old engine broke ties by views, so in its log they look like relevance. Each beside the served trees, which read none of them: by clicks on
+    the old engine's own pages, and by planted gain among all candidates. Clicks see no difference. Planted gain sees none of a single one of
+    the three either, and a loss by all of them together, and by what people clicked on for other queries."""
     found = []
     for lab in map(Lab.of, worlds(config, WORLDS)):
         history = lab.dataset.history

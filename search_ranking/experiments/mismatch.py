@@ -26,8 +26,9 @@ FOUND = 200  # of each leg
 def mismatch(config: Config) -> Table:
     """Should search match words, meanings, or both?
 
-    The dense leg and the list fused by ranks, minus the words alone, on the same requests. Two questions have two answers: what stands on a page of ten (planted gain), and what a ranker is given to choose from (recall at 100).
-    Words are the foil on one side and the winner on the other: at 0 everybody says the same word."""
+    The dense leg and the list fused by ranks, minus the words alone, on the same requests. Two questions have two answers: what stands on
+    a page of ten (planted gain), and what a ranker is given to choose from (recall at 100). Meaning alone, the foil, makes a
+    worse page everywhere, and from a mismatch of about 0.2 on finds more than words do; both together lose nowhere."""
     table: Table = []
     for value in MISMATCHES:
         judged = [_judged(world) for world in worlds(replace(config, mismatch=value), WORLDS)]
