@@ -24,7 +24,8 @@ def fusion(config: Config) -> Table:
     `against reciprocal ranks`: the fused list itself as the page, paired over queries; recall: of the relevant among as many candidates as are
     ranked, of all requests and of those whose answers mostly share no word with them; `ranked`: gain of the page once the served ranker has
     ordered those candidates, `ranked_change` its paired difference from the same over reciprocal ranks. Each leg alone is the foil
-    of the others. The learned layer knows nothing but clicks on pages that an engine of words put together, and listens to words."""
+    of the others. What meaning finds is there to be ranked, and a ranker taught by pages of words hardly lifts it: the rules differ far more in
+    recall than on the page. The learned layer knows nothing but clicks on such pages, and listens to words."""
     lab, k, half = trained(config), config.num_candidates, (0.5, 0.5)
     legs = _legs(lab, lab.queries())
     found = {
