@@ -139,12 +139,12 @@ def latencies(what: str, ms: Sequence[float]) -> dict[str, Any]:
 
 def hybrid(service: Service) -> dict[str, Callable[[Any], Any]]:
     """Its steps, each on what the one before made of a request."""
-    legs, k = service.model.legs, service.config.num_candidates
+    legs, k, weight = service.model.legs, service.config.num_candidates, service.model.fusion_weight
     return {
         "understanding": lambda request: [" ".join(service.features.understand([request.query])[0].corrected)],
         "lexical": lambda queries: (queries, legs.lexical(queries, k)),
-        "dense": lambda found: [found[1], legs.dense(found[0], k)],
-        "fusion": lambda both: fusion.rrf(both, k),
+        "dense": lambda found: {"lexical": found[1], "dense": legs.dense(found[0], k)},
+        "fusion": lambda both: fusion.named(legs.fusion, both, weight, k),
     }
 
 
@@ -162,8 +162,9 @@ class Reader:
     found: dict[str, list[str]] = field(default_factory=dict)
 
     def prepare(self, requests: Sequence[Request]) -> None:
+        legs, k = self.service.model.legs, self.service.config.num_candidates
         for query in {request.query for request in requests}:
-            ids = self.service.model.legs.fused(self.service.features, [query], CANDIDATES, 0.0).ids[0]
+            ids = legs.fused(self.service.features, [query], k, self.service.model.fusion_weight).ids[0, :CANDIDATES]
             self.found[query] = [self.texts[doc_id] for doc_id in ids.tolist() if doc_id >= 0]
 
     def read(self, request: Request) -> object:
@@ -289,7 +290,7 @@ def main() -> None:
         rows += sizes(artifact)
     print(table(rows))
     notes = NOTES.format(
-        docs=num_docs, built=f"built in {seconds:.0f} s" if seconds else "built before", tokens=tokens, before=before,
+        docs=artifact.manifest["config"]["num_docs"], built=f"built in {seconds:.0f} s" if seconds else "built before", tokens=tokens, before=before,
         after=os.getloadavg()[0],
     )  # fmt: skip
     print(notes)

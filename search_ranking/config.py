@@ -36,6 +36,8 @@ class Config:
     drift: str = "none"  # what has changed about the simulated people: simulate.DRIFTS
     # labels
     click_window_hours: int = 1  # a click is reported when the person is back; until then nobody knows
+    # queries
+    mends: bool = True  # words nobody knows are taken for slips
     # lexical leg: BM25 over fields
     k1: float = 0.9
     b: float = 0.4
@@ -53,6 +55,7 @@ class Config:
     # fusion and ranking
     fusion: str = "rrf"  # or weighted, minmax
     fusion_weight: float = 0.3  # of the lexical leg, where fusion weighs
+    cross: str = "own"  # of the experiment: or a folder or id of a cross-encoder
     debias: str = "ips"  # or none, position: what is done about where a result stood
     num_trees: int = 200
     tree_rate: float = 0.1  # how far each tree is believed
@@ -88,9 +91,10 @@ CAPACITY = Plan(  # the platform on the whiteboard: a hundred million people, tw
 
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "beir": {  # chosen on SciFact's training queries, five folds
+        "mends": False,  # claims are proofread: what no other document says is a rare word
         "k1": 1.2,
         "b": 0.6,
-        "weight_title": 0.3,
+        "weight_title": 0.2,
         "weight_description": 1.0,
         "encoder": "best",
         "num_candidates": 100,

@@ -30,7 +30,8 @@ COLD_CHANGE = 0.25
 
 def reference(predictions: Ranking | Floats, rows: Rows, config: Config, *, served: bool = False) -> References:
     """What health looked like. `served`: the rows are served traffic, so small changes of its rates count."""
-    ones, nothing = np.ones(len(rows)), np.zeros(len(rows))
+    n = max(len(rows), 1)  # a test collection may hold no query back: then, too, nothing is degraded and nothing cold
+    ones, nothing = np.ones(n), np.zeros(n)
     parts: dict[str, Reference] = {
         name: RateReference.of(name, nothing, ones, means=means, min_change=change, absolute=True)
         for name, means, change in (("degraded", PIPELINE_FAILED, SHARE_CHANGE), ("cold", DATA_DRIFT, COLD_CHANGE))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -161,7 +161,10 @@ class Catalog:
         return len(self.doc_id)
 
     def save(self, folder: Path) -> None:
-        columns.save_dataclass(folder / "catalog.parquet", self)
+        seen = (
+            self.frames if self.frames.shape[1] else np.zeros((len(self), 1), np.float32)
+        )  # no file holds a column of no width
+        columns.save_dataclass(folder / "catalog.parquet", replace(self, frames=seen))
 
 
 def load_titles(folder: Path) -> list[str]:

@@ -25,6 +25,9 @@ from search_ranking.features.among import EachAmong
 from search_ranking.schema import Dataset, Requests
 
 FIELDS = ("title", "description", "tags")
+NOBODY = (
+    -1.0
+)  # score of the first document that stands where nobody found one; a sum of BM25 and cosines never begins so low
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Baseline:
@@ -69,12 +72,12 @@ class Baseline:
 
 
 def filled(found: Ranking, rows: Ints, popular: Ints, among: EachAmong | None) -> Ranking:
-    """Empty places at the end of these rows get what is popular, may be answered and is not there yet. Its scores are below 0: nobody found it."""
+    """Empty places at the end of these rows get what is popular, may be answered and is not there yet. Its scores begin at NOBODY and fall."""
     ids, scores = found.ids.copy(), found.scores.copy()
     for row in rows.tolist():
         missing = np.flatnonzero(ids[row] < 0)
         may = popular if among is None else popular[among(row).of(popular)]
         more = may[~np.isin(may, ids[row])][: len(missing)]
         ids[row, missing[: len(more)]] = more
-        scores[row, missing[: len(more)]] = -1.0 - np.arange(len(more))
+        scores[row, missing[: len(more)]] = NOBODY - np.arange(len(more))
     return Ranking(ids=ids, scores=scores)

@@ -7,6 +7,7 @@ itself. For the same reason rows carry no number of the document and none of the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,9 @@ def read_beir(folder: Path) -> tuple[Dataset, Judgments]:
         doc_id=np.arange(len(found.titles)),
         channel_id=np.full(len(found.titles), -1),
         title=np.array(found.titles, dtype=np.str_),
-        description=np.array(found.texts, dtype=np.str_),
+        description=np.array(
+            [f"{title} {text}" for title, text in zip(found.titles, found.texts, strict=True)], dtype=np.str_
+        ),
         tags=np.full(len(found.titles), ""),
         frames=np.zeros((len(found.titles), 0), np.float32),
     )
@@ -77,16 +80,19 @@ def read_letor(folder: Path) -> tuple[Dataset, Judgments]:
     """Each row of the files is a document of its own, that only its query can be answered with; its features stand in the catalogue, by number.
     Queries are numbered over the three files: some sets begin anew in each."""
     found = letor.read(folder)
-    parts = (found.train, found.valid, found.test)
+    parts = [_mixed(part, np.random.default_rng(at)) for at, part in enumerate((found.train, found.valid, found.test))]
     features = np.concatenate([part.features for part in parts])
     docs, queries = (
         np.cumsum([0, *(len(part.grades) for part in parts)]),
         np.cumsum([0, *(len(part.sizes) for part in parts)]),
     )
+    blank = np.full(len(features), "")
     catalog = Catalog(
         doc_id=np.arange(len(features)),
         channel_id=np.full(len(features), -1),
-        **{name: np.full(len(features), "") for name in ("title", "description", "tags")},
+        title=blank,
+        description=blank,
+        tags=blank,
         frames=np.zeros((len(features), 0), np.float32),
         numbers={str(at): column for at, column in enumerate(features.T, start=1)},
     )
@@ -100,8 +106,8 @@ def read_letor(folder: Path) -> tuple[Dataset, Judgments]:
     )
     names = np.array([str(one) for part in parts for one in part.query_id], dtype=np.str_)
     texts = Queries(query_id=np.arange(queries[2]), text=names[: queries[2]])
-    lists = np.split(np.arange(docs[2], docs[3]), np.cumsum(found.test.sizes)[:-1])
-    grades = np.split(found.test.grades, np.cumsum(found.test.sizes)[:-1])
+    lists = np.split(np.arange(docs[2], docs[3]), np.cumsum(parts[2].sizes)[:-1])
+    grades = np.split(parts[2].grades, np.cumsum(parts[2].sizes)[:-1])
     asked = np.array([at for at, grade in enumerate(grades) if grade.max() > 0], dtype=np.int64)
     if not len(asked):
         raise InputError(f"{folder}: no query of the test has a row of a grade above 0. There is nothing to judge.")
@@ -120,6 +126,12 @@ def read_letor(folder: Path) -> tuple[Dataset, Judgments]:
     )  # fmt: skip
     slices: dict[str, Texts] = {"best": np.char.add("grade ", worth[:, 0].astype(np.int64).astype(np.str_))}
     return dataset, key(requests, relevant, worth, len(catalog), slices)
+
+
+def _mixed(part: letor.Split, rng: np.random.Generator) -> letor.Split:
+    """The rows of each query in an order by lot: many sets write them best first, and whoever scores all the same would look perfect."""
+    order = np.lexsort((rng.random(len(part.grades)), np.repeat(np.arange(len(part.sizes)), part.sizes)))
+    return replace(part, features=part.features[order], grades=part.grades[order])
 
 
 def judged(query: Ints, document: Ints, grade: Floats, of: Ints | None = None) -> Rows:
@@ -165,9 +177,9 @@ def _names(requests: Requests) -> list[tuple[int, int, int]]:
 
 def _rows(part: beir.Judged, ids: Ints, kept: Bools) -> Rows:
     """By query; what was looked at and found of no use is among them: it is a negative somebody chose."""
-    kept = np.flatnonzero(kept)
-    kept = kept[np.argsort(part.query[kept], kind="stable")]
-    return judged(part.query[kept], part.document[kept], part.grade[kept], ids[part.query[kept]])
+    at = np.flatnonzero(kept)
+    at = at[np.argsort(part.query[at], kind="stable")]
+    return judged(part.query[at], part.document[at], part.grade[at], ids[part.query[at]])
 
 
 def _requests(asked: Ints, query: Ints, text: Texts) -> Requests:

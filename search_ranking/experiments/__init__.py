@@ -15,6 +15,7 @@ from common.contract import Experiment
 from common.eval.chart import Chart
 from search_ranking.experiments import (
     clicks,
+    cross,
     curves,
     encoders,
     engagement,
@@ -35,6 +36,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **mismatch.EXPERIMENTS,
     **online.EXPERIMENTS,
     **ladder.EXPERIMENTS,
+    **cross.EXPERIMENTS,
     **fusion.EXPERIMENTS,
     **understanding.EXPERIMENTS,
     **encoders.EXPERIMENTS,

@@ -32,7 +32,7 @@ def encoders(config: Config) -> Table:
     fit_s: CPU seconds until every document has its vector; query_ms: CPU time of a query, encoded and searched."""
     lab, k = trained(config), config.num_candidates
     reports: dict[str, Report] = {}
-    more: dict[str, dict[str, float]] = {}
+    more: dict[str, dict[str, float | None]] = {}
     for name in LEGS:
         try:
             found, seconds = _fitted(lab, name)
@@ -44,7 +44,7 @@ def encoders(config: Config) -> Table:
         spent = time.process_time() - start
         fused, few = found.retrieve(lab.dataset.test, k), lab.few_shared
         reports[name] = lab.report(lab.ranked(fused, found))
-        more[name] = {"leg": lab.recall(leg, few), "fused": lab.recall(fused, few), "fused, all": lab.recall(fused)}
+        more[name] = lab.recall(leg, "leg", few) | lab.recall(fused, "fused", few) | lab.recall(fused, "fused, all")
         more[name] |= {"fit_s": seconds, "query_ms": 1_000 * spent / len(queries)}
     return [row | more[row["encoder"]] for row in against("encoder", reports, SERVED)]
 

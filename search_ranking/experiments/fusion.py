@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from common.contract import Experiment, Ints, Ranking, Table
+from common.eval.report import paired
 from search_ranking.config import Config
-from search_ranking.experiments.lab import Lab, against, corrected, trained
+from search_ranking.experiments.lab import GAIN, Lab, against, corrected, trained
 from search_ranking.model.retrieval import fusion as rules
 from search_ranking.model.retrieval.fusion import Learned
 
@@ -22,8 +23,9 @@ def fusion(config: Config) -> Table:
 
     `against reciprocal ranks`: the fused list itself as the page, paired over queries; recall: of the relevant among as many candidates as are
     ranked, of all requests and of those whose answers mostly share no word with them; `ranked`: gain of the page once the served ranker has
-    ordered those candidates. Each leg alone is the foil of the others. The learned layer knows nothing but clicks on pages that an engine of words put
-    together."""
+    ordered those candidates, `ranked_change` its paired difference from the same over reciprocal ranks. Each leg alone is the foil
+    of the others. What meaning finds is there to be ranked, and a ranker taught by pages of words hardly lifts it: the rules differ far more in
+    recall than on the page. The learned layer knows nothing but clicks on such pages, and listens to words."""
     lab, k, half = trained(config), config.num_candidates, (0.5, 0.5)
     legs = _legs(lab, lab.queries())
     found = {
@@ -35,11 +37,12 @@ def fusion(config: Config) -> Table:
         "learned from clicks": _learned(lab).fuse(legs, k),
     }
     table = against("fusion", {name: lab.report(one) for name, one in found.items()}, RRF)
-    few = lab.few_shared
-    for row, one in zip(table, found.values(), strict=True):
-        ranked = lab.report(lab.ranked(one))
-        row |= {f"recall@{k}": lab.recall(one), f"recall@{k}, few shared words": lab.recall(one, few)}
-        row |= {"ranked": ranked.metrics[ranked.primary].value}
+    ranked = {name: lab.report(lab.ranked(one)) for name, one in found.items()}
+    for row, (name, one) in zip(table, found.items(), strict=True):
+        row.update(lab.recall(one, f"recall@{k}") | lab.recall(one, "recall, few shared words", lab.few_shared))
+        change = paired(ranked[name], ranked[RRF])
+        row.update({"ranked": ranked[name].metrics[GAIN].value, "ranked_change": change.value})
+        row.update({"ranked_change_low": change.low, "ranked_change_high": change.high})
     return table
 
 
@@ -47,7 +50,8 @@ def fusion_trap(config: Config) -> Table:
     """At which weight of the words does a plain sum of BM25 and cosine listen to both?
 
     `share_of_words`: of the numbers the first ten results' scores are made of, the part that is BM25. `against reciprocal ranks`: gain of the page, paired
-    over queries; it is best far from a half, at a weight that holds for this catalogue and no other. The first row is the sum on the whiteboard: 24.5 beside .82."""
+    over queries; it is best far from a half, at a weight that holds for this catalogue and no other. The first row is the whiteboard's sum: 24.5
+    beside .82."""
     lab, k = trained(config), config.num_candidates
     legs = _legs(lab, lab.queries())
     found = {weight: rules.weighted_sum(legs, (weight, 1 - weight), k) for weight in WEIGHTS}
@@ -55,12 +59,8 @@ def fusion_trap(config: Config) -> Table:
     rows = against("weight_of_words", reports | {RRF: lab.report(rules.rrf(legs, k))}, RRF)[:-1]
     for row, (weight, one) in zip(rows, found.items(), strict=True):
         share = rules.share_of_decision(legs, (weight, 1 - weight))[0]
-        row |= {
-            "weight_of_words": weight,
-            "share_of_words": float(share),
-            f"recall@{k}": lab.recall(one),
-            "origin": "world",
-        }
+        row.update({"weight_of_words": weight, "share_of_words": float(share), "origin": "world"})
+        row.update(lab.recall(one, f"recall@{k}"))
     board = [Ranking(ids=np.zeros((1, 1), np.int64), scores=np.full((1, 1), score)) for score in (24.5, 0.82)]
     share = float(rules.share_of_decision(board, (0.5, 0.5))[0])
     first = dict.fromkeys(rows[0]) | {"weight_of_words": 0.5, "share_of_words": share, "origin": "calc"}

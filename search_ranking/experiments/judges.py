@@ -23,7 +23,8 @@ from search_ranking.world.needs import GAINS, grades_of
 
 MONEY = 40.0  # dollars
 RATER_PRICE, RATER_NOISE = 0.2, 0.5  # dollars a judgment; its standard deviation in grades
-JUDGES = ((0.002, 1.0), (0.002, 2.0), (0.02, 1.0))  # price and noise
+FUSED, SERVED = "fused?", "served?"
+JUDGES = ((FUSED, 0.002, 1.0), (FUSED, 0.002, 2.0), (FUSED, 0.02, 1.0), (SERVED, 0.002, 1.0))  # asked, price and noise
 BIASES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # of the judge: grades given for holding all the query's words
 REPS = 200
 NDCG = f"ndcg@{evaluate.K}"
@@ -69,19 +70,21 @@ def judge(config: Config) -> Table:
     The question is whether to add meaning to words: the fused list, a little better than words alone, or the ranker that is served, much better. A
     row is a question, a judge and its bias. `more_often_right`: share of REPS evaluations by expected gain in which the judge picks the better
     one, minus the raters' share, with its interval; `ndcg_` the shares by ndcg@10. `_error`: root mean square error of the estimated
-    difference, whose `truth` is that of all requests by true grades. A document on both pages is judged once."""
+    difference, whose `truth` is that of all requests by true grades: the two metrics may disagree on who is better. A document on both pages
+    is judged once. Noise is averaged away and bias is not: for the close question it flips at a bias of about a grade, however many judgments
+    the money buys; for the other it does not flip."""
     lab = trained(config)
     words = lab.model.legs.words.retrieve(lab.dataset.test, config.num_candidates)
     questions = {
-        "fused?": _pages(lab, words, lab.candidates),
-        "served?": _pages(lab, words, lab.ranked(lab.candidates)),
+        FUSED: _pages(lab, words, lab.candidates),
+        SERVED: _pages(lab, words, lab.ranked(lab.candidates)),
     }
     table: Table = []
-    for at, ((name, pages), (price, noise), bias) in enumerate(product(questions.items(), JUDGES, BIASES)):
+    for at, ((name, price, noise), bias) in enumerate(product(JUDGES, BIASES)):
         rng = np.random.default_rng([config.seed, 31, at])
         judged = Panel(price=price, noise=noise, bias=bias)
         label = {"judge": f"{name} {price:g} dollars, noise {noise:g}", "bias": bias}
-        table.append(label | compared(pages, judged, Panel(price=RATER_PRICE, noise=RATER_NOISE), rng))
+        table.append(label | compared(questions[name], judged, Panel(price=RATER_PRICE, noise=RATER_NOISE), rng))
     return table
 
 
@@ -103,6 +106,7 @@ def compared(pages: Pages, judge: Panel, rater: Panel, rng: np.random.Generator)
         "judge_queries": affordable(pages, judge.price),
         "rater_queries": affordable(pages, rater.price),
         "truth": truth[GAIN],
+        "ndcg_truth": truth[NDCG],
     }
 
 

@@ -47,16 +47,17 @@ class Lab:
         """[num_requests] as the legs read them."""
         return corrected(self.features, self.dataset.test.query.tolist())
 
-    def recall(self, found: Ranking, rows: Bools | None = None) -> float:
-        """Of the relevant documents the share among all of `found`, mean over requests that have one; of `rows` only."""
+    def recall(self, found: Ranking, name: str, rows: Bools | None = None) -> dict[str, float | None]:
+        """{name, name_low, name_high}: of the relevant documents the share among all of `found`, mean over requests that have one; of `rows`
+        [num_requests] only. Interval over queries."""
         key = f"recall@{found.ids.shape[1]}"
         known: Bools = np.max(self.judgments.relevant, axis=1) >= 0
-        asked = known if rows is None else known & rows
-        if not asked.any():
-            raise InputError(
-                f"None of {len(asked)} requests of this slice has a relevant document. Judge more requests."
-            )
-        return float(ranking.judge(found.ids, self.judgments.relevant, [key])[key][asked].mean())
+        asked = np.flatnonzero(known if rows is None else known & rows)
+        if not len(asked):
+            raise InputError(f"None of {len(known)} requests of this slice has a relevant document. Judge more.")
+        units = ranking.judge(found.ids[asked], self.judgments.relevant[asked], [key])[key]
+        share = intervals.mean(units, self.dataset.test.query_id[asked])
+        return {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high}
 
     @property
     def few_shared(self) -> Bools:

@@ -17,7 +17,6 @@ from search_ranking.experiments.lab import GAIN, Lab, change, trained
 from search_ranking.policy import RULES, Policy
 
 ASKED = (
-    "known",
     "explicit",
     "age",
     "country",
@@ -48,9 +47,10 @@ def rules(config: Config) -> Table:
 def copies(config: Config) -> Table:
     """How should copies be told, and what is a page without them worth to somebody who has seen one of two?
 
-    Counted twice, a copy of a good result is a good result: `expected_gain@10` falls when copies go. `distinct_gain` pays each original once; `change` is its
-    paired difference from the page that keeps all copies, the foil. `distinct`: different originals a page; `merged_wrongly`: results left out
-    as copies although no better result of the page is one. The truth is the last row."""
+    It flips with what is counted: paid twice, a copy of a good result is a good result, and `expected_gain@10` falls when copies go; paid once
+    each (`distinct_gain`), the page gains. `change`: paired difference of distinct gain from the page that keeps all copies, the foil.
+    `distinct`: different originals a page; `merged_wrongly`: results a page left out as copies of what they are no copies of. The truth is
+    the last row."""
     lab = trained(config)
     found = lab.page(lab.ranked(lab.candidates), Policy(page_size=config.num_candidates, off=("copies",)))
     original = world.make(config).documents.original

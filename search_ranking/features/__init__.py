@@ -56,7 +56,7 @@ QUERY, DOC, QUERY_DOC = VIEWS
 def fit(dataset: Dataset, config: Config) -> Features:
     catalog = dataset.catalog
     documents, names = catalogue.described(catalog)
-    understood = understanding.fit(_texts(dataset), _log(dataset))
+    understood = understanding.fit(_texts(dataset), _log(dataset), understanding.Settings(mends=config.mends))
     return Features(documents, names, dataset.queries, understood, _suggestions(dataset))
 
 

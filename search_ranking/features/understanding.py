@@ -82,6 +82,7 @@ class Settings:
     language_confidence: float = 0.8
     name_confidence: float = 0.5
     min_cosine: float = synonyms.MIN_COSINE
+    mends: bool = True  # spelling; queries that somebody has read through hold rare words, not slips
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +136,7 @@ def fit(documents: Documents, log: Log, settings: Settings = Settings()) -> Unde
         [*text, *body, *(word for tag in own for word in tag)]
         for text, body, own in zip(texts, said, tags, strict=True)
     )
-    spelled = Spelling.fit(held, asked)
+    spelled = Spelling.fit(held, asked) if settings.mends else Spelling.of({})
     meant = [[spelled.correct(token) for token in tokens] for tokens in queries]
     return Understanding(
         spelling=spelled,

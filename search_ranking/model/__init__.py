@@ -2,7 +2,7 @@
 
 In:     the catalogue, training rows, features.
 Out:    a Ranker: `retrieve` fuses words and meaning; `rerank` scores candidates by boosted trees over LEARNT.
-Choice: LambdaMART on grades from engagement, a list for each click, weighed by one over how often its place is looked at; that curve is measured
+Choice: LambdaMART, a list for each click, weighed by one over how often its place is looked at; that curve is measured
         on the log (clicks/intervention.py: harvest). A page teaches only what it showed, so the trees are told what holds beyond it: more words
         matched never makes a document worse (`monotone`).
 Else:   a cross-encoder over query and text, for the first ten and a hundred times the milliseconds.
@@ -26,7 +26,7 @@ from common.errors import InputError, did_you_mean
 from common.features.text import analyse
 from common.training.progress import say
 from search_ranking import baseline
-from search_ranking.baseline import FIELDS, Baseline, filled
+from search_ranking.baseline import FIELDS, NOBODY, Baseline, filled
 from search_ranking.config import Config
 from search_ranking.features import Features
 from search_ranking.features.among import EachAmong
@@ -40,7 +40,6 @@ from search_ranking.model.retrieval.hashed import Hashed
 from search_ranking.model.retrieval.looks import Looks
 from search_ranking.schema import Catalog, Dataset, Requests, Rows
 
-CLICKED, SATISFIED = 1.0, 3.0  # grades
 BLOCK = 500  # requests whose features are made at once
 UP, FREE = 1, 0
 LEARNT: Mapping[str, int] = {
@@ -52,6 +51,10 @@ LEARNT: Mapping[str, int] = {
     "cosine": UP,
 }
 """The columns the trees read, in order, and how the score may move with each."""
+SHARES = {f"bm25_{field}_share": FREE for field in FIELDS}
+JUDGED: Mapping[str, int] = dict.fromkeys(LEARNT, FREE) | SHARES
+"""The same where judges said what is good: their lists are the candidates themselves, so there is no beyond that the trees must be told of. A
+long query scores high in BM25 whatever it finds: its share is the score over the idf of the query's words, and can be compared across queries."""
 ENCODERS = ("looks", "own", "pretrained", "best")
 DEBIAS = ("ips", "position", "none")
 
@@ -65,13 +68,14 @@ def fit(dataset: Dataset, features: Features, config: Config) -> TwoStage:
 
 def taught(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config) -> TwoStage:
     """A ranker over these legs, from the grades of these rows or, where nobody judged, from their clicks."""
+    learnt = JUDGED if "grade" in rows.labels else LEARNT
     if "grade" in rows.labels:
         valid = graded(dataset.valid, legs, features, dataset, config) if len(dataset.valid) else None
-        ranker = trees.fit(graded(rows, legs, features, dataset, config), valid, setting(config))
+        ranker = trees.fit(graded(rows, legs, features, dataset, config), valid, setting(config, learnt))
     else:
         groups, slot = lessons(rows, legs, features, dataset, config)
         ranker = trees.fit(groups, None, setting(config), slot if config.debias == "position" else None)
-    return TwoStage(features, legs, ranker, config.fusion_weight)
+    return TwoStage(features, legs, ranker, config.fusion_weight, tuple(learnt))
 
 
 def setting(config: Config, learnt: Mapping[str, int] = LEARNT) -> trees.Setting:
@@ -83,11 +87,15 @@ def setting(config: Config, learnt: Mapping[str, int] = LEARNT) -> trees.Setting
 
 
 def load(folder: Path) -> TwoStage:
+    if not (folder / "model.json").is_file():
+        raise InputError(
+            f"{folder}: a ranker of given features (letor:DIR). There is no text in it to search: it is judged, not served."
+        )
     simple = baseline.load(folder.parent / "baseline")
     said = json.loads((folder / "model.json").read_text())
     own = _LOAD[said["encoder"]](folder)
     legs = Legs(simple, own, dense.load(folder, own.fingerprint), said["fusion"])
-    return TwoStage(simple.features, legs, trees.load(folder), float(said["fusion_weight"]))
+    return TwoStage(simple.features, legs, trees.load(folder), float(said["fusion_weight"]), tuple(said["columns"]))
 
 
 def meaning(dataset: Dataset, config: Config) -> tuple[Encoder, Vectors, Rows]:
@@ -153,7 +161,7 @@ def lessons(
     rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config, learnt: Iterable[str] = LEARNT
 ) -> tuple[Groups, Ints]:
     """A list for each click: the page as it was shown, of which that result alone has a grade, and every row the weight of the click. -> it, and
-    the slot of each row [n].
+    the slot of each row [n]. Who stayed has no higher grade: NDCG would divide it away in a list of one (experiment `engagement`).
 
     The weight of a click belongs to all its pairs (Joachims et al. 2017): LightGBM multiplies row by row, so in a page of one list the results
     not clicked on would keep weight 1, and a click far down would lift its query's features, not its document's. The other clicks of the page
@@ -165,14 +173,13 @@ def lessons(
     rows = rows.take((np.bincount(back, clicked, len(page)) > 0)[back])
     clicked, slot = rows.labels["clicked"] > 0, rows.numbers["slot"].astype(np.int64)
     weight = weights.ips(slot, clicked, curve(dataset.train, config)).weights
-    grade = np.where(rows.labels["satisfied"] > 0, SATISFIED, CLICKED)
     asked, which = np.unique(rows.query_id, return_inverse=True)
     read = scored(
         features, legs, dataset.queries.of(asked).tolist(), which, rows.query_id, rows.doc_id, rows.event_time, rows.moment,
         dataset.history, learnt,
     )  # fmt: skip
     row, click = _a_list_a_click(rows.request_id, clicked)
-    grades = np.where(row == click, grade[click], 0.0)
+    grades = np.where(row == click, 1.0, 0.0)
     sizes = np.unique(click, return_counts=True)[1]
     return Groups(features=read[row], grades=grades, sizes=sizes, weights=weight[click]), slot[row]
 
@@ -194,7 +201,8 @@ def graded(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config:
             f"For none of {len(query)} judged training queries anything good is found: a ranker cannot be taught."
         )
     none = np.zeros(len(taught), np.int64)
-    read = scored(features, legs, written, taught, asked[taught], found[taught, place], none, none, dataset.history)
+    which, doc_id = asked[taught], found[taught, place]
+    read = scored(features, legs, written, taught, which, doc_id, none, none, dataset.history, tuple(JUDGED))
     return Groups(features=read, grades=grades[taught, place], sizes=np.unique(taught, return_counts=True)[1])
 
 
@@ -212,14 +220,15 @@ def _a_list_a_click(request_id: Ints, clicked: Bools) -> tuple[Ints, Ints]:
 
 def scored(
     features: Features, legs: Legs, texts: Sequence[str], which: Ints, query_id: Ints, doc_id: Ints, event_time: Ints, moment: Ints,
-    store: FeatureStore, learnt: Iterable[str] = LEARNT,
+    store: FeatureStore, names: Iterable[str] = LEARNT,
 ) -> Floats:  # fmt: skip
-    """[n, len(learnt)] of rows (query, document). Row i asks texts[which[i]]."""
+    """[n, len(names)] of rows (query, document), names of JUDGED. Row i asks texts[which[i]]."""
     inputs = features.of(features.asked(texts), which, query_id, doc_id, event_time, moment, store)
     columns = dict(zip(inputs.names, inputs.dense.T, strict=True))
     opinions = legs.opinions(features, texts, which, doc_id)
     columns |= dict(zip((*(f"bm25_{field}" for field in FIELDS), "cosine"), opinions.T, strict=True))
-    return np.stack([columns[name] for name in learnt], axis=1)
+    columns |= {name: columns[name.removesuffix("_share")] / columns["query_idf"] for name in SHARES}
+    return np.stack([columns[name] for name in names], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,16 +277,17 @@ class TwoStage:
     legs: Legs
     ranker: Trees
     fusion_weight: float
+    columns: tuple[str, ...] = tuple(LEARNT)  # what the trees read
 
     def retrieve(
         self, requests: Requests, k: int, store: FeatureStore | None = None, among: EachAmong | None = None
     ) -> Ranking:
-        """Where no leg finds anything, what is watched most, at scores below 0."""
+        """Where no leg finds anything, what is watched most, at scores from NOBODY down."""
         found = self.legs.fused(self.features, requests.query.tolist(), k, self.fusion_weight, among)
         return filled(found, np.flatnonzero((found.ids < 0).all(axis=1)), self.features.popular, among)
 
     def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore) -> Ranking:
-        """What nobody found (a score below 0) is not judged by how well it fits: it stays as it stands."""
+        """A list of what nobody found is not judged by how well it fits: it stays as it stands."""
         parts = [
             self._rerank(
                 requests.take(slice(at, at + BLOCK)),
@@ -292,12 +302,13 @@ class TwoStage:
         )
 
     def _rerank(self, requests: Requests, ids: Ints, before: Floats, store: FeatureStore) -> Ranking:
-        row, column = np.nonzero((ids >= 0) & ~(before < 0))
+        found = before.max(axis=1, keepdims=True, initial=-np.inf) > NOBODY
+        row, column = np.nonzero((ids >= 0) & found)
         rows = scored(
             self.features, self.legs, requests.query.tolist(), row, requests.query_id[row], ids[row, column],
-            requests.event_time[row], requests.moment[row], store,
+            requests.event_time[row], requests.moment[row], store, self.columns,
         )  # fmt: skip
-        scores = np.where(before < 0, before, -np.inf)
+        scores = np.where(found, -np.inf, before)
         scores[row, column] = self.ranker.score(rows)
         order = np.argsort(-scores, axis=1, kind="stable")
         return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
@@ -309,14 +320,19 @@ class TwoStage:
             own.save(folder)
         self.legs.vectors.save(folder)
         self.ranker.save(folder)
-        said = {"encoder": kind, "fusion": self.legs.fusion, "fusion_weight": self.fusion_weight}
+        said = {
+            "encoder": kind,
+            "fusion": self.legs.fusion,
+            "fusion_weight": self.fusion_weight,
+            "columns": self.columns,
+        }
         (folder / "model.json").write_text(json.dumps(said))
 
 
 def texts(catalog: Catalog) -> list[str]:
-    """[num_docs] what an encoder reads of each."""
+    """[num_docs] what an encoder reads of each; a title that the description begins with is read once."""
     parts = zip(catalog.title.tolist(), catalog.description.tolist(), catalog.tags.tolist(), strict=True)
-    return [" ".join(part) for part in parts]
+    return [" ".join(part[said.startswith(part[0]) :]) for part in parts for said in part[1:2]]
 
 
 _LOAD: Mapping[str, Callable[[Path], Encoder]] = {

@@ -2,8 +2,9 @@
 
 In:     pairs of texts; for training, a label each from 0 to 1.
 Out:    Cross: pairs -> scores, and the first of a ranking in a new order. From any sequence classifier of the Hugging Face hub, or our own small one.
-Choice: pointwise: each pair alone, binary cross-entropy (Nogueira and Cho 2019, arXiv:1901.04085). Ours starts from random weights, and with
-        queries equal to keys in its attention, so that a word looks first at its like: matching is then there to be used, not to be found.
+Choice: pointwise: each pair alone, binary cross-entropy (Nogueira and Cho 2019, arXiv:1901.04085). Ours starts from random weights but for two
+        things a few thousand pairs cannot teach: words begin where an encoder places them, and queries equal keys in the attention, so that a
+        word looks first at its like.
 Else:   the ranker of model/ltr, which is served: milliseconds for hundreds of candidates, where this takes them for one.
 Breaks: every pair is a pass through the network, nothing can be computed before the query is known; a model without a trained head would rank
         by lot (refused).
@@ -23,15 +24,17 @@ from torch import Tensor, nn
 from common.contract import Floats, Ints, Ranking
 from common.errors import InputError
 from common.training import loop
-from search_ranking.model.retrieval.encoder import model_folder, number_format
+from search_ranking.model.retrieval.encoder import Encoder, model_folder, number_format
 
+# said, because else a tokenizer of this kind leaves out which text a token is of
+INPUTS = ["input_ids", "token_type_ids", "attention_mask"]
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    layers: int = 2
-    width: int = 64
+    layers: int = 1  # a second learns nothing more from a few thousand clicks
+    width: int = 64  # not below the dimension of the encoder that says where words begin
     heads: int = 4
     vocabulary: int = 8_000
     max_tokens: int = 64  # of query and document together; the document's end is cut
@@ -44,7 +47,7 @@ MINILM_L6 = Shape(layers=6, width=384, heads=12, vocabulary=30_522, max_tokens=2
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     epochs: int = 3
-    batch_size: int = 64
+    batch_size: int = 16
     learning_rate: float = 1e-3
     seed: int = 0
 
@@ -110,11 +113,13 @@ def load(name: str | Path, max_tokens: int = 256) -> Cross:
         raise InputError(
             f"{folder}: answers with {model.config.num_labels} labels. A cross-encoder says one number, or no and yes."
         )
-    return Cross(AutoTokenizer.from_pretrained(folder, local_files_only=True), model.eval(), max_tokens)
+    longest = min(max_tokens, getattr(model.config, "max_position_embeddings", max_tokens))
+    return Cross(AutoTokenizer.from_pretrained(folder, local_files_only=True), model.eval(), longest)
 
 
-def untrained(texts: Sequence[str], shape: Shape, seed: int = 0) -> Cross:
-    """Random weights, and word pieces learnt from `texts` (WordPiece)."""
+def untrained(texts: Sequence[str], shape: Shape, seed: int = 0, words: Encoder | None = None) -> Cross:
+    """Random weights, and word pieces learnt from `texts` (WordPiece); the pieces that `words` knows begin where it places them, and the places in
+    a text count for nothing at first."""
     from transformers import BertConfig, BertForSequenceClassification
 
     made: Any = BertConfig  # its stubs know neither num_labels nor what a model is made of
@@ -126,14 +131,29 @@ def untrained(texts: Sequence[str], shape: Shape, seed: int = 0) -> Cross:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: Any = BertForSequenceClassification(config)
-    for layer in model.bert.encoder.layer:
+    tokenizer = _tokenizer(texts, shape.vocabulary)
+    if words is not None:
+        _begin(model.bert, tokenizer, words)
+    return Cross(tokenizer, model.eval(), shape.max_tokens)
+
+
+def _begin(bert: Any, tokenizer: Any, words: Encoder) -> None:
+    pieces = sorted(tokenizer.get_vocab().items(), key=lambda pair: int(pair[1]))
+    placed = torch.from_numpy(words.encode([piece for piece, _ in pieces]))
+    known, table = placed.abs().amax(dim=1) > 0, bert.embeddings.word_embeddings.weight
+    with torch.no_grad():
+        table[: len(placed), : placed.shape[1]][known] = placed[known]
+        bert.embeddings.position_embeddings.weight.zero_()
+        bert.embeddings.token_type_embeddings.weight.mul_(0.1)
+    for layer in bert.encoder.layer:
         layer.attention.self.key.load_state_dict(layer.attention.self.query.state_dict())
-    return Cross(_tokenizer(texts, shape.vocabulary), model.eval(), shape.max_tokens)
 
 
-def fit(queries: Sequence[str], documents: Sequence[str], labels: Floats, shape: Shape, setting: Setting) -> Cross:
+def fit(
+    queries: Sequence[str], documents: Sequence[str], labels: Floats, shape: Shape, setting: Setting, words: Encoder
+) -> Cross:
     """Pair i, [n] each: a query, a document's text, and how well it answers, from 0 to 1."""
-    cross = untrained([*dict.fromkeys(documents), *queries], shape, setting.seed)
+    cross = untrained([*dict.fromkeys(documents), *queries], shape, setting.seed, words)
     columns = cross.read(queries, documents, padding="max_length", return_tensors="pt")
 
     def loss(module: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
@@ -171,4 +191,4 @@ def _tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
     )
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), SPECIAL, strict=True))
     wrapped: Any = PreTrainedTokenizerFast
-    return wrapped(tokenizer_object=made, **names)
+    return wrapped(tokenizer_object=made, model_input_names=INPUTS, **names)

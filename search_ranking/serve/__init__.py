@@ -133,7 +133,7 @@ class Service:
             rows = self._rows(query, understood, ids[ids >= 0], 0, store.position, store)
         self.model.ranker.score(rows)
         self.model.ranker.contributions(rows[: self.config.page_size])
-        self.names = tuple(model.LEARNT)  # of the columns of `rows`
+        self.names = self.model.columns  # of `rows`
         assert len(self.names) == rows.shape[1], (self.names, rows.shape)
 
     def _answer(self, request: Request, deadline: Deadline, held: Held[_Known]) -> Answer:
@@ -241,7 +241,8 @@ class Service:
         same = np.zeros(len(ids), np.int64)
         asked = same + query_id(normalise(query))
         known = self.features.having(understood)
-        return model.scored(known, self.model.legs, [query], same, asked, ids, same + now, same + moment, store)
+        legs, names = self.model.legs, self.model.columns
+        return model.scored(known, legs, [query], same, asked, ids, same + now, same + moment, store, names)
 
     def _page(self, request: Request, ordered: Ordered, held: Held[_Known]) -> tuple[Ints, Decision]:
         """-> where in the list the results of this page stand. Every candidate comes through here, so what is gone ends here, whichever leg

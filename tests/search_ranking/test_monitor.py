@@ -19,7 +19,7 @@ from tests.search_ranking.conftest import small
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 WEEK = 7 * 86_400
-VISITS = 100
+VISITS = 60
 
 
 @pytest.fixture(scope="module")
