@@ -24,6 +24,7 @@ def understanding(config: Config) -> Table:
 
     Each row is the whole case learnt anew without one part (the last: without all, the foil). `change`: gain without the part minus gain with
     all, paired over the queries of the slice: below zero, the part is worth having. `a typo`: a word of the query is none of the world's.
+    It flips with the slip: spelling carries nearly all of it, and of a query without a slip hardly anything is lost.
     `read_otherwise`: share of the slice's requests that are read otherwise without the part."""
     lab = trained(config)
     whole, served = lab.features.understanding, lab.report(lab.ranked(lab.candidates))
