@@ -180,7 +180,7 @@ def test_a_set_without_training_judgments_says_so(tmp_path: Path) -> None:
     (folder / "qrels" / "train.tsv").unlink()
     config = config_of("beir", folder, encoder="own")
     dataset = data.load(config)
-    with pytest.raises(InputError, match="no judged training queries"):
+    with pytest.raises(InputError, match="none of 0 judged training queries"):
         model.fit(dataset, features.fit(dataset, config), config)
 
 
@@ -235,7 +235,7 @@ def test_what_is_given_is_saved_and_not_served(ranked: tuple[Config, Result], tm
         with pytest.raises(InputError, match="no text to search"):
             loaded.retrieve(dataset.test, 10)
     with pytest.raises(InputError, match="no text in it to search"):
-        serve.start(result.artifact, cast(Any, None))
+        serve.Service(result.artifact, cast(Any, None))
     with pytest.raises(InputError, match="letor:DIR"):
         data.write(dataset, data.judgments(config), tmp_path / "tables")
 
