@@ -89,7 +89,9 @@ def read_letor(folder: Path) -> tuple[Dataset, Judgments]:
     catalog = Catalog(
         doc_id=np.arange(len(features)),
         channel_id=np.full(len(features), -1),
-        **{name: np.full(len(features), "") for name in ("title", "description", "tags")},
+        title=np.full(len(features), ""),
+        description=np.full(len(features), ""),
+        tags=np.full(len(features), ""),
         frames=np.zeros((len(features), 0), np.float32),
         numbers={str(at): column for at, column in enumerate(features.T, start=1)},
     )
@@ -174,9 +176,9 @@ def _names(requests: Requests) -> list[tuple[int, int, int]]:
 
 def _rows(part: beir.Judged, ids: Ints, kept: Bools) -> Rows:
     """By query; what was looked at and found of no use is among them: it is a negative somebody chose."""
-    kept = np.flatnonzero(kept)
-    kept = kept[np.argsort(part.query[kept], kind="stable")]
-    return judged(part.query[kept], part.document[kept], part.grade[kept], ids[part.query[kept]])
+    rows = np.flatnonzero(kept)
+    rows = rows[np.argsort(part.query[rows], kind="stable")]
+    return judged(part.query[rows], part.document[rows], part.grade[rows], ids[part.query[rows]])
 
 
 def _requests(asked: Ints, query: Ints, text: Texts) -> Requests:
