@@ -97,7 +97,7 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
         "weight_title": 0.2,
         "weight_description": 1.0,
         "encoder": "best",
-        "num_candidates": 100,
+        "num_candidates": 50,
         "num_trees": 150,
         "tree_rate": 0.05,
         "num_leaves": 7,

@@ -86,13 +86,12 @@ def read_letor(folder: Path) -> tuple[Dataset, Judgments]:
         np.cumsum([0, *(len(part.grades) for part in parts)]),
         np.cumsum([0, *(len(part.sizes) for part in parts)]),
     )
-    blank = np.full(len(features), "")
     catalog = Catalog(
         doc_id=np.arange(len(features)),
         channel_id=np.full(len(features), -1),
-        title=blank,
-        description=blank,
-        tags=blank,
+        title=np.full(len(features), ""),
+        description=np.full(len(features), ""),
+        tags=np.full(len(features), ""),
         frames=np.zeros((len(features), 0), np.float32),
         numbers={str(at): column for at, column in enumerate(features.T, start=1)},
     )
@@ -177,9 +176,9 @@ def _names(requests: Requests) -> list[tuple[int, int, int]]:
 
 def _rows(part: beir.Judged, ids: Ints, kept: Bools) -> Rows:
     """By query; what was looked at and found of no use is among them: it is a negative somebody chose."""
-    at = np.flatnonzero(kept)
-    at = at[np.argsort(part.query[at], kind="stable")]
-    return judged(part.query[at], part.document[at], part.grade[at], ids[part.query[at]])
+    rows = np.flatnonzero(kept)
+    rows = rows[np.argsort(part.query[rows], kind="stable")]
+    return judged(part.query[rows], part.document[rows], part.grade[rows], ids[part.query[rows]])
 
 
 def _requests(asked: Ints, query: Ints, text: Texts) -> Requests:

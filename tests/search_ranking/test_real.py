@@ -20,8 +20,9 @@ from common.eval import intervals
 from common.eval.ranking import ndcg
 from common.eval.report import is_better
 from common.features.asof import AsOfStore
+from common.features.views import pair
 from common.lifecycle.registry import Registry
-from search_ranking import data, features, model, pipeline, serve
+from search_ranking import baseline, data, features, model, pipeline, serve
 from search_ranking.baseline import single
 from search_ranking.config import OVERRIDES, SMOKE, Config
 from search_ranking.data import collection, letor
@@ -39,11 +40,10 @@ def folder_of_beir(folder: Path) -> Path:
     rng, (train, test) = np.random.default_rng(0), (120, 60)
     own = [[f"w{topic}x{at}" for at in range(12)] for topic in range(TOPICS)]
     common = [f"common{at}" for at in range(60)]
-    corpus, rich = [], {}
+    corpus: list[dict[str, str]] = []
     for topic, words in enumerate(own):
         for at in range(EACH):
             said = rng.permutation(words)[: 4 + (5 if at == 0 else int(rng.integers(0, 4)))].tolist()
-            rich[topic] = topic * EACH if at == 0 else rich[topic]
             filler = rng.choice(common, 20).tolist()
             corpus.append(
                 {
@@ -122,7 +122,7 @@ def learnt(dataset: Dataset, config: Config) -> tuple[dict[str, Any], Any]:
     fitted = features.fit(dataset, config)
     own, vectors, rows = model.meaning(dataset, config)
     legs = model.Legs(
-        model.baseline.fit(dataset, fitted, config), own, dense.build(dataset.catalog.doc_id, vectors, own.fingerprint)
+        baseline.fit(dataset, fitted, config), own, dense.build(dataset.catalog.doc_id, vectors, own.fingerprint)
     )
     groups = model.graded(rows, legs, fitted, dataset, config)
     return dict(zip(model.JUDGED, groups.features.T, strict=True)), groups.grades
@@ -145,7 +145,7 @@ def test_a_judged_pair_does_not_see_itself(beir_folder: Path) -> None:
         for at in range(len(rows))
     ]  # fmt: skip
     log = events.of(said, values=collection.nothing().values)
-    pairs = features.pair(rows.query_id, rows.doc_id)
+    pairs = pair(rows.query_id, rows.doc_id)
     asked = np.full(len(rows), len(said))
     assert (AsOfStore(log).read(features.QUERY_DOC, pairs, asked)[:, 1] > 0).all(), "the log would have told"
     told = replace(dataset, history=AsOfStore(log))
@@ -180,7 +180,7 @@ def test_a_set_without_training_judgments_says_so(tmp_path: Path) -> None:
     (folder / "qrels" / "train.tsv").unlink()
     config = config_of("beir", folder, encoder="own")
     dataset = data.load(config)
-    with pytest.raises(InputError, match="no judged training queries"):
+    with pytest.raises(InputError, match="none of 0 judged training queries"):
         model.fit(dataset, features.fit(dataset, config), config)
 
 
@@ -235,7 +235,7 @@ def test_what_is_given_is_saved_and_not_served(ranked: tuple[Config, Result], tm
         with pytest.raises(InputError, match="no text to search"):
             loaded.retrieve(dataset.test, 10)
     with pytest.raises(InputError, match="no text in it to search"):
-        serve.start(result.artifact, cast(Any, None))
+        serve.Service(result.artifact, cast(Any, None))
     with pytest.raises(InputError, match="letor:DIR"):
         data.write(dataset, data.judgments(config), tmp_path / "tables")
 
