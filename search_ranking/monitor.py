@@ -30,12 +30,13 @@ COLD_CHANGE = 0.25
 
 def reference(predictions: Ranking | Floats, rows: Rows, config: Config, *, served: bool = False) -> References:
     """What health looked like. `served`: the rows are served traffic, so small changes of its rates count."""
-    ones, nothing = np.ones(len(rows)), np.zeros(len(rows))
+    n = max(len(rows), 1)  # a test collection may hold no query back: then, too, nothing is degraded and nothing cold
+    ones, nothing = np.ones(n), np.zeros(n)
     parts: dict[str, Reference] = {
         name: RateReference.of(name, nothing, ones, means=means, min_change=change, absolute=True)
         for name, means, change in (("degraded", PIPELINE_FAILED, SHARE_CHANGE), ("cold", DATA_DRIFT, COLD_CHANGE))
     }
-    if (rows.labels["clicked"] == 0).any():  # a test collection has no rates
+    if "clicked" in rows.labels and (rows.labels["clicked"] == 0).any():  # a test collection has no rates
         for name, (numerator, denominator) in _outcomes(rows).items():
             change = RATE_CHANGE if served else FAR_CHANGE
             parts[name] = RateReference.of(name, numerator, denominator, rows.user_id, min_change=change)

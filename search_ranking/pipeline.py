@@ -2,9 +2,9 @@
 
 In:     a Config and a registry.
 Out:    Result: reports of baseline, model and ceiling (or published) on the same requests, and the published artifact.
-Choice: straight down, no branches but two: a truth exists in the world alone, a published figure on some data sets.
+Choice: straight down, no branches but three: a truth exists in the world alone, a published figure on some data sets, lists given on some.
 Else:   a scheduler, when the steps run on different days.
-Breaks: judging before the rules: every ranking goes through the same policy first.
+Breaks: judging before the rules: every ranking looks among what the policy allows and goes through it again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from common.lifecycle.registry import Registry
 from common.training.progress import step
 from common.training.seeding import seed_everything
 from search_ranking import baseline, data, evaluate, features, model, monitor, policy
+from search_ranking.baseline import single
 from search_ranking.config import Config
+from search_ranking.model import given
 
 
 def run(config: Config, registry: Registry) -> Result:
@@ -30,9 +32,10 @@ def run(config: Config, registry: Registry) -> Result:
         dataset = data.load(config)
         fitted = features.fit(dataset, config)
     with step("search_ranking: baseline"):
-        simple = baseline.fit(dataset, fitted, config)
+        lists = dataset.candidates  # to put in order, where there is no text to find anything by
+        simple = baseline.fit(dataset, fitted, config) if lists is None else single.fit(dataset)
     with step("search_ranking: model"):
-        better = model.fit(dataset, fitted, config)
+        better = model.fit(dataset, fitted, config) if lists is None else given.fit(dataset, config)
     with step("search_ranking: policy and reference"):
         valid = dataset.valid
         shown = Ranking(ids=valid.doc_id[:, None], scores=np.zeros((len(valid), 1)))  # neither of the two reads a score
@@ -40,9 +43,10 @@ def run(config: Config, registry: Registry) -> Result:
 
     test, store, k = dataset.test, dataset.history, config.num_candidates
     with step("search_ranking: answer the test requests"):
+        among = rules.among(fitted, test)
         rankings = {
-            "baseline": simple.retrieve(test, k, store),
-            "model": better.rerank(test, better.retrieve(test, k, store), store),
+            "baseline": simple.retrieve(test, k, store, among) if lists is None else simple.rerank(test, lists, store),
+            "model": better.rerank(test, better.retrieve(test, k, store, among) if lists is None else lists, store),
         }
     if config.data == "world":
         from search_ranking import world

@@ -12,8 +12,8 @@ Breaks: arrays of unequal length, a catalogue out of order, an unknown or missin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
-from common.contract import Bools, EventKind, Floats, Ints, Timings, Why
+from common.contract import Bools, EventKind, Floats, Ints, Ranking, Timings, Why
 from common.data import columns
 from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
@@ -50,8 +50,9 @@ ITEM: Mapping[str, Any] = {
     "length_seconds": 60,
     "uploaded": 2_000_000_000,
 }
-TASKS = ("clicked", "satisfied", "dwell_seconds")
-"""What a row may be labelled with. The last two are known of clicked results only."""
+TASKS = ("clicked", "satisfied", "dwell_seconds", "grade")
+"""What a row may be labelled with. `satisfied` and `dwell_seconds` are known of clicked results only; `grade` is what a judge said, of rows that
+nobody had the chance to click on."""
 
 
 def query_id(normalised: str) -> int:
@@ -160,7 +161,10 @@ class Catalog:
         return len(self.doc_id)
 
     def save(self, folder: Path) -> None:
-        columns.save_dataclass(folder / "catalog.parquet", self)
+        seen = (
+            self.frames if self.frames.shape[1] else np.zeros((len(self), 1), np.float32)
+        )  # no file holds a column of no width
+        columns.save_dataclass(folder / "catalog.parquet", replace(self, frames=seen))
 
 
 def load_titles(folder: Path) -> list[str]:
@@ -180,7 +184,7 @@ class Dataset:
     queries: Queries  # of train and valid
     catalog: Catalog
     history: AsOfStore | LeaveOneOutStore
-    candidates: Sequence[Ints] | None = None  # [num_requests] lists to rerank, where the data set gives them (LETOR)
+    candidates: Ranking | None = None  # to rerank, where the data set gives them (LETOR)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DRIFTS: Mapping[str, str] = {
     "none": "people go on as in the log",
-    "other_words": "everyone takes to other words for the same things overnight",
+    "other_words": "overnight nobody says the plain word for a thing any more: all take to those of people who know about it",
     "clicks_lost": "two clicks in three never arrive: the tracking is broken",
     "new_needs": "half of the searches are for what nobody asked for before",
 }
@@ -42,9 +42,11 @@ def visits(config: Config, since: int, until: int) -> Iterator[Visit]:
     from search_ranking.world import needs, wording
 
     people, memory = Population(config.seed), Memory()
-    mismatch = 1.0 if config.drift == "other_words" else config.mismatch
+    said_as = (
+        (1.0, wording.CHANNEL_FORMS) if config.drift == "other_words" else (config.mismatch, wording.SEARCHER_FORMS)
+    )
     known = needs.queries(config.seed, np.arange(config.num_queries))
-    texts = wording.query_texts(config.seed, known, mismatch)
+    texts = wording.query_texts(config.seed, known, *said_as)
     activity = people.activity(np.arange(config.num_users))
     for start in range(since, until, DAY):
         stretch = min(DAY, until - start)
@@ -54,7 +56,7 @@ def visits(config: Config, since: int, until: int) -> Iterator[Visit]:
         asked = rng.choice(config.num_queries, num, p=known.traffic / known.traffic.sum())
         new = rng.random(num) < (0.5 if config.drift == "new_needs" else 0.0)
         other = needs.queries(config.seed, NEW + start // DAY * 10_000 + np.arange(num))
-        said = np.where(new, wording.query_texts(config.seed, other, mismatch), texts[asked])
+        said = np.where(new, wording.query_texts(config.seed, other, *said_as), texts[asked])
         times = np.sort(start + rng.integers(0, stretch, num))
         seeds, chance = rng.integers(0, 2**62, num), rng.random(num)
         for i in range(num):

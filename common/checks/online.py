@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from common import events as columns
-from common.checks.trial import Read, Running, Trial, offline, same_bits, scores, state, want
+from common.checks.trial import NotHere, Read, Running, Trial, offline, same_bits, scores, state, want
 from common.contract import FORGET, Drill, EventKind, Events
 from common.errors import InputError, NotReady
 from common.features.live import LiveStore
@@ -153,9 +153,13 @@ def a_repeated_event_is_accepted_once(trial: Trial) -> None:
 
 
 def an_unknown_user_gets_a_labelled_answer(trial: Trial) -> None:
-    """Somebody new is served, not refused, and the loss of quality is in `degraded`; so is the loss after FORGET."""
+    """Somebody new is served, not refused, and the loss of quality is in `degraded`; so is the loss after FORGET. NotHere where nothing is kept
+    by user: there a stranger is answered as everybody is."""
     served = trial.served
-    want(bool(served.ask(user_id=UNKNOWN)["degraded"]), "an unknown user's answer is not labelled")
+    degraded = served.ask(user_id=UNKNOWN)["degraded"]
+    if not any("user_id" in view.entity for view in trial.stage("features").VIEWS):
+        raise NotHere("no view of features.VIEWS is kept by user_id: this case knows nobody, a stranger loses nothing")
+    want(bool(degraded), "an unknown user's answer is not labelled")
     if FORGET in trial.stage("schema").EVENTS:
         served.post(posted(served, FORGET, {"user_id": 7}))
         want(

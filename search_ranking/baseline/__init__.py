@@ -21,9 +21,13 @@ from search_ranking.baseline.lexical import Lexical
 from search_ranking.baseline.postings import Field
 from search_ranking.config import Config
 from search_ranking.features import Features
+from search_ranking.features.among import EachAmong
 from search_ranking.schema import Dataset, Requests
 
 FIELDS = ("title", "description", "tags")
+NOBODY = (
+    -1.0
+)  # score of the first document that stands where nobody found one; a sum of BM25 and cosines never begins so low
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Baseline:
@@ -44,12 +48,17 @@ class Baseline:
     features: Features
     index: Lexical
 
-    def retrieve(self, requests: Requests, k: int, store: FeatureStore | None = None) -> Ranking:
-        return self.search([" ".join(one.corrected) for one in self.features.understand(requests.query.tolist())], k)
-
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
+    def retrieve(
+        self, requests: Requests, k: int, store: FeatureStore | None = None, among: EachAmong | None = None
+    ) -> Ranking:
         """Behind what the words find stands what is watched most: a page is never empty."""
-        return _filled(self.index.search(queries, k), self.features.popular[:k])
+        queries = [" ".join(one.corrected) for one in self.features.understand(requests.query.tolist())]
+        found = self.search(queries, k, among)
+        return filled(found, np.flatnonzero((found.ids < 0).any(axis=1)), self.features.popular, among)
+
+    def search(self, queries: Sequence[str], k: int, among: EachAmong | None = None) -> Ranking:
+        """What the words find, and no more."""
+        return self.index.search(queries, k, among)
 
     def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore | None = None) -> Ranking:
         queries = [" ".join(one.corrected) for one in self.features.understand(requests.query.tolist())]
@@ -62,12 +71,13 @@ class Baseline:
         self.index.save(folder)
 
 
-def _filled(found: Ranking, popular: Ints) -> Ranking:
-    """Empty places at the end of a row get what is popular and not there yet, at scores below all others."""
+def filled(found: Ranking, rows: Ints, popular: Ints, among: EachAmong | None) -> Ranking:
+    """Empty places at the end of these rows get what is popular, may be answered and is not there yet. Its scores begin at NOBODY and fall."""
     ids, scores = found.ids.copy(), found.scores.copy()
-    for row in np.flatnonzero((ids < 0).any(axis=1)):
+    for row in rows.tolist():
         missing = np.flatnonzero(ids[row] < 0)
-        more = popular[~np.isin(popular, ids[row])][: len(missing)]
+        may = popular if among is None else popular[among(row).of(popular)]
+        more = may[~np.isin(may, ids[row])][: len(missing)]
         ids[row, missing[: len(more)]] = more
-        scores[row, missing[: len(more)]] = -1.0 - np.arange(len(more))
+        scores[row, missing[: len(more)]] = NOBODY - np.arange(len(more))
     return Ranking(ids=ids, scores=scores)

@@ -26,6 +26,7 @@ from common.contract import Bools, Floats, Ints, Ranking
 from common.data.durable import write_bytes
 from common.errors import InputError
 from search_ranking.baseline.postings import Documents, Field, Postings, Texts, idf, post, read, starts, words
+from search_ranking.features.among import EachAmong
 
 SHARE, AT_LEAST = 0.05, 64  # built anew when more than this share of the documents, and so many, came or went
 DRIFT = 0.02  # or when the average length of a field is off by more: no score is then off by more than this
@@ -83,8 +84,9 @@ class Lexical:
     def __len__(self) -> int:
         return len(self._state)
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
-        """-> the k best of each query [n, k], by score, then by id; -1 behind the last that holds a word of the query."""
+    def search(self, queries: Sequence[str], k: int, among: EachAmong | None = None) -> Ranking:
+        """-> the k best of each query [n, k] among what may be answered to it, by score, then by id; -1 behind the last that holds a word of
+        the query. What a word is worth is counted over all documents, whoever asks."""
         state = self._state
         doc_id, dead = np.concatenate([state.built.doc_id, state.put.doc_id]), np.flatnonzero(~state.alive)
         ids, scores = np.full((len(queries), k), -1), np.full((len(queries), k), -np.inf)
@@ -92,6 +94,8 @@ class Lexical:
             total = np.zeros(len(doc_id), np.float32)
             self._add(state, query, [(total, one.weight) for one in self.fields.values()])
             total[dead] = 0
+            if among is not None:
+                total[~among(row).of(doc_id)] = 0
             found = best(total, doc_id, k)
             ids[row, : len(found)], scores[row, : len(found)] = doc_id[found], total[found]
         return Ranking(ids=ids, scores=scores)

@@ -7,7 +7,6 @@ Lucene's form (Kamphuis et al. 2020, "Which BM25 do you mean?"). bm25s computes 
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from numpy.typing import NDArray
 
 from common.contract import Bools, Ints
 from common.errors import InputError
+from common.features import text as spelled
 
 Tokens = NDArray[np.int32]
 Texts = Mapping[str, Sequence[str]]
 
-_WORD = re.compile(r"\w+")
 _local = threading.local()  # a stemmer is not to be shared between threads
 
 
@@ -92,8 +91,8 @@ class Postings:
 
 
 def split(text: str) -> list[str]:
-    """Lower case, runs of letters and digits."""
-    return _WORD.findall(text.lower())
+    """In the spelling a query arrives in, once it is understood: an accent kept here alone would never be found."""
+    return spelled.words(text, spelled.DOCUMENT_CHARS)
 
 
 def words(text: str) -> list[str]:

@@ -10,6 +10,7 @@ Breaks: labels in the test requests (there is no field for them), a feature that
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +21,16 @@ from common.contract import Events
 from common.errors import InputError, did_you_mean
 from common.events import value_column
 from search_ranking.config import Config
-from search_ranking.data import labels, planted, tables
+from search_ranking.data import collection, labels, planted, tables
 from search_ranking.schema import Dataset, Judgments, Live
 
 ROLES = tables.TABLES  # what `mlsd data FILE` asks of your tables
+READERS: Mapping[str, Callable[[Path], tuple[Dataset, Judgments]]] = {
+    "beir": collection.read_beir,
+    "letor": collection.read_letor,
+    "csv": tables.read,
+    "parquet": tables.read,
+}
 
 
 def load(config: Config) -> Dataset:
@@ -57,9 +64,9 @@ def _read(config: Config) -> tuple[Dataset, Judgments]:
     name, path = split_data(config.data)
     if name == "world":
         return planted.read(config)
-    if name in ("csv", "parquet"):
-        return tables.read(Path(path))
-    raise InputError(f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world', 'csv', 'parquet'])}")
+    if name not in READERS:
+        raise InputError(f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world', *READERS])}")
+    return READERS[name](Path(path))
 
 
 __all__ = ["ROLES", "judgments", "live", "load", "write"]

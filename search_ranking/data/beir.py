@@ -45,6 +45,9 @@ class Judged:
         return padded
 
 
+NOBODY = Judged(query=np.empty(0, np.int64), document=np.empty(0, np.int64), grade=np.empty(0))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Beir:
     """`titles` and `texts` of the documents, `queries` in words, each with its id as written; `judged` by split."""

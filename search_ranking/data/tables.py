@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from common.contract import Floats, Ints
 from common.data.door import Roles, Table, read_tables, write_tables
 from common.data.logged import events_of, integers
 from common.errors import InputError
 from common.features.asof import AsOfStore
+from search_ranking.data import collection
+from search_ranking.data.letor import TOP_GRADE
 from search_ranking.schema import (
     EVENTS,
     SHOWN,
@@ -23,6 +23,7 @@ from search_ranking.schema import (
     Queries,
     Requests,
     Rows,
+    Texts,
 )
 
 SPLITS = ("train", "valid")
@@ -31,17 +32,17 @@ TEXTS = ("title", "description", "tags")
 ASKED = ("age", "country", "max_age_days")
 FRAME = "frame_"  # columns of the catalogue: frame_0, frame_1, ... describe the thumbnail
 PLACED = ("slot", "swapped")
+LOGGED = ("request_id", "user_id")
+CLICKED = (*LOGGED, "event_time", "clicked", "slot")  # what a row of a page that was shown has to say
 VALUES = tuple(dict.fromkeys(name for kind in EVENTS.values() for name in kind.values))
 TABLES = {
     "rows": Roles(
-        required={
-            **dict.fromkeys(SHOWN, "id"),
+        required={"query_id": "id", "doc_id": "id", "split": "category"},
+        optional={
+            **dict.fromkeys(LOGGED, "id"),
             "event_time": "time",
-            "split": "category",
-            "clicked": "number",
-            "slot": "number",
+            **dict.fromkeys(("moment", *PLACED, *TASKS), "number"),
         },
-        optional={"moment": "number", "swapped": "number", **dict.fromkeys(TASKS[1:], "number")},
     ),
     "catalog": Roles(
         required={"doc_id": "id", "title": "text"},
@@ -59,29 +60,35 @@ TABLES = {
         optional={"moment": "number", **dict.fromkeys(SHOWN, "id"), **dict.fromkeys(VALUES, "number")},
     ),
     "requests": Roles(
-        required={"user_id": "id", "query_id": "id", "query": "text", "event_time": "time", "moment": "number"},
-        optional={"language": "category", **dict.fromkeys(ASKED, "number")},
+        required={"query_id": "id", "query": "text"},
+        optional={
+            "user_id": "id",
+            "event_time": "time",
+            "language": "category",
+            **dict.fromkeys(("moment", *ASKED), "number"),
+        },
     ),
     "relevant": Roles(required={"request": "number", "doc_id": "id", "grade": "number"}, optional={}),
 }
 
 
 def read(path: Path) -> tuple[Dataset, Judgments]:
-    """All tables come together, as `write` wrote them; each row says its split."""
+    """All tables come together, as `write` wrote them; each row says its split. Where nobody clicked, rows are judgments: a `grade`, and neither
+    page nor time; then `events` may be left out as well."""
     tables = read_tables(path, TABLES)
-    if lacking := TABLES.keys() - tables.keys():
+    if lacking := TABLES.keys() - tables.keys() - {"events"}:
         raise InputError(
             f"{path}: no {', '.join(sorted(lacking))}. Expected {', '.join(TABLES)}; `mlsd data` writes them."
         )
     split = tables["rows"].roles["split"]
     if len(odd := np.setdiff1d(split, SPLITS)):
         raise InputError(f"rows: split {str(odd[0])!r}. Expected {' or '.join(SPLITS)} in each row.")
-    rows = _rows(tables["rows"])
+    rows, split = _judged(tables["rows"]) if "grade" in tables["rows"].roles else (_shown(tables["rows"]), split)
     train, valid = (rows.take(split == name) for name in SPLITS)
     said = tables["queries"].roles
     order = np.argsort(said["query_id"], kind="stable")
     queries = Queries(query_id=said["query_id"][order], text=said["query"][order])
-    events = events_of(tables["events"], SHOWN, VALUES)
+    events = events_of(tables["events"], SHOWN, VALUES) if "events" in tables else collection.nothing()
     dataset = Dataset(
         train=train, valid=valid, test=_requests(tables["requests"]), queries=queries, catalog=_catalog(tables["catalog"]),
         history=AsOfStore(events),
@@ -93,6 +100,10 @@ def read(path: Path) -> tuple[Dataset, Judgments]:
 
 def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
     """What `read` takes in again, bit for bit. Of the key it keeps the judged documents: a planted gain has no file."""
+    if dataset.candidates is not None:
+        raise InputError(
+            "Rows of given features are no tables of queries and documents: keep the svmlight files (letor:DIR)."
+        )
     parts, events, catalog, test = (dataset.train, dataset.valid), dataset.history.events, dataset.catalog, dataset.test
     shown: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts]) for name in (*SHOWN, "event_time")
@@ -123,15 +134,35 @@ def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
             categories=catalog.categories,
         ),
         "queries": Table(roles={"query_id": dataset.queries.query_id, "query": dataset.queries.text}),
-        "events": Table(roles=log),
+        **({"events": Table(roles=log)} if len(events) else {}),
         "requests": Table(roles=asked),
         "relevant": Table(roles=judged),
     }
     write_tables(folder, tables)
 
 
-def _rows(table: Table) -> Rows:
+def _judged(table: Table) -> tuple[Rows, Texts]:
+    """Of each query one list, however its rows stand in the file. -> they, and the split of each."""
     roles = table.roles
+    if odd := [name for name in TASKS[:-1] if name in roles]:
+        raise InputError(
+            f"rows: grade beside {', '.join(odd)}. Expected what a judge said, or what people did; leave one out."
+        )
+    grade = roles["grade"]
+    if not ((grade >= 0) & (grade <= TOP_GRADE) & (grade == np.round(grade))).all():
+        raise InputError(f"rows: a grade is no whole number from 0 to {TOP_GRADE:g}. Round them.")
+    query = roles.get("request_id", np.unique(roles["query_id"], return_inverse=True)[1])
+    order = np.lexsort((query, roles["split"] != SPLITS[0]))
+    rows = collection.judged(query[order], roles["doc_id"][order], grade[order], roles["query_id"][order])
+    return rows, roles["split"][order]
+
+
+def _shown(table: Table) -> Rows:
+    roles = table.roles
+    if lacking := [name for name in CLICKED if name not in roles]:
+        raise InputError(
+            f"rows: no {', '.join(lacking)}. Expected {', '.join(CLICKED)}, or `grade` where rows are judgments."
+        )
     order = np.lexsort((roles["slot"], roles["request_id"], roles["split"] != SPLITS[0]))
     if (order != np.arange(len(order))).any():
         raise InputError(
@@ -173,12 +204,13 @@ def _requests(table: Table) -> Requests:
     roles = table.roles
     said: dict[str, Any] = {name: integers(roles[name]) for name in ASKED if name in roles}
     said |= {name: roles[name] for name in ("language",) if name in roles}
+    none = np.zeros(len(table), np.int64)
     return Requests(
-        user_id=roles["user_id"],
+        user_id=roles.get("user_id", np.arange(len(table))),  # each by somebody of its own
         query_id=roles["query_id"],
         query=roles["query"],
-        event_time=roles["event_time"],
-        moment=integers(roles["moment"]),
+        event_time=roles.get("event_time", none),
+        moment=integers(roles.get("moment", none)),
         **said,
     )
 
@@ -195,24 +227,4 @@ def _key(dataset: Dataset, table: Table) -> Judgments:
     shape = (n, int(place.max(initial=0)) + 1)
     relevant, grades = np.full(shape, -1), np.zeros(shape)
     relevant[request, place], grades[request, place] = table.roles["doc_id"][order], table.roles["grade"][order]
-    return Judgments(
-        requests=dataset.test, gain=_gain(dataset.test, relevant, grades), relevant=relevant, grades=grades,
-        num_docs=len(dataset.catalog), slices={}, origin="real",
-    )  # fmt: skip
-
-
-def _gain(requests: Requests, relevant: Ints, grades: Floats) -> Callable[[Requests, Ints], Floats]:
-    """The judged grade of any document for any of these requests, known by who asked what and when."""
-    row = {key: at for at, key in enumerate(_keys(requests))}
-
-    def gain(these: Requests, ids: Ints) -> Floats:
-        at = np.array([row[key] for key in _keys(these)], dtype=np.int64)
-        same = (ids[:, :, None] == relevant[at][:, None, :]) & (ids[:, :, None] >= 0)
-        found: Floats = (same * grades[at][:, None, :]).sum(axis=2)
-        return found
-
-    return gain
-
-
-def _keys(requests: Requests) -> list[tuple[int, int, int]]:
-    return list(zip(requests.user_id.tolist(), requests.query_id.tolist(), requests.event_time.tolist(), strict=True))
+    return collection.key(dataset.test, relevant, grades, len(dataset.catalog), {})

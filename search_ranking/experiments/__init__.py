@@ -15,11 +15,15 @@ from common.contract import Experiment
 from common.eval.chart import Chart
 from search_ranking.experiments import (
     clicks,
+    cross,
+    curves,
     encoders,
     engagement,
+    features,
     fusion,
     judges,
     ladder,
+    mismatch,
     online,
     rules,
     understanding,
@@ -27,8 +31,12 @@ from search_ranking.experiments import (
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **clicks.EXPERIMENTS,
+    **curves.EXPERIMENTS,
+    **features.EXPERIMENTS,
+    **mismatch.EXPERIMENTS,
     **online.EXPERIMENTS,
     **ladder.EXPERIMENTS,
+    **cross.EXPERIMENTS,
     **fusion.EXPERIMENTS,
     **understanding.EXPERIMENTS,
     **encoders.EXPERIMENTS,
@@ -36,4 +44,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **rules.EXPERIMENTS,
     **judges.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {**judges.CHARTS}
+CHARTS: Mapping[str, Chart] = {
+    **clicks.CHARTS,
+    **curves.CHARTS,
+    **mismatch.CHARTS,
+    **judges.CHARTS,
+}

@@ -12,13 +12,13 @@ from common.eval import intervals
 from search_ranking import model, world
 from search_ranking.config import Config
 from search_ranking.experiments.lab import GAIN, Lab, against, change, columns, ordered, trained
-from search_ranking.model import CLICKED, SATISFIED
 from search_ranking.model.clicks import weights
 from search_ranking.model.ltr import Groups, trees
 from search_ranking.world.history import CLICK_CATCHY, CLICK_GRADE, Behaviour, clicky, react
 from search_ranking.world.needs import grades_of
 
-SERVED = "graded, a list a click (served)"
+SERVED = "clicks, a list a click (served)"
+CLICKED, SATISFIED = 1.0, 3.0  # grades
 SATISFYING = 3  # grade from which a click ends a search
 LIFT = 0.5  # of the ranker's score, for a title one deviation catchier than most
 VIEWINGS = 50  # of each page, when people are asked
@@ -31,13 +31,15 @@ def engagement(config: Config) -> Table:
     clicks stand in one list, or as a weight. `against`: paired difference of planted gain from the served labels. The foil learns from labels by lot."""
     lab = trained(config)
     a_click, _ = model.lessons(lab.dataset.train, lab.model.legs, lab.features, lab.dataset, config)
-    plain, pages = np.minimum(a_click.grades, CLICKED), _pages(lab)
-    happy = np.maximum.reduceat(a_click.grades, a_click.starts)[a_click.query] == SATISFIED
+    plain, pages = a_click.grades, _pages(lab)
+    rows = lab.dataset.train
+    stayed = rows.labels["satisfied"][rows.labels["clicked"] > 0] > 0  # a list each, in their order
+    happy = stayed[a_click.query]
     own = np.ones(len(plain)) if a_click.weights is None else a_click.weights
     lots = np.random.default_rng([config.seed, 41]).permutation(len(pages.grades))
     labels = {
         SERVED: a_click,
-        "clicks, a list a click": replace(a_click, grades=plain),
+        "graded, a list a click": replace(a_click, grades=np.where(happy, SATISFIED, CLICKED) * plain),
         "clicks, the satisfied three times": replace(a_click, grades=plain, weights=own * np.where(happy, SATISFIED, 1.0)),
         "satisfied clicks alone": replace(a_click, grades=np.where(happy, plain, 0.0)),
         "graded, a list a page": pages,

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.contract import FeatureStore, Floats, Ints
+from common.contract import Bools, FeatureStore, Floats, Ints
 from common.data import columns
 from common.features.copies import copies
 from common.features.text import padded, stem, words
@@ -56,7 +56,7 @@ QUERY, DOC, QUERY_DOC = VIEWS
 def fit(dataset: Dataset, config: Config) -> Features:
     catalog = dataset.catalog
     documents, names = catalogue.described(catalog)
-    understood = understanding.fit(_texts(dataset), _log(dataset))
+    understood = understanding.fit(_texts(dataset), _log(dataset), understanding.Settings(mends=config.mends))
     return Features(documents, names, dataset.queries, understood, _suggestions(dataset))
 
 
@@ -137,6 +137,8 @@ class Features:
     def find(self, ids: Ints) -> Ints:
         """Index of each document, -1 for one that the catalogue lacks."""
         known = self.documents.doc_id
+        if ids is known:  # the whole catalogue is asked about, at every request
+            return np.arange(len(known))
         at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
         return np.where(known[at] == ids, at, -1)
 
@@ -202,11 +204,11 @@ class Features:
         anywhere = np.zeros(mine.shape, bool)
         for name in FIELDS:
             field = getattr(self.documents, name)[index] * (index >= 0)[:, None]
-            hit = ((mine[:, :, None] == field[:, None, :]) & (mine > 1)[:, :, None]).any(axis=2)
+            hit = _held(mine, field)
             anywhere |= hit
             found[f"{name}_match"] = (weight[mine] * hit).sum(axis=1) / total
-            other = ((others[:, :, None] == field[:, None, :]) & (others > 1)[:, :, None]).any(axis=2)
-            found[f"{name}_other"] = (weight[others] * asked.weights[which] * other).sum(axis=1) / total
+            other = weight[others] * asked.weights[which] * _held(others, field)
+            found[f"{name}_other"] = other.sum(axis=1) / total
         found["any_match"] = (weight[mine] * anywhere).sum(axis=1) / total
         return found
 
@@ -218,7 +220,7 @@ class Features:
             found[f"same_{name}"] = np.where(wanted < 0, 0.5, ((wanted == has) & (index >= 0)).astype(float))
         named = asked.name[which]
         title = np.concatenate([self.documents.title[index], self.documents.tags[index]], axis=1)
-        held = ((named[:, :, None] == title[:, None, :]) & (named > 1)[:, :, None]).any(axis=2)
+        held = _held(named, title)
         size = (named > 1).sum(axis=1)
         found["same_name"] = np.where(size == 0, 0.5, held.sum(axis=1) / np.maximum(size, 1) * (index >= 0))
         return found
@@ -239,6 +241,15 @@ class Features:
         self.suggestions.save(folder / "suggestions.parquet")
 
 
+def _held(words: Ints, field: Ints) -> Bools:
+    """words [n, w], 0 pads, 1 unknown -> [n, w] whether each stands in its row of the field [n, m]. Most queries have two words of the twelve
+    there is room for: the others are not looked for."""
+    hit = np.zeros(words.shape, bool)
+    for at in np.flatnonzero((words > 1).any(axis=0)):
+        hit[:, at] = (words[:, [at]] == field).any(axis=1) & (words[:, at] > 1)
+    return hit
+
+
 def _counted(name: str, counts: Floats) -> dict[str, Floats]:
     """Looks (in expected full looks), clicks and satisfied clicks -> rates pulled towards the usual while they are small. Clicks over expected
     looks is what is left of a click rate when the place is taken out of it (COEC; Zhang and Jones 2007)."""
@@ -254,17 +265,22 @@ def _texts(dataset: Dataset) -> understanding.Documents:
     catalog, empty = dataset.catalog, np.full(len(dataset.catalog), "")
     languages, topics = (catalog.categories.get(name, empty).tolist() for name in ("language", "topic"))
     return understanding.Documents(
-        catalog.title.tolist(), [text.split() for text in catalog.tags.tolist()], languages, topics
+        catalog.title.tolist(),
+        [text.split() for text in catalog.tags.tolist()],
+        languages,
+        topics,
+        catalog.description.tolist(),
     )
 
 
 def _log(dataset: Dataset) -> understanding.Log:
-    """Of the training rows alone."""
+    """Of the training rows alone. A judgment is no click: other words for a query's words, learnt from what was judged right for it, would hand
+    the ranker the very label it is taught by (a click is one of many, and the ranker's comes later)."""
     rows, queries = dataset.train, dataset.queries
     query = np.searchsorted(queries.query_id, rows.query_id)
     first = np.unique(rows.request_id, return_index=True)[1]
     asked = np.bincount(query[first], minlength=len(queries.query_id))
-    clicked = rows.labels["clicked"] > 0
+    clicked = rows.labels["clicked"] > 0 if "clicked" in rows.labels else np.zeros(len(rows), bool)
     both = np.stack([query[clicked], np.searchsorted(dataset.catalog.doc_id, rows.doc_id[clicked])])
     (of, document), clicks = np.unique(both, axis=1, return_counts=True)
     return understanding.Log(queries.text.tolist(), asked, of, document, clicks)

@@ -50,15 +50,19 @@ class Understood:
 
 @dataclass(frozen=True, eq=False)
 class Documents:
-    """[d] each: titles (or more), tags, language and category; "" where not known."""
+    """[d] each: titles (or more), tags, language and category; "" where not known. `bodies`, if there are any: what else they say, whose words
+    are spelled right as well."""
 
     texts: Sequence[str]
     tags: Sequence[Sequence[str]]
     languages: Sequence[str]
     categories: Sequence[str]
+    bodies: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        columns.equal_lengths("Documents", vars(self))
+        columns.equal_lengths(
+            "Documents", {name: part for name, part in vars(self).items() if name != "bodies" or part}
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +82,7 @@ class Settings:
     language_confidence: float = 0.8
     name_confidence: float = 0.5
     min_cosine: float = synonyms.MIN_COSINE
+    mends: bool = True  # spelling; queries that somebody has read through hold rare words, not slips
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +131,12 @@ def fit(documents: Documents, log: Log, settings: Settings = Settings()) -> Unde
     asked: Counter[str] = Counter()
     for tokens, count in zip(queries, log.asked.tolist(), strict=True):
         asked.update(dict.fromkeys(tokens, count))
-    held = ([*text, *(word for tag in own for word in tag)] for text, own in zip(texts, tags, strict=True))
-    spelled = Spelling.fit(held, asked)
+    said = [words(text, DOCUMENT_CHARS) for text in documents.bodies] or [[]] * len(texts)
+    held = (
+        [*text, *body, *(word for tag in own for word in tag)]
+        for text, body, own in zip(texts, said, tags, strict=True)
+    )
+    spelled = Spelling.fit(held, asked) if settings.mends else Spelling.of({})
     meant = [[spelled.correct(token) for token in tokens] for tokens in queries]
     return Understanding(
         spelling=spelled,

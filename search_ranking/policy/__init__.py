@@ -2,6 +2,7 @@
 
 In:     candidates in order of score; what the rules ask of each, and of whoever searches.
 Out:    Policy.decide(request, candidates, context) -> Decision: the page, what was left out and why, how many could be shown in all.
+        Policy.among: the same rules over the whole catalogue, for the legs to look among what may be shown.
 Choice: hard rules and nothing else: somebody who searches said what they want. Exclusions and "one of each set of copies" are a partition
         matroid: greedy from the top is the best page, and the longest.
 Else:   a cap a channel and re-ranking for variety, where queries are vague and a page is browsed.
@@ -14,12 +15,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from common.contract import Bools, Ints, Ranking, Why
 from search_ranking.config import Config
 from search_ranking.features import Features
+from search_ranking.features.among import Among, EachAmong
 from search_ranking.policy.invariants import INVARIANTS
 from search_ranking.schema import Request, Requests, Rows
 
@@ -115,11 +118,7 @@ class Policy:
     def decide(self, request: Request | None, candidates: Ranking, context: Context) -> Decision:
         """candidates [1, k] of one request, best first -> the page that was asked for."""
         ids = candidates.ids[0]
-        allowed = np.ones(len(ids), bool)
-        for name, rule in RULES.items():
-            if name not in self.off:
-                allowed &= rule(ids, context)
-        order = np.flatnonzero(allowed)
+        order = np.flatnonzero(self._allowed(ids, context))
         lawful = order if "copies" in self.off else _first_copies(order, context.group)
         offset, size = (request.offset, request.page_size) if request is not None else (0, self.page_size)
         copies = np.setdiff1d(order, lawful)
@@ -134,6 +133,19 @@ class Policy:
             for place in copies[copies < lawful[offset + size - 1 : offset + size].max(initial=len(ids))][:3].tolist()
         ]
         return Decision(kept=lawful[offset : offset + size], total=len(lawful), why=why)
+
+    def among(self, features: Features, requests: Requests) -> EachAmong:
+        """What may be shown for each request, copies aside: a narrow filter then leaves a full list where there is one. The page is decided by
+        the same rules again: a document may have changed since."""
+        doc_id, whose = features.documents.doc_id, _whose(requests)
+        return lambda row: Among(doc_id, self._allowed(doc_id, Context.of(features, doc_id, **whose[row])))
+
+    def _allowed(self, ids: Ints, context: Context) -> Bools:
+        allowed = np.ones(len(ids), bool)
+        for name, rule in RULES.items():
+            if name not in self.off:
+                allowed &= rule(ids, context)
+        return allowed
 
     def apply(self, rankings: Ranking, given: Sequence[Context]) -> Ranking:
         """The same rules over many requests: rankings [n, k] and a context for each -> [n, page_size], first pages."""
@@ -151,12 +163,20 @@ class Policy:
 
 def contexts(features: Features, requests: Requests, rankings: Ranking) -> list[Context]:
     """What the rules need to know of each request's candidates [n, k]."""
-    columns = (requests.age, requests.country, requests.language, requests.max_age_days, requests.event_time)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return [
-        Context.of(features, ids, age=age, country=country, language=language, max_age_days=days, now=now)
-        for ids, (age, country, language, days, now) in zip(rankings.ids, rows, strict=True)
-    ]
+    return [Context.of(features, ids, **who) for ids, who in zip(rankings.ids, _whose(requests), strict=True)]
+
+
+def _whose(requests: Requests) -> list[dict[str, Any]]:
+    """Of each request what its context says of whoever searches."""
+    names = {
+        "age": "age",
+        "country": "country",
+        "language": "language",
+        "max_age_days": "max_age_days",
+        "now": "event_time",
+    }
+    columns = (getattr(requests, column).tolist() for column in names.values())
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _first_copies(order: Ints, group: Ints) -> Ints:

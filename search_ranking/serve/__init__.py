@@ -5,7 +5,8 @@ Out:    Service.respond: a page and why; its impressions in the log. Beside it, 
 Choice: the legs run side by side, each under its own limit; one that is late costs what it alone would have found, which `degraded` says. A
         page is a stretch of one list: the first page makes it, the next ones are cut from it (lists.py).
         A document that is put or deleted makes a service over other documents, beside the one that answers.
-Else:   filters inside the legs: here they are rules over the candidates, and a narrow one leaves few.
+        The legs look among what the rules and filters allow: over candidates alone, a narrow filter would leave few.
+Else:   filters after the legs, which fetch more the narrower they are: where an index cannot be asked among some.
 Breaks: a stage that is late, fails or hangs: `mlsd drill search_ranking`; features read at one moment and logged with another: the parity
         check; a next page asked of another server, which makes another list.
 """
@@ -32,13 +33,15 @@ from common.serving.platform import record, require
 from common.serving.snapshot import snapshot
 from common.training import seeding
 from search_ranking import features, model, policy
+from search_ranking.baseline import filled
 from search_ranking.config import Config
 from search_ranking.features import shelf as shelves
+from search_ranking.features.among import EachAmong
 from search_ranking.features.shelf import Shelf
 from search_ranking.features.understanding import Understood
 from search_ranking.model.retrieval import fusion
-from search_ranking.policy import Context, Decision
-from search_ranking.schema import Answer, Item, Request, Suggested, Typed, load_titles, query_id
+from search_ranking.policy import Decision
+from search_ranking.schema import Answer, Item, Request, Requests, Suggested, Typed, load_titles, query_id
 from search_ranking.serve.changed import searched
 from search_ranking.serve.explained import brought, moved
 from search_ranking.serve.lists import Lists, Ordered, places
@@ -130,7 +133,7 @@ class Service:
             rows = self._rows(query, understood, ids[ids >= 0], 0, store.position, store)
         self.model.ranker.score(rows)
         self.model.ranker.contributions(rows[: self.config.page_size])
-        self.names = tuple(model.LEARNT)  # of the columns of `rows`
+        self.names = self.model.columns  # of `rows`
         assert len(self.names) == rows.shape[1], (self.names, rows.shape)
 
     def _answer(self, request: Request, deadline: Deadline, held: Held[_Known]) -> Answer:
@@ -162,8 +165,9 @@ class Service:
         before = len(deadline.reasons)
         with snapshot(self.stages, deadline, self.platform.store) as store:
             understood = self._understood(request.query, deadline)
-            found = self._candidates(understood, deadline)
-            ordered = self._ordered(request.query, understood, found, now, store, deadline)
+            among = self.policy.among(self.features, _asked(request, now))
+            found = self._candidates(understood, among, deadline)
+            ordered = self._ordered(request.query, understood, found, among, now, store, deadline)
         ordered = replace(ordered, lost=tuple(deadline.reasons[before:]))
         self.lists.keep(request, ordered)
         return ordered
@@ -177,14 +181,14 @@ class Service:
             return plain
         return self.stages.run("understanding", deadline, lambda: self.features.understand([query])[0], lambda: plain)
 
-    def _candidates(self, understood: Understood, deadline: Deadline) -> Mapping[str, Ranking]:
+    def _candidates(self, understood: Understood, among: EachAmong, deadline: Deadline) -> Mapping[str, Ranking]:
         if not understood.corrected:
             return {}
         query, k, legs = [" ".join(understood.corrected)], self.config.num_candidates, self.model.legs
-        calls = {"lexical": lambda: legs.lexical(query, k), "dense": lambda: legs.dense(query, k)}
+        calls = {"lexical": lambda: legs.lexical(query, k, among), "dense": lambda: legs.dense(query, k, among)}
         found = self.stages.side_by_side(deadline, calls)
-        if "lexical" in found and not (found["lexical"].scores > 0).any():
-            deadline.degrade("query", "none of its words stands in a document")
+        if "lexical" in found and not (found["lexical"].ids >= 0).any():
+            deadline.degrade("query", "none of its words stands in a document that may be shown")
         if any((leg.ids >= 0).any() for leg in found.values()):
             return found
         deadline.degrade("candidates", "no leg came that found anything: the page is what is watched most")
@@ -195,16 +199,16 @@ class Service:
         query: str,
         understood: Understood,
         found: Mapping[str, Ranking],
+        among: EachAmong,
         now: int,
         store: FeatureStore,
         deadline: Deadline,
     ) -> Ordered:
         """By the ranker if its features and it come in time, else as the legs that came say together; one alone says it alone."""
         moment = getattr(store, "position", -1)
+        k = self.config.num_candidates
         fused = (
-            _fused(found, self.config.num_candidates)
-            if found
-            else _watched(self.features.popular[: self.config.num_candidates])
+            self._fused(found, k) if found else filled(_nothing(k), np.zeros(1, np.int64), self.features.popular, among)
         )
         ids, scores = fused.ids[fused.ids >= 0], fused.scores[fused.ids >= 0]
         rows = ranked = None
@@ -226,6 +230,9 @@ class Service:
             moment=moment,
         )
 
+    def _fused(self, found: Mapping[str, Ranking], k: int) -> Ranking:
+        return fusion.named(self.config.fusion, found, self.model.fusion_weight, k)
+
     def _rows(
         self, query: str, understood: Understood, ids: Ints, now: int, moment: int, store: FeatureStore
     ) -> Floats:
@@ -234,23 +241,17 @@ class Service:
         same = np.zeros(len(ids), np.int64)
         asked = same + query_id(normalise(query))
         known = self.features.having(understood)
-        return model.scored(known, self.model.legs, [query], same, asked, ids, same + now, same + moment, store)
+        legs, names = self.model.legs, self.model.columns
+        return model.scored(known, legs, [query], same, asked, ids, same + now, same + moment, store, names)
 
     def _page(self, request: Request, ordered: Ordered, held: Held[_Known]) -> tuple[Ints, Decision]:
         """-> where in the list the results of this page stand. Every candidate comes through here, so what is gone ends here, whichever leg
         or rung brought it, and in whichever list."""
         here = np.flatnonzero(~held.gone(ordered.ids))
         ids = ordered.ids[here]
-        context = Context.of(
-            self.features,
-            ids,
-            age=-1 if request.age is None else request.age,
-            country=-1 if request.country is None else request.country,
-            language=request.language or "",
-            max_age_days=request.max_age_days or 0,
-            now=ordered.made,
-        )
-        decision = self.policy.decide(request, Ranking(ids=ids[None], scores=ordered.scores[here][None]), context)
+        candidates = Ranking(ids=ids[None], scores=ordered.scores[here][None])
+        context = policy.contexts(self.features, _asked(request, ordered.made), candidates)[0]
+        decision = self.policy.decide(request, candidates, context)
         return here[decision.kept], decision
 
 
@@ -262,9 +263,20 @@ class _Known:
     shelf: Shelf
 
 
-def _fused(found: Mapping[str, Ranking], k: int) -> Ranking:
-    return fusion.rrf(list(found.values()), k)
+def _nothing(k: int) -> Ranking:
+    return Ranking(ids=np.full((1, k), -1), scores=np.full((1, k), -np.inf))
 
 
-def _watched(ids: Ints) -> Ranking:
-    return Ranking(ids=ids[None], scores=np.zeros((1, len(ids))))
+def _asked(request: Request, now: int) -> Requests:
+    """The one request as the offline track has it."""
+    return Requests(
+        user_id=np.array([request.user_id]),
+        query_id=np.array([query_id(normalise(request.query))]),
+        query=np.array([request.query]),
+        event_time=np.array([now]),
+        moment=np.array([-1]),
+        age=np.array([-1 if request.age is None else request.age]),
+        country=np.array([-1 if request.country is None else request.country]),
+        language=np.array([request.language or ""]),
+        max_age_days=np.array([request.max_age_days or 0]),
+    )

@@ -59,7 +59,7 @@ def places(ids: Ints, found: Mapping[str, Ranking]) -> dict[str, Ints]:
     """ids [k] -> of each leg the place each of them has there, -1 where the leg did not find it."""
     ranks = {}
     for name, leg in found.items():
-        there = leg.ids[0][(leg.ids[0] >= 0) & (leg.scores[0] > 0)]  # what is watched most stands behind, below 0
+        there = leg.ids[0][leg.ids[0] >= 0]
         order = np.argsort(there, kind="stable")
         at = order[np.minimum(np.searchsorted(there[order], ids), len(there) - 1)] if len(there) else ids * 0
         ranks[name] = np.where(there[at] == ids, at, -1) if len(there) else np.full(len(ids), -1)

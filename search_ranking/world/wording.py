@@ -68,11 +68,13 @@ def texts(seed: int, of: Documents, mismatch: float = MISMATCH) -> Texts:
     )
 
 
-def query_texts(seed: int, of: Queries, mismatch: float = MISMATCH) -> NDArray[np.str_]:
+def query_texts(
+    seed: int, of: Queries, mismatch: float = MISMATCH, forms: tuple[float, ...] = SEARCHER_FORMS
+) -> NDArray[np.str_]:
     """[n] a function of (seed, id): the words of the need in any order, then what fingers make of them."""
     draws = uniform(seed, "query.text", of.query_id, 16)
     keys = of.query_id[:, None] * (NUM_CONCEPTS + 1) + of.concepts
-    words = concept_word(of.concepts, _forms(seed, "query.form", keys, SEARCHER_FORMS, mismatch))
+    words = concept_word(of.concepts, _forms(seed, "query.form", keys, forms, mismatch))
     intent = intent_word(of.intent, (draws[:, 0] * 3).astype(np.int64))
     columns = [
         words[:, 0],

@@ -91,7 +91,7 @@ def bodies(trial: Trial, n: int = NUM_REQUESTS) -> list[Body]:
                     del inside[name]
         elif i % 4 == 3:
             for name in required - {"user_id"}:
-                body[name] = 2**31 - 1 - i
+                body[name] = f"never seen {i}" if isinstance(body[name], str) else 2**31 - 1 - i
             for part in body.values():
                 if isinstance(part, dict):
                     part |= {name: "never seen" for name, value in part.items() if isinstance(value, str)}

@@ -163,6 +163,17 @@ def test_a_case_that_takes_no_items_is_not_asked_about_them(tmp_path: Path) -> N
         trial.close()
 
 
+def test_a_case_that_knows_nobody_is_not_asked_about_strangers(tmp_path: Path) -> None:
+    """It serves them all the same; one that keeps anything by user is asked (its broken twin fails)."""
+    nobody = Twin("scorer", "", "features.py", 'View("user", ("user_id",)', 'View("user", ("letter_id",)')
+    trial = Trial(twins.make("nobody", nobody, tmp_path / "package"), tmp_path)
+    try:
+        with pytest.raises(NotHere, match="kept by user_id"):
+            ask(CHECKS[NAMES.index("an_unknown_user_gets_a_labelled_answer")], trial)
+    finally:
+        trial.close()
+
+
 def test_a_pipeline_that_fails_is_told_once(tmp_path: Path) -> None:
     trial = Trial(twins.make("failing", twins.TWINS["the_pipeline_runs"], tmp_path / "package"), tmp_path)
     try:

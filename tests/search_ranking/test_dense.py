@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from common.contract import Ints
 from common.errors import InputError
+from search_ranking.features.among import Among
 from search_ranking.model.retrieval import dense
 from search_ranking.model.retrieval.dense import Vectors
 
@@ -74,6 +75,38 @@ def test_lists_find_most_of_what_a_scan_finds(monkeypatch: pytest.MonkeyPatch) -
 
     assert recall(dense.PROBES) > 0.97
     assert recall(1) < 0.9, "the control: a single list is not enough, so the recall above was earned"
+
+
+@pytest.mark.parametrize("exact_below", [10_000, 500, 50], ids=["scan", "few are scanned", "lists"])
+def test_among_some_the_nearest_of_them_are_found(exact_below: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of the catalogue, which is not that of the index; each query among others. Two lists of ten documents hold one document in
+    twenty once: as many lists more are looked at, and six found, though not always the nearest six."""
+    monkeypatch.setattr(dense, "EXACT_BELOW", exact_below)
+    monkeypatch.setattr(dense, "PER_LIST", 10)
+    monkeypatch.setattr(dense, "PROBES", 2)
+    rng = np.random.default_rng(8)
+    shelf = dict(enumerate(unit(rng, 2_000)))
+    index = dense.build(np.arange(2_000), np.stack(list(shelf.values())), "a")
+    shelf |= {7: unit(rng, 1)[0], 5_000: unit(rng, 1)[0]}
+    index.put(np.array([5_000, 7]), np.stack([shelf[5_000], shelf[7]]), "a")
+    index.delete(np.array([11]))
+    del shelf[11]
+    doc_id = np.array(sorted(shelf))
+    share = 0.05 if exact_below == 50 else 0.01  # 100 are more than 50, 20 are fewer than 500
+    allowed = [rng.random(len(doc_id)) < share for _ in range(5)]
+    for mask in allowed:
+        mask[np.isin(doc_id, [7, 5_000])] = True
+    query = unit(rng, 5)
+    found = index.search(query, "a", 6, lambda row: Among(doc_id, allowed[row]))
+    for row in range(5):
+        some = {doc: shelf[doc] for doc in doc_id[allowed[row]].tolist()}
+        nearest = by_hand(some, query[row], 6)
+        if exact_below > 50:
+            assert found.ids[row].tolist() == nearest
+        assert set(found.ids[row].tolist()) <= set(some) and len(set(found.ids[row].tolist()) & set(nearest)) >= 3
+    none = index.search(query, "a", 6, lambda row: Among(doc_id, np.zeros(len(doc_id), bool)))
+    assert (none.ids == -1).all() and (none.scores == -np.inf).all()
+    assert index.search(query[:0], "a", 6, lambda row: Among(doc_id, allowed[row])).ids.shape == (0, 6)
 
 
 def test_an_index_of_another_encoder_is_refused(tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def check_encoders(table: Table) -> None:
 
 
 def check_engagement(table: Table) -> None:
-    same = row(table, labels="clicks, a list a click")
+    same = row(table, labels="graded, a list a click")
     assert same["low"] == same["high"] == 0, "the grade is divided away"
     assert row(table, labels="by lot, a list a page")["high"] < 0
 

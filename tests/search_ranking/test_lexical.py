@@ -15,9 +15,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from common.errors import InputError
+from common.features.text import words as understood
 from search_ranking.baseline import lexical
 from search_ranking.baseline.lexical import Lexical
 from search_ranking.baseline.postings import Field, words
+from search_ranking.features.among import Among
 
 FIELDS = {"title": Field(2.0, 0.9, 0.4), "text": Field(1.0, 1.2, 0.75), "tags": Field(0.5, 1.0, 0.0)}
 WORDS = [f"w{number}" for number in range(40)]
@@ -111,6 +113,27 @@ def test_whatever_came_and_went_scores_stay_within_the_drift(seed: int) -> None:
     same(index, shelf, rng, rel=1e-4)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_among_some_it_finds_what_a_search_of_all_finds_of_them(seed: int) -> None:
+    """At the scores of all: a filter does not change what a word is worth. Documents came and went before."""
+    rng = np.random.default_rng([seed, 2])
+    shelf = {doc: drawn(rng) for doc in range(300)}
+    index = built(shelf)
+    index.put(*columns({doc: drawn(rng) for doc in (5, 900)}))
+    index.delete(np.array([3, 4]))
+    doc_id = np.setdiff1d([*shelf, 900], [3, 4])
+    queries = [" ".join(rng.choice(WORDS, 4)) for _ in range(5)]
+    allowed = rng.random((5, len(doc_id))) < 0.03
+    every = index.search(queries, 400)
+    found = index.search(queries, 6, lambda row: Among(doc_id, allowed[row]))
+    for row in range(5):
+        places = np.flatnonzero(np.isin(every.ids[row], doc_id[allowed[row]]))[:6]
+        held = found.ids[row] >= 0
+        assert found.ids[row][held].tolist() == every.ids[row][places].tolist()
+        assert found.scores[row][held].tolist() == every.scores[row][places].tolist()
+    assert (found.ids >= 0).any()
+
+
 def test_without_the_rule_the_scores_drift(monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: long documents come, nothing is built anew, and the average of the build no longer holds."""
     monkeypatch.setattr(lexical, "DRIFT", math.inf)
@@ -152,9 +175,16 @@ def test_a_document_put_again_is_only_its_new_self() -> None:
 
 
 def test_words_are_stemmed_lowered_and_without_the_stop_words() -> None:
-    assert words("The Running of 5 Übergrößen's dogs, RUNS!") == ["run", "5", "übergrößen", "s", "dog", "run"]
+    assert words("The Running of 5 Übergrößen's dogs, RUNS!") == ["run", "5", "ubergrossen", "dog", "run"]
     index = built({1: {"title": "dogs running", "text": "", "tags": ""}, 2: {"title": "cats", "text": "", "tags": ""}})
     assert index.search(["run dog", "the of", ""], 2).ids.tolist() == [[1, -1], [-1, -1], [-1, -1]]
+
+
+@pytest.mark.parametrize("said", ["Café in Málaga", "動画編集", "don't panic", "STRAẞE"])
+def test_documents_are_spelled_as_queries_are(said: str) -> None:
+    """What a query is once it was read finds the document that says just that."""
+    index = built({1: {"title": said, "text": "", "tags": ""}, 2: {"title": "cats", "text": "", "tags": ""}})
+    assert index.search([" ".join(understood(said)), said], 1).ids.tolist() == [[1], [1]]
 
 
 def test_an_index_may_start_and_end_empty() -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from common.checks import Trial
-from common.contract import Floats
+from common.contract import Floats, Ranking
 from common.errors import InputError
 from search_ranking import data, features, model
+from search_ranking.baseline import NOBODY, filled
 from search_ranking.config import SMOKE
 from search_ranking.model.clicks import by_ctr
 from search_ranking.model.ltr import Groups, trees
@@ -143,7 +144,7 @@ def test_a_list_weighs_as_its_click_does_and_holds_one_grade(trial: Trial) -> No
     groups, slot = model.lessons(dataset.train, legs, fitted, dataset, config)
     assert groups.weights is not None and len(slot) == len(groups.grades)
     graded = np.add.reduceat((groups.grades > 0).astype(int), groups.starts)
-    assert (graded == 1).all() and set(np.unique(groups.grades)) == {0.0, model.CLICKED, model.SATISFIED}
+    assert (graded == 1).all() and set(np.unique(groups.grades)) == {0.0, 1.0}
     assert (
         np.minimum.reduceat(groups.weights, groups.starts) == np.maximum.reduceat(groups.weights, groups.starts)
     ).all()
@@ -160,3 +161,19 @@ def test_a_reloaded_model_gives_the_same_page(trial: Trial) -> None:
     )
     assert np.array_equal(first.ids, second.ids) and np.array_equal(first.scores, second.scores)
     assert (np.diff(np.where(first.ids >= 0, first.scores, -1e9), axis=1) <= 0).all()
+
+
+@pytest.mark.slow
+def test_what_nobody_found_stays_as_it_stands_and_a_score_below_zero_does_not_say_so(trial: Trial) -> None:
+    """A cosine may be negative: only a whole list at NOBODY and below was found by nobody."""
+    ranker, store = trial.part("model"), trial.dataset.history
+    some = trial.dataset.test.take(slice(0, 2))
+    found = ranker.retrieve(some, 50)
+    low = Ranking(ids=found.ids, scores=found.scores - 0.5)
+    assert np.array_equal(ranker.rerank(some, low, store).ids, ranker.rerank(some, found, store).ids)
+    nobody = filled(
+        Ranking(ids=np.full((2, 50), -1), scores=np.full((2, 50), -np.inf)), np.arange(2), ranker.features.popular, None
+    )
+    assert nobody.scores[0, 0] == NOBODY and np.array_equal(nobody.ids[0], ranker.features.popular[:50])
+    again = ranker.rerank(some, nobody, store)
+    assert np.array_equal(again.ids, nobody.ids) and np.array_equal(again.scores, nobody.scores)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from common.checks import Trial
 from common.contract import Ranking
-from search_ranking import policy
+from search_ranking import features, policy
 from search_ranking.policy import INVARIANTS, RULES, Context, Decision, Policy, invariants
-from search_ranking.schema import Request
+from search_ranking.schema import Request, Requests
 
 WHOLE = Policy(page_size=10)
 
@@ -73,6 +74,29 @@ def _padded(context: Context, length: int) -> Context:
         if isinstance(column, np.ndarray)
     }
     return replace(context, **more)
+
+
+@pytest.mark.slow
+def test_the_legs_look_among_what_the_rules_allow(trial: Trial) -> None:
+    """Of the whole catalogue what is allowed is what a page of all of it would hold, copies aside; a rule that is off is off for the legs too."""
+    fitted, rng = features.load(trial.artifact.folder / "features"), np.random.default_rng(0)
+    doc_id, now = fitted.documents.doc_id, int(trial.dataset.test.event_time[0])
+    n = 40
+    asked = Requests(
+        user_id=np.arange(n), query_id=np.arange(n), query=np.full(n, ""), event_time=np.full(n, now), moment=np.zeros(n, np.int64),
+        age=rng.choice([-1, 9, 15, 40], n), country=rng.integers(-1, 10, n), language=rng.choice(["", "en", "de", "xx"], n),
+        max_age_days=rng.choice([0, 3, 300], n),
+    )  # fmt: skip
+    everything = Ranking(ids=doc_id[None], scores=-np.arange(len(doc_id))[None].astype(float))
+    sizes = set()
+    for off in ((), ("age",), ("explicit", "language")):
+        rules = Policy(page_size=len(doc_id), off=(*off, "copies"))
+        among = replace(WHOLE, off=off).among(fitted, asked)
+        for row in range(n):
+            context = policy.contexts(fitted, asked.take(slice(row, row + 1)), everything)[0]
+            assert np.flatnonzero(among(row).allowed).tolist() == rules.decide(None, everything, context).kept.tolist()
+            sizes.add((off, int(among(row).allowed.sum())))
+    assert len(sizes) > 20, "the requests differ"
 
 
 def test_a_policy_is_read_back_as_it_was(tmp_path: Path) -> None:

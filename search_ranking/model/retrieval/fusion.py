@@ -8,7 +8,7 @@ each, words hold 24.5 / (24.5 + .82) = 96.8 % of the sum, and the vectors were c
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 
 from common.contract import Bools, Floats, Ints, Ranking
 from common.data.durable import write_bytes
-from common.errors import InputError
+from common.errors import InputError, did_you_mean
 
 RRF = 60  # Cormack, Clarke and Buettcher 2009: the first ranks weigh about alike, so that no leg decides alone
 
@@ -73,6 +73,25 @@ def rrf(legs: Sequence[Ranking], k: int, constant: int = RRF) -> Ranking:
     """Sum over the legs of 1 / (constant + rank): no scores, so nothing to put in one unit, and nothing of how sure a leg was."""
     pooled = pool(legs)
     return _best(pooled.ids, np.where(pooled.returned, 1 / (constant + pooled.ranks), 0.0).sum(axis=2), k)
+
+
+HOW = ("rrf", "weighted", "minmax")
+
+
+def named(how: str, legs: Mapping[str, Ranking], weight: float, k: int) -> Ranking:
+    """By the name it has in the configuration. `weight`: of the lexical leg, the dense one has the rest; ranks have none. A leg that did not
+    come is left out. Raises InputError on no such name."""
+    weights = [weight if leg == "lexical" else (1 - weight) for leg in legs]
+    if how == "rrf":
+        return rrf(list(legs.values()), k)
+    if how == "weighted":
+        found = weighted_sum(
+            list(legs.values()), weights, k
+        )  # a cosine may be below 0, as is said of what no leg found
+        return Ranking(ids=found.ids, scores=np.where(found.ids >= 0, np.maximum(found.scores, 0.0), -np.inf))
+    if how == "minmax":
+        return min_max(list(legs.values()), weights, k)
+    raise InputError(f"fusion={how!r}. {did_you_mean(how, HOW)}")
 
 
 def features(pooled: Pool) -> Floats:
