@@ -29,8 +29,8 @@ def ladder(config: Config) -> Table:
     of later days, and orders the same candidates. `against as served`: paired difference from the ranker of the case, whose trees know which
     features may only raise a score and who has seen all lists; its setting on the rungs' lists, and with those features left free, stands
     beside it, and a regression on the grade with the same knowledge. The foil is the order of the fusion. train_s: CPU seconds of the setting kept.
-    It flips with that knowledge and not with the loss: with it a plain regression does as well as LambdaMART; left free, LambdaMART is the worst of the rungs and, as LightGBM comes, no better than no
-    ranker; `valid`, clicks on pages of the old engine, hardly shows it."""
+    It flips with that knowledge and not with the loss: with it a plain regression does as well as LambdaMART; left free, LambdaMART is the worst
+    of the rungs and, as LightGBM comes, no better than no ranker; `valid`, clicks on pages of the old engine, hardly shows it."""
     lab = trained(config)
     train, valid = lists(lab)
     read = columns(lab, lab.candidates)
