@@ -29,7 +29,8 @@ def encoders(config: Config) -> Table:
     `looks`: words by the thumbnails they stand with; `own`: taught by the earlier half of the clicks, the ranker then by the later half alone; `pretrained`:
     a sentence model nobody trained here (a row only where it is installed); `none`: words alone, the foil. The ranker is learnt anew beside each.
     `leg`: recall of the leg alone on requests whose answers mostly share no word with them, `fused` of both legs there, `fused, all` everywhere.
-    fit_s: CPU seconds until every document has its vector; query_ms: CPU time of a query, encoded and searched."""
+    It flips with how much there is to look at: of few documents the thumbnails teach little and the pretrained model finds more, of many it finds
+    no more and costs most. fit_s: CPU seconds until every document has its vector; query_ms: CPU time of a query, encoded and searched."""
     lab, k = trained(config), config.num_candidates
     reports: dict[str, Report] = {}
     more: dict[str, dict[str, float | None]] = {}

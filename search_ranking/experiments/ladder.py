@@ -29,8 +29,8 @@ def ladder(config: Config) -> Table:
     of later days, and orders the same candidates. `against as served`: paired difference from the ranker of the case, whose trees know which
     features may only raise a score and who has seen all lists; its setting on the rungs' lists, and with those features left free, stands
     beside it, and a regression on the grade with the same knowledge. The foil is the order of the fusion. train_s: CPU seconds of the setting kept.
-    It flips with that knowledge and not with the loss: left free, LambdaMART is the worst of the rungs and, as LightGBM comes, no better than no
-    ranker; `valid`, clicks on pages of the old engine, hardly shows it."""
+    It flips with that knowledge and not with the loss: with it a plain regression does as well as LambdaMART; left free, LambdaMART is the worst
+    of the rungs and, as LightGBM comes, no better than no ranker; `valid`, clicks on pages of the old engine, hardly shows it."""
     lab = trained(config)
     train, valid = lists(lab)
     read = columns(lab, lab.candidates)
@@ -57,7 +57,8 @@ def ladder(config: Config) -> Table:
 def ladder_planted(config: Config) -> Table:
     """Where does each family win? Grades as they are, no clicks: a world in which relevance adds up, and one in which it does not.
 
-    `against_logistic` with `low` and `high`: paired over queries. The last row of each world is LambdaMART as LightGBM comes."""
+    `against_logistic` with `low` and `high`: paired over queries. The last row of each world is LambdaMART as LightGBM comes.
+    It flips with the world: where relevance adds up the line wins, where it does not the trees do, and choosing LambdaMART's setting gains nothing in either."""
     table: Table = []
     for kind in planted.KINDS:
         parts = [planted.world(kind, size, 10 * config.seed + at) for at, size in enumerate(SIZES)]
