@@ -109,7 +109,8 @@ def _table(lab: Lab, found: Mapping[str, tuple[Ranking, float]]) -> Table:
     for name, unit in units.items():
         level, gain = intervals.mean(unit, queries), lab.report(found[name][0]).metrics[labs.GAIN]
         row = {"order": name, "ndcg@10": level.value, "low": level.low, "high": level.high}
-        row |= {f"against_{end}": value for end, value in labs.change(unit, units[RANKER], queries, "ndcg").items()}
+        than = labs.change(unit, units[RANKER], queries, "ndcg")
+        row |= {"against_ndcg": than["ndcg"], "against_ndcg_low": than["low"], "against_ndcg_high": than["high"]}
         table.append(row | {labs.GAIN: gain.value, "query_ms": found[name][1]})
     return table
 

@@ -193,7 +193,7 @@ def test_the_table_has_the_ranker_the_depths_and_a_foil_that_loses(tmp_path: Pat
     ranker, *_, foil = rows.values()
     assert len(rows) == 5
     assert ranker["against_ndcg"] == 0
-    assert foil["against_high"] < 0, "who was not trained ranks by lot"
+    assert foil["against_ndcg_high"] < 0, "who was not trained ranks by lot"
     for row in rows.values():
         assert row["low"] <= row["ndcg@10"] <= row["high"] and row["query_ms"] > 0
     ten = rows["cross-encoder over its first 10"]
