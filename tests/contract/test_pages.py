@@ -159,7 +159,7 @@ def test_a_link_that_leads_nowhere_fails(tmp_path: Path) -> None:
     other.write_text("# Two words, `code` (5 minutes)\n")
     page.write_text("[x](B.md) [x](B.md#two-words-code-5-minutes) ![x](B.md) [x](https://x.org/y) [x](#top)\n\n# Top\n")
     assert pages.links(page) == []
-    page.write_text(f"[x]({ROOT}/search_ranking/README.md)")
+    page.write_text(f"[x]({ROOT}/search_ranking/NOWHERE.md)")
     assert bool(pages.links(page)) is (ROOT / "search_ranking").is_dir()  # a case that is not here is not missed
     page.write_text("[x](C.md) ![x](c.svg) [x](B.md#three-words) [x](#bottom)\n")
     assert len(pages.links(page)) == 4
