@@ -81,7 +81,7 @@ def _units(key: Judgments, page: Ranking, found: Ranking) -> dict[str, Floats]:
 EXPERIMENTS: Mapping[str, Experiment] = {"mismatch": mismatch}
 CHARTS: Mapping[str, Chart] = {
     "mismatch": Chart(
-        title="Meaning, and words with meaning, against words alone, as searchers and makers use other words",
+        title="Meaning, and words with meaning, against words alone",
         x="mismatch",
         y="difference",
         series="curve",
