@@ -21,7 +21,7 @@ from search_ranking.config import Config
 from search_ranking.schema import Judgments
 
 K = 10
-JUDGED = ("mrr", f"recall@{K}", "recall@100", f"precision@{K}", f"hit_rate@{K}", f"map@{K}")
+JUDGED = ("mrr", f"recall@{K}", f"precision@{K}", f"hit_rate@{K}", f"map@{K}")
 
 
 def evaluate(predictions: Ranking, judgments: Judgments, config: Config) -> Report:
@@ -53,9 +53,9 @@ def graded(ids: Ints, relevant: Ints, grades: Floats) -> Floats:
 
 _PYSERINI = "Pyserini's reproduction table of BEIR (Thakur et al. 2021), SciFact test"
 PUBLISHED: Mapping[str, Sequence[Published]] = {
-    "beir": [
+    "scifact": [
         Published(name="bge-base-en-v1.5", metric=f"ndcg@{K}", value=0.7408, source=_PYSERINI, comparable="yes"),
         Published(name="BM25, flat", metric=f"ndcg@{K}", value=0.6789, source=_PYSERINI, comparable="yes"),
     ]
 }
-"""By data set; the first figure is the third column of its reports. They are SciFact's: another BEIR set has others."""
+"""By data set; the first figure is the third column of its reports."""

@@ -13,7 +13,6 @@ import time
 
 import numpy as np
 
-from common.config import split_data
 from common.contract import Ranking, Result, Saves
 from common.eval.report import paired
 from common.lifecycle.registry import Registry
@@ -61,7 +60,7 @@ def run(config: Config, registry: Registry) -> Result:
         judgments = data.judgments(config)
         reports = {name: evaluate.evaluate(page(ranking), judgments, config) for name, ranking in rankings.items()}
     differences = {f"model-{other}": paired(reports["model"], reports[other]) for other in reports if other != "model"}
-    if published := evaluate.PUBLISHED.get(split_data(config.data)[0]):
+    if published := evaluate.PUBLISHED.get(dataset.published):
         reports["published"] = published[0].report()
     parts: dict[str, Saves] = {
         "catalog": dataset.catalog,

@@ -185,6 +185,7 @@ class Dataset:
     catalog: Catalog
     history: AsOfStore | LeaveOneOutStore
     candidates: Ranking | None = None  # to rerank, where the data set gives them (LETOR)
+    published: str = ""  # whose figures of evaluate.PUBLISHED stand beside ours
 
 
 @dataclass(frozen=True, kw_only=True)

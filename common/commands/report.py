@@ -87,11 +87,15 @@ def latency(asked: Asked) -> dict[str, Any]:
 
 
 def public_data(case: Case) -> dict[str, Path]:
-    """NAME -> folder, for the data sets of a case that lie under MLSD_DATA as CASE/NAME or CASE/NAME_something."""
+    """NAME -> folder, for the data sets of a case that lie under MLSD_DATA as CASE/NAME or CASE/NAME_something, or a folder deeper: a form of data
+    (beir) in a folder of the set (scifact)."""
     root = Path(os.environ.get("MLSD_DATA", "")) / case.name
     names = [name for name in case.stage("config").OVERRIDES if name not in ("csv", "parquet")]
-    found = {name: sorted(root.glob(f"{name}*")) for name in names} if os.environ.get("MLSD_DATA") else {}
-    return {name: paths[0] for name, paths in found.items() if paths}
+    if not os.environ.get("MLSD_DATA"):
+        return {}
+    found = {name: [*sorted(root.glob(f"{name}*")), *sorted(root.glob(f"*/{name}*"))] for name in names}
+    folders = {name: [path for path in paths if path.is_dir()] for name, paths in found.items()}
+    return {name: paths[0] for name, paths in folders.items() if paths}
 
 
 def on_real_data(case: Case, name: str, path: Path) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from search_ranking.schema import (
 
 VALID = ("dev", "valid")  # the judged queries that say when to stop, where there are any
 LONG = 12  # words of a query
+SCIFACT = 5_183, 300  # documents and test queries: what this set alone has
 
 
 def read_beir(folder: Path) -> tuple[Dataset, Judgments]:
@@ -71,8 +72,9 @@ def read_beir(folder: Path) -> tuple[Dataset, Judgments]:
         ]
     )
     dataset = Dataset(
-        train=rows[0], valid=rows[1], test=requests, queries=queries, catalog=catalog, history=AsOfStore(nothing())
-    )
+        train=rows[0], valid=rows[1], test=requests, queries=queries, catalog=catalog, history=AsOfStore(nothing()),
+        published="scifact" if (len(catalog), len(requests)) == SCIFACT else "",
+    )  # fmt: skip
     return dataset, key(requests, relevant, grades, len(catalog), _slices(requests, relevant, catalog))
 
 

@@ -1,7 +1,7 @@
 """Completing a query while it is typed, from what others asked: recent counts first, one slip forgiven, nobody's private question shown.
 
 In:     the query log, a row an asking: text, user, time; words that must not be offered; the moment it is seen from.
-Out:    Suggestions.suggest(prefix, k) -> texts; .without(blocked) at once, without learning anew; .save and load. Bands: head, torso, tail.
+Out:    Suggestions.suggest(prefix, k) -> texts; .without(blocked) at once, without learning anew; .save and load.
 Choice: a sorted array and bisect: a prefix is a range, the best k of a range a partial sort, and nothing to build. A count halves every
         half_life seconds. A query fewer than min_users people asked is dropped before anything is written: it may hold a name or an address.
 Else:   a trie with the best k kept at each node, from a million queries on; a language model, for tails nobody has asked twice.
@@ -123,24 +123,3 @@ class Suggestions:
 def load(path: Path) -> Suggestions:
     """What `save` wrote; a torn or foreign file is an InputError."""
     return columns.load_dataclass(path, Suggestions)
-
-
-@dataclass(frozen=True)
-class Bands:
-    """Head, torso and tail: the most frequent queries that make `head` of the traffic, those up to `torso`, the rest. Held as the least
-    count of each, so queries asked equally often are in one band, and a query nobody asked is of the tail."""
-
-    least_head: int
-    least_torso: int
-
-    @classmethod
-    def fit(cls, asked: Ints, head: float = 0.5, torso: float = 0.8) -> Bands:
-        """asked [q]: how often each distinct query was asked; at least one, all above 0."""
-        if not len(asked) or asked.min() < 1:
-            raise InputError("Bands need queries that were each asked at least once.")
-        falling = np.sort(asked)[::-1]
-        before = (falling.cumsum() - falling) / falling.sum()  # traffic of those more frequent
-        return cls(int(falling[before < head].min()), int(falling[before < torso].min()))
-
-    def of(self, asked: Ints) -> NDArray[np.str_]:
-        return np.where(asked >= self.least_head, "head", np.where(asked >= self.least_torso, "torso", "tail"))

@@ -1,11 +1,11 @@
 """Synonyms learned from clicks: two words of different queries are alike if people who ask either open the same documents.
 
 In:     tokens of distinct queries; clicks as pairs (query, document) with counts.
-Out:    Synonyms.expand(tokens) -> other words to ask for, each with a weight below 1; .save and load.
+Out:    Synonyms.expand(tokens) -> other words for it, each with a weight below 1; .save and load.
 Choice: a word is the clicks its queries led to, over documents. Two words are compared by the cosine of what exceeds chance, so a popular
         document or a busy word makes no pair by itself. Words asked together are company, not synonyms (guitar lesson), and are left out.
-Else:   word vectors from documents (they also find antonyms and siblings: red, blue); a thesaurus; a dense encoder, which the retrieval
-        has beside this: expansion is what lets the inverted index share in it.
+Else:   word vectors from documents (they also find antonyms and siblings: red, blue); a thesaurus; a dense encoder, which the
+        retrieval has beside this. Other words are features of the ranker here; the inverted index does not ask for them.
 Breaks: few clicks (a word needs MIN_CLICKS, and a pair must still be one without its LOUDEST documents: two rare words that met on one
         rare document by chance have a cosine of 0.5); position bias, where everybody opens whatever stands first; a word
         with two senses brings both. Shuffled clicks must find nothing: that control is in the tests.

@@ -12,6 +12,7 @@ Breaks: every pair is a pass through the network, nothing can be computed before
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    layers: int = 1  # a second learns nothing more from a few thousand clicks
+    layers: int = 1
     width: int = 64  # not below the dimension of the encoder that says where words begin
     heads: int = 4
     vocabulary: int = 8_000
@@ -118,7 +119,7 @@ def load(name: str | Path, max_tokens: int = 256) -> Cross:
 
 
 def untrained(texts: Sequence[str], shape: Shape, seed: int = 0, words: Encoder | None = None) -> Cross:
-    """Random weights, and word pieces learnt from `texts` (WordPiece); the pieces that `words` knows begin where it places them, and the places in
+    """Random weights, and word pieces out of `texts`; the pieces that `words` knows begin where it places them, and the places in
     a text count for nothing at first."""
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -180,15 +181,31 @@ def _one_number(logits: Tensor) -> Tensor:
 
 
 def _tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    made: Any = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    made.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=list(SPECIAL)))
+    normalizer, cut = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    words = Counter(word for text in texts for word, _ in cut.pre_tokenize_str(normalizer.normalize_str(text)))
+    made: Any = Tokenizer(models.WordPiece(_pieces(words, vocabulary), unk_token="[UNK]"))
+    made.normalizer, made.pre_tokenizer = normalizer, cut
     made.post_processor = processors.BertProcessing(
         ("[SEP]", SPECIAL.index("[SEP]")), ("[CLS]", SPECIAL.index("[CLS]"))
     )
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), SPECIAL, strict=True))
     wrapped: Any = PreTrainedTokenizerFast
     return wrapped(tokenizer_object=made, model_input_names=INPUTS, **names)
+
+
+def _pieces(words: Mapping[str, int], vocabulary: int) -> dict[str, int]:
+    """The most frequent words whole, any other letter by letter. Not WordPieceTrainer's: it breaks ties by chance, and a fit would not be a function
+    of its arguments."""
+    letters = Counter[str]()
+    for word, count in words.items():
+        letters.update({letter: count * word.count(letter) for letter in set(word)})
+    pieces = [*SPECIAL, *(piece for letter in _frequent(letters) for piece in (letter, f"##{letter}"))]
+    pieces += [word for word in _frequent(words) if word not in letters]
+    return {piece: at for at, piece in enumerate(pieces[:vocabulary])}
+
+
+def _frequent(counts: Mapping[str, int]) -> list[str]:
+    return sorted(counts, key=lambda name: (-counts[name], name))

@@ -4,6 +4,7 @@ it will be asked."""
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from common.eval.report import is_better
 from common.features.asof import AsOfStore
 from common.features.views import pair
 from common.lifecycle.registry import Registry
-from search_ranking import baseline, data, features, model, pipeline, serve
+from search_ranking import baseline, data, evaluate, features, model, pipeline, serve
 from search_ranking.baseline import single
 from search_ranking.config import OVERRIDES, SMOKE, Config
 from search_ranking.data import collection, letor
@@ -290,3 +291,12 @@ def test_an_unknown_data_set_is_refused_by_name() -> None:
 def collection_of(folder: Path) -> tuple[Dataset, Any]:
     config = replace(SMOKE, data=f"csv:{folder}")
     return data.load(config), data.judgments(config)
+
+
+def test_the_published_figures_stand_beside_scifact_alone(beir_folder: Path) -> None:
+    assert data.load(config_of("beir", beir_folder)).published == "", "of another set of this form they say nothing"
+    root = os.environ.get("MLSD_DATA")
+    if not root:
+        pytest.skip("MLSD_DATA is not set: no SciFact here")
+    (folder,) = Path(root).glob("search_ranking/scifact/beir*")
+    assert data.load(config_of("beir", folder)).published in evaluate.PUBLISHED

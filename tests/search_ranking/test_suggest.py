@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.contract import Ints
 from common.errors import InputError
 from common.features.text import normalise
 from search_ranking.features import suggest
-from search_ranking.features.suggest import MIN_SLIP, Bands, Suggestions
+from search_ranking.features.suggest import MIN_SLIP, Suggestions
 from tests.search_ranking.test_spelling import by_table
 
 DAY = 86_400
@@ -113,36 +112,3 @@ def test_wrong_rows_are_refused() -> None:
         Suggestions.fit(["a"], none, none, 0)
     with pytest.raises(InputError, match="min_users 0"):
         Suggestions.fit([], none, none, 0, min_users=0)
-
-
-@pytest.mark.parametrize(
-    ("counts", "expected"),
-    [
-        ([50, 30, 20], ["head", "torso", "tail"]),
-        ([1, 1, 1, 1], ["head"] * 4),  # equally often asked: one band
-        ([100, 1, 1], ["head", "tail", "tail"]),
-        ([7], ["head"]),
-    ],
-)
-def test_bands_of_planted_traffic(counts: list[int], expected: list[str]) -> None:
-    asked = np.array(counts, dtype=np.int64)
-    bands = Bands.fit(asked)
-    assert bands.of(asked).tolist() == expected
-    assert bands.of(np.zeros(1, dtype=np.int64)).tolist() == ["tail"]  # a query nobody asked
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(1, 1_000), min_size=1, max_size=50))
-def test_the_head_makes_its_share_of_the_traffic_and_no_query_too_many(counts: list[int]) -> None:
-    asked: Ints = np.array(counts, dtype=np.int64)
-    bands = Bands.fit(asked)
-    band = bands.of(asked)
-    assert asked[band == "head"].sum() >= 0.5 * asked.sum()
-    assert asked[asked > bands.least_head].sum() < 0.5 * asked.sum()  # without its rarest it would fall short
-    assert asked[band != "tail"].sum() >= 0.8 * asked.sum()
-
-
-def test_no_traffic_has_no_bands() -> None:
-    for counts in ([], [3, 0]):
-        with pytest.raises(InputError, match="at least once"):
-            Bands.fit(np.array(counts, dtype=np.int64))
