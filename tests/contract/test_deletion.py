@@ -54,18 +54,24 @@ def test_the_rest_is_green_without_a_case(case: str, tmp_path: Path) -> None:
     assert case not in (copy / "pyproject.toml").read_text()
     said = tree.lint_imports(copy)
     assert said.returncode == 0, said.stdout + said.stderr
-    left_out = [f"--ignore={path}" for path in of_the_platform_alone(copy)]
+    left_out = [f"--ignore={path}" for path in untouched(copy)]
     assert left_out
     tests = tree.run(copy, "-m", "pytest", "-m", "not slow", "-p", "no:cacheprovider", *left_out, timeout=500)
     assert tests.returncode == 0, tests.stdout[-4000:] + tests.stderr[-2000:]
 
 
-def of_the_platform_alone(copy: Path) -> list[Path]:
-    """Test files under tests/common/*/ that name no case and look none up. `common` never imports a case, which the contracts above have just
-    said of this copy: what they run is the same without it, and this suite has run it already."""
-    names = [*cases.find(), "cases"]
-    files = sorted((copy / "tests" / "common").glob("*/test_*.py"))
-    return [path for path in files if not any(name in path.read_text() for name in names)]
+def untouched(copy: Path) -> list[Path]:
+    """Test files under tests/common/*/ that name no case and look none up, and those of a case that name no other and look none up. `common` never
+    imports a case, nor one case another, which the contracts above have just said of this copy: what they run is the same without it, and this
+    suite has run it already."""
+    left = [case for case in cases.find() if (copy / "tests" / case).is_dir()]
+    files = {path: "" for path in (copy / "tests" / "common").glob("*/test_*.py")}
+    files |= {path: case for case in left for path in (copy / "tests" / case).glob("**/test_*.py")}
+    return sorted(path for path, own in files.items() if not _names(path.read_text(), {*cases.find(), "cases"} - {own}))
+
+
+def _names(text: str, words: set[str]) -> bool:
+    return any(word in text for word in words)
 
 
 @pytest.mark.parametrize("case", [*TOYS, *cases.find().values()], ids=lambda case: case.name)

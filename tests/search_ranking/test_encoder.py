@@ -214,7 +214,7 @@ def test_a_folder_that_is_no_model_and_a_wheel_that_is_not_the_one_are_refused(
     (package / "model" / "model.safetensors").write_bytes(b"other weights")
     with pytest.raises(InputError, match="expected 53aa"):
         encoder.pretrained()
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(encoder, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'mlsd\[pretrained\]'"):
         encoder.pretrained()
 
