@@ -5,7 +5,7 @@ Out:    alerts, each with what it means and the next step.
 Choice: a change has to be surely there and large enough to matter; people, not impressions, are the independent units.
 Else:   a test per feature, where a team stands behind each; abandoned searches, where sessions are known.
 Breaks: the ranker shows other documents than the old engine did: rates of served traffic are compared with an earlier served week
-        (`served=True`), with validation rows only in what the ranker does not change.
+        (`served=True`); with validation rows, another engine's, only by far (FAR_CHANGE).
 """
 
 from __future__ import annotations

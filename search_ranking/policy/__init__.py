@@ -121,6 +121,8 @@ class Policy:
         order = np.flatnonzero(self._allowed(ids, context))
         lawful = order if "copies" in self.off else _first_copies(order, context.group)
         offset, size = (request.offset, request.page_size) if request is not None else (0, self.page_size)
+        kept = lawful[offset : offset + size]
+        begin, end = kept[0] if offset and len(kept) else 0, kept[-1] if len(kept) == size else len(ids)
         copies = np.setdiff1d(order, lawful)
         why = [
             Why(
@@ -130,9 +132,9 @@ class Policy:
                 effect=0.0,
                 evidence="a copy of a better result, left out",
             )
-            for place in copies[copies < lawful[offset + size - 1 : offset + size].max(initial=len(ids))][:3].tolist()
+            for place in copies[(copies >= begin) & (copies < end)][:3].tolist()
         ]
-        return Decision(kept=lawful[offset : offset + size], total=len(lawful), why=why)
+        return Decision(kept=kept, total=len(lawful), why=why)
 
     def among(self, features: Features, requests: Requests) -> EachAmong:
         """What may be shown for each request, copies aside: a narrow filter then leaves a full list where there is one. The page is decided by

@@ -129,6 +129,7 @@ class Service:
         query = str(next(iter(self.features.queries.text.tolist()), "a"))
         understood, legs = self.features.understand([query])[0], self.model.legs
         ids = legs.fused(self.features, [query], self.config.num_candidates, self.model.fusion_weight).ids[0]
+        ids = ids if (ids >= 0).any() else self.features.popular[: self.config.num_candidates]
         with self.platform.store.snapshot() as store:
             rows = self._rows(query, understood, ids[ids >= 0], 0, store.position, store)
         self.model.ranker.score(rows)

