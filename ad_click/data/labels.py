@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ad_click.schema import Rows
-from common.contract import Bools, Events, Ints
+from common.contract import Bools, Events
 from common.events import key_column, value_column
-from common.features.views import pair
+from common.features import following
 
 
 def join(events: Events, window: int) -> Rows:
@@ -17,7 +17,7 @@ def join(events: Events, window: int) -> Rows:
     clicks = np.flatnonzero(events.kind == "click")
     label = np.zeros(len(shown))
     if len(shown):
-        shown_key, click_key = _keys(events, shown, clicks)
+        shown_key, click_key = following.keys(events, shown, clicks, "ad_id")
         order = np.argsort(shown_key, kind="stable")
         of = order[np.minimum(np.searchsorted(shown_key[order], click_key), len(shown) - 1)]  # whose click it would be
         delay = events.event_time[clicks] - events.event_time[shown][of]
@@ -36,11 +36,3 @@ def impressions(events: Events) -> Bools:
     """Which events are impressions that can become rows."""
     shown: Bools = (events.kind == "impression") & (events.moment >= 0)
     return shown
-
-
-def _keys(events: Events, shown: Ints, clicks: Ints) -> tuple[Ints, Ints]:
-    """(request, ad) as one number; requests are renumbered first, as an id of 53 bits leaves no room for the ad."""
-    both = np.concatenate([shown, clicks])
-    request = np.unique(key_column(events, "request_id")[both], return_inverse=True)[1]
-    key = pair(request.astype(np.int64), key_column(events, "ad_id")[both])
-    return key[: len(shown)], key[len(shown) :]

@@ -39,11 +39,6 @@ def fit(dataset: Dataset) -> Single:
     return Single(name, sign, sign * numbers[name])
 
 
-def load(folder: Path) -> Single:
-    said = json.loads((folder / FILE).read_text())
-    return Single(said["feature"], said["sign"], columns.read(folder / COLUMN)["score"].astype(float))
-
-
 @dataclass(frozen=True, eq=False)
 class Single:
     """score [num_docs]: the feature, times sign."""

@@ -37,11 +37,6 @@ def fit(dataset: Dataset, config: Config) -> Given:
     return Given(table, trees.fit(lists(dataset.train, table), valid, setting))
 
 
-def load(folder: Path) -> Given:
-    table = columns.read(folder / FILE)
-    return Given(np.stack([table[str(at)] for at in range(1, len(table) + 1)], axis=1), trees.load(folder))
-
-
 def features(catalog: Catalog) -> Floats:
     """[num_docs, d], a document's id its row."""
     return np.stack([catalog.numbers[str(at)] for at in range(1, len(catalog.numbers) + 1)], axis=1)

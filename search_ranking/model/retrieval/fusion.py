@@ -7,16 +7,13 @@ each, words hold 24.5 / (24.5 + .82) = 96.8 % of the sum, and the vectors were c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from common.contract import Bools, Floats, Ints, Ranking
-from common.data.durable import write_bytes
 from common.errors import InputError, did_you_mean
 
 RRF = 60  # Cormack, Clarke and Buettcher 2009: the first ranks weigh about alike, so that no leg decides alone
@@ -124,24 +121,6 @@ class Learned:
                 f"A layer fitted over {len(self.weight) // 4} legs was given {len(legs)}. Give it the legs of its fit."
             )
         return _best(pooled.ids, self.probability(pooled), k)
-
-    def save(self, folder: Path) -> None:
-        said = {name: np.asarray(value).tolist() for name, value in vars(self).items()}
-        write_bytes(folder / "fusion.json", json.dumps(said).encode())
-
-
-def load(folder: Path) -> Learned:
-    path = folder / "fusion.json"
-    try:
-        said = json.loads(path.read_bytes())
-        mean, spread, weight = (np.array(said[name], float) for name in ("mean", "spread", "weight"))
-        whole = mean.shape == spread.shape == weight.shape and mean.ndim == 1 and (spread > 0).all()
-        found = Learned(mean, spread, weight, float(said["bias"]))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a fusion layer ({str(error)[:100]}). Publish the model again.") from error
-    if not whole or not np.isfinite([*mean, *spread, *weight, found.bias]).all():
-        raise InputError(f"{path}: not a fusion layer (its parts do not fit). Publish the model again.")
-    return found
 
 
 def fit(legs: Sequence[Ranking], relevant: Ints, strength: float = 1.0) -> Learned:
