@@ -16,6 +16,7 @@ import pytest
 
 from common import events
 from common.contract import Event, Result
+from common.data import columns
 from common.errors import InputError
 from common.eval import intervals
 from common.eval.ranking import ndcg
@@ -28,6 +29,7 @@ from search_ranking.baseline import single
 from search_ranking.config import OVERRIDES, SMOKE, Config
 from search_ranking.data import collection, letor
 from search_ranking.model import given
+from search_ranking.model.ltr import trees
 from search_ranking.model.retrieval import dense, encoder
 from search_ranking.schema import Dataset
 
@@ -224,17 +226,15 @@ def test_the_order_of_the_file_says_nothing(tmp_path: Path) -> None:
 def test_what_is_given_is_saved_and_not_served(ranked: tuple[Config, Result], tmp_path: Path) -> None:
     config, result = ranked
     dataset, folder = data.load(config), result.artifact.folder
-    lists = dataset.candidates
-    assert lists is not None
-    for name, stage in (("baseline", single), ("model", given)):
-        (tmp_path / name).mkdir()
-        loaded = stage.load(folder / name)
-        loaded.save(tmp_path / name)
-        assert (
-            stage.load(tmp_path / name).rerank(dataset.test, lists).ids == loaded.rerank(dataset.test, lists).ids
-        ).all()
+    one, ranker = single.fit(dataset), given.fit(dataset, config)
+    assert json.loads((folder / "baseline" / single.FILE).read_text()) == {"feature": one.feature, "sign": one.sign}
+    assert np.array_equal(columns.read(folder / "baseline" / single.COLUMN)["score"], one.score)
+    saved = columns.read(folder / "model" / given.FILE)
+    table = np.stack([saved[str(at)] for at in range(1, len(saved) + 1)], axis=1).astype(float)
+    assert np.array_equal(trees.load(folder / "model").score(table), ranker.ranker.score(ranker.table))
+    for stage in (one, ranker):
         with pytest.raises(InputError, match="no text to search"):
-            loaded.retrieve(dataset.test, 10)
+            stage.retrieve(dataset.test, 10)
     with pytest.raises(InputError, match="no text in it to search"):
         serve.Service(result.artifact, cast(Any, None))
     with pytest.raises(InputError, match="letor:DIR"):
@@ -270,9 +270,9 @@ def test_a_plain_table_of_judgments_runs_from_end_to_end(beir_folder: Path, tmp_
         "relevant": {"request": np.arange(len(key.relevant)), "doc_id": key.relevant[:, 0], "grade": key.grades[:, 0]},
     }  # fmt: skip
     schema = ["[file]", *(f'{name} = "{name}.csv"' for name in tables)]
-    for name, columns in tables.items():
-        pd.DataFrame(columns).to_csv(folder / f"{name}.csv", index=False)
-        schema += [f"[{name}.roles]", *(f'{role} = "{role}"' for role in columns)]
+    for name, table in tables.items():
+        pd.DataFrame(table).to_csv(folder / f"{name}.csv", index=False)
+        schema += [f"[{name}.roles]", *(f'{role} = "{role}"' for role in table)]
     (folder / "schema.toml").write_text("\n".join(schema))
     changes = dict(OVERRIDES["beir"]) | {"encoder": "own", "num_candidates": 30, "num_trees": 40, "min_leaf": 20}
     result = pipeline.run(replace(SMOKE, data=f"csv:{folder}", **changes), Registry(tmp_path / "registry"))
