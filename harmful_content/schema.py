@@ -111,6 +111,14 @@ class Rows:
             categories={name: column[index] for name, column in self.categories.items()},
         )
 
+    def targets(self, hand_weight: float) -> tuple[Floats, Floats]:
+        """-> what to learn and how much it counts, [n, num_policies] each: the hand label where there is one, else the natural label at
+        weight 1; where neither is known, the weight is 0."""
+        by_hand = ~np.isnan(self.hand_label)
+        label = np.where(by_hand, self.hand_label, self.natural_label)
+        weight = np.where(by_hand, hand_weight, 1.0) * ~np.isnan(label)
+        return np.nan_to_num(label), weight
+
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:

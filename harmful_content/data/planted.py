@@ -157,6 +157,7 @@ def _slices(made: World, place: Ints, dataset: Dataset) -> Categories:
         "group": group,
         "language": language_names(posts.language),
         "disguised": np.where(posts.disguise > 0, "yes", "no"),
+        "wording": np.where(posts.is_test, "own", "shared"),
         "kind": np.where(posts.is_new, "new", "old"),
         "author": np.where(known, "known", "new"),
         "look": np.where(made.history.look[place] > posts.written, "again", "first"),

@@ -50,8 +50,9 @@ TREND_FRAMES = ("who does the {term} with me", "my {term} starts at the {place}"
 
 # The same words, harmlessly: negated, quoted, opposed (the functions of HateCheck, Roettger et al. 2021).
 TWINS = (
-    ("nobody should ever say {said}", "they wrote {said} and i reported it", "it is wrong to post {said}", "stop telling people {said} please"),
-    ("i was told {said} and i disagree", "why is it still allowed to write {said}"),
+    ("nobody should ever say {said}", "they wrote {said} and i reported it", "it is wrong to post {said}", "please stop telling people {said}",
+     "i disagree with those who write {said}", "never post {said}"),
+    ("i reported those who say {said}", "please never write {said}", "{said} is wrong and i disagree"),
 )
 HEDGES = (("just joking but", "maybe one day"), ("kidding or not",))  # borderline: half of the panels say so, half otherwise
 

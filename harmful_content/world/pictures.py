@@ -20,6 +20,22 @@ NO_ARROW, UP, DOWN = 0, 1, 2
 NOISE = 18.0  # grey levels, uniform
 BLOCK = 1_024
 _NUM_TILES = 64
+# A shape has its ink wherever it stands, on a hatch or not: the colour says which sign it would be, the hatch whether it is one.
+INKS = np.array(
+    [
+        [190, 30, 30],
+        [30, 60, 190],
+        [25, 130, 50],
+        [130, 40, 150],
+        [170, 110, 20],
+        [20, 130, 140],
+        [60, 60, 60],
+        [110, 70, 50],
+        [50, 90, 90],
+        [0, 0, 0],
+    ],
+    dtype=np.float32,
+)
 Greys = NDArray[np.float32]
 
 
@@ -47,7 +63,7 @@ def draw(seed: int, sketches: Sketches) -> NDArray[np.uint8]:
 def _block(seed: int, of: Sketches, tiles: Greys) -> NDArray[np.uint8]:
     chance = uniform(seed, "harmful.picture", of.id, 12).astype(np.float32)
     paper = 120 + 110 * chance[:, 0:3]
-    ink = 20 + 90 * chance[:, 3:6]
+    ink = INKS[of.shape] + 40 * (chance[:, 3:6] - 0.5)
     arrow_ink = np.array([235, 235, 40], dtype=np.float32) - 30 * chance[:, 6:7]
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
     canvas = np.repeat(paper[:, None, None, :], SIDE, axis=1).repeat(SIDE, axis=2)

@@ -28,13 +28,14 @@ SHARES = np.array([0.14, 0.15, 0.07, 0.18, 0.12, 0.12, 0.22])  # of the harm, by
 BESIDE = np.array([3, 6, -1, 0, 6, 6, 5])  # the policy that is violated beside, and how often
 BESIDE_SHARE = 0.12
 OF_TEXT = 0.6  # of the harm in one modality: in the text; the rest in the picture
-TWINS = 0.6  # harmless twins for each harmful post
+TWINS = 0.4  # harmless twins for each harmful post
 FRIENDLY_SHARE = 0.25  # of the posts in dialect: friendly words that sound hard
 CLEAR, IN_PICTURE, IN_BOTH = 0.97, 0.96, 0.94  # chance that a panel calls it a violation
 BORDERLINE, BORDERLINE_SHARE = 0.5, 0.15
 NOT_IN_BOTH, OF_TWIN, OF_FRIENDLY, OF_PLAIN = 0.03, 0.03, 0.02, 0.002
 DISGUISED, DISGUISED_PLAIN = 0.3, 0.01
 TREND_FROM, TREND_SHARE = 0.75, 0.2  # of the days; of the harm in text from then on
+OWN_WORDING = 0.5  # of the posts from the test on: in sentences, and partly of words, that training has not seen
 PICTURES = 0.45  # of the posts whose meaning is elsewhere
 WORDLESS = 0.25  # of the pictures without a word
 
@@ -85,7 +86,7 @@ def plant(config: Config, post_id: Ints, written: Ints) -> Posts:
     policy = np.where(is_new, POLICIES.index(TREND_POLICY), policy)
     spoken = np.array([POLICIES.index(name) for name in DIALECT_POLICIES])
     policy = np.where(form == FRIENDLY, spoken[policy % len(spoken)], policy)
-    is_test = (written >= boundary(config, VALID)) & ((written < boundary(config, 1.0)) | (draw[:, 4] < 0.5))
+    is_test = (written >= boundary(config, VALID)) & (draw[:, 4] < OWN_WORDING)
     is_borderline = (form == TEXT) & (draw[:, 5] < BORDERLINE_SHARE)
     hidden = draw[:, 6] < np.where(form == TEXT, DISGUISED, DISGUISED_PLAIN)
     disguise = np.where(hidden & np.isin(form, (TWIN, TEXT)), 1 + np.floor(3 * draw[:, 7]).astype(np.int64), 0)

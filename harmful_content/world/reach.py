@@ -108,7 +108,8 @@ def expected_views(config: Config, made: Posts) -> Floats:
     """[n] if nobody acts on it: a heavy tail of fame and luck."""
     fame = np.log1p(people.followers(config.seed, made.user_id))
     luck = normal(config.seed, "harmful.luck", made.post_id)[:, 0]
-    return np.asarray(np.exp(VIEWS + OF_FOLLOWERS * fame + SPREAD * luck))
+    expected: Floats = np.exp(VIEWS + OF_FOLLOWERS * fame + SPREAD * luck)
+    return expected
 
 
 def tick(config: Config, made: Posts, expected: Floats, place: int, rng: np.random.Generator) -> Tick:
