@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from common.contract import FeatureStore, Floats, Ints
+from common.contract import Bools, FeatureStore, Floats, Ints
 from common.features.encoders import Standardizer, Vocabulary, signed_log
 from common.features.text import TokenTable, padded, words
 from common.features.views import Count, Decayed, View
@@ -104,6 +104,11 @@ class Features:
             codes=np.column_stack([np.zeros((len(rows), 0), dtype=np.int64), *codes]),
             sizes=tuple(len(known) for known in self.vocabularies.values()),
         )
+
+    def is_new_author(self, inputs: Inputs) -> Bools:
+        """[n] has the author posted nothing before? False where the store could not be read: then nobody knows."""
+        nothing = -self.scale.mean[POSTED] / self.scale.sd[POSTED]
+        return np.asarray(inputs.numbers[:, POSTED] == nothing)
 
     def gaps(self, rows: Rows) -> tuple[list[str], list[str]]:
         """Of the first row: which numbers and categories are missing, and which categories hold a value training never saw."""

@@ -86,8 +86,11 @@ def _impressions(made: World) -> Part:
 
 
 def _reactions(made: World) -> list[Part]:
+    from harmful_content.world import tick_times
+
     parts: list[Part] = []
-    for after, tick in zip(made.ticks, made.history.ticks, strict=True):
+    ticks = tick_times()
+    for after, tick in zip(ticks, made.history.ticks, strict=True):
         seen = np.flatnonzero(tick.views)
         parts.append(
             ("reactions", seen, made.posts.written[seen] + after, {name: getattr(tick, name)[seen] for name in COUNTS})
@@ -97,9 +100,11 @@ def _reactions(made: World) -> list[Part]:
 
 def _reports(made: World) -> Part:
     """One event each, at a random second between two counts."""
-    rng = np.random.default_rng([made.config.seed, 12])
+    from harmful_content.world import tick_times
+
+    ticks, rng = tick_times(), np.random.default_rng([made.config.seed, 12])
     places, times, policies = [], [], []
-    for before, after, tick in zip((0, *made.ticks), made.ticks, made.history.ticks, strict=False):
+    for before, after, tick in zip((0, *ticks), ticks, made.history.ticks, strict=False):
         post, policy = np.nonzero(tick.reports)
         num = tick.reports[post, policy]
         places.append(np.repeat(post, num))

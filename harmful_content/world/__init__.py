@@ -14,16 +14,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.contract import Floats, Ints
 from harmful_content.config import DEFAULT, Config
 from harmful_content.schema import Images, Rows
 from harmful_content.world import people, pictures
+from harmful_content.world.people import START
 from harmful_content.world.posts import MODALITY, Posts, plant, truth
-from harmful_content.world.reach import TICKS, History, expected_views, history
+from harmful_content.world.reach import TICKS, History, expected_views, history, tick
 from harmful_content.world.wording import language_names
 
-__all__ = ["MODALITY", "Ceiling", "History", "Posts", "World", "ceiling", "language_names", "make", "plant", "profile"]
+__all__ = ["MODALITY", "START", "Ceiling", "History", "Posts", "World", "ceiling", "drawn", "expected_views", "language_names", "make", "plant", "profile", "tick", "tick_times"]  # fmt: skip
 
 KNOBS = ("seed", "num_users", "num_posts", "days", "harm_share", "cross_share", "trend", "hand_share")
 """What the world depends on. Configs that differ in anything else share one world."""
@@ -50,11 +52,6 @@ class World:
     def end(self) -> int:
         return people.boundary(self.config, 1.0)
 
-    @property
-    def ticks(self) -> tuple[int, ...]:
-        """Seconds after a post was written at which its reactions are counted."""
-        return tuple(TICKS.tolist())
-
     def cuts(self) -> tuple[int, int]:
         """The seconds at which validation and test begin."""
         return people.boundary(self.config, people.TRAIN), people.boundary(self.config, people.VALID)
@@ -62,7 +59,7 @@ class World:
     @cached_property
     def images(self) -> Images:
         """Of the posts that have one, in their order."""
-        return Images(pictures.draw(self.config.seed, self.posts.sketches()))
+        return Images(drawn(self.config, self.posts))
 
     @cached_property
     def truth(self) -> Floats:
@@ -90,6 +87,16 @@ def _make(config: Config) -> World:
     post_id = np.arange(config.num_posts)
     made = plant(config, post_id, people.times(config, post_id))
     return World(config, made, history(config, made))
+
+
+def tick_times() -> tuple[int, ...]:
+    """Seconds after a post was written at which its reactions are counted."""
+    return tuple(TICKS.tolist())
+
+
+def drawn(config: Config, made: Posts) -> NDArray[np.uint8]:
+    """[num_with_picture, SIDE, SIDE, 3]"""
+    return pictures.draw(config.seed, made.sketches())
 
 
 def profile(config: Config, user_id: Ints) -> dict[str, Floats]:
