@@ -77,7 +77,8 @@ class Baseline:
         there = np.unique(tokens[tokens != PAD])
         worth = self.weights[policy, there] * self.idf[there]
         order = np.argsort(-worth, kind="stable")[:most]
-        return there[order[worth[order] > 0]]
+        loudest: Ints = there[order[worth[order] > 0]]
+        return loudest
 
     def save(self, folder: Path) -> None:
         from safetensors.numpy import save_file
@@ -98,9 +99,9 @@ def _counts(tokens: Ints, num_words: int) -> csr_matrix:
 
 def _weighted(counts: csr_matrix, idf: Floats) -> csr_matrix:
     """Each row times idf, at length 1; a text without a word stays 0."""
-    weighted = counts.multiply(idf).tocsr()
+    weighted = csr_matrix(counts.multiply(idf))
     length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
-    return weighted.multiply(1 / np.maximum(length, 1e-12)[:, None]).tocsr()
+    return csr_matrix(weighted.multiply(1 / np.maximum(length, 1e-12)[:, None]))
 
 
 def _line(design: csr_matrix, label: Floats, weight: Floats, config: Config) -> tuple[Floats, float]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from common.contract import Floats, Invariant
 from harmful_content.config import Config
-from harmful_content.schema import ACTIONS, Rows
+from harmful_content.schema import ACTIONS, Action, Rows
 
 FEWEST = 5  # positives on validation; below, the costs alone decide
 
@@ -38,7 +38,7 @@ def load(folder: Path) -> Policy:
 class Decision:
     """`policy` and `score` are those that decided, or the nearest to it; -1 and 0 where nothing was judged."""
 
-    action: str
+    action: Action
     policy: int
     score: float
 

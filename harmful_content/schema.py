@@ -24,7 +24,8 @@ from common.data import columns
 from common.features.asof import AsOfStore
 
 POLICIES = ("violence", "nudity", "self_harm", "hate", "drugs", "misinformation", "spam")
-ACTIONS = ("allow", "demote", "queue", "remove")
+Action = Literal["allow", "demote", "queue", "remove"]
+ACTIONS: tuple[Action, ...] = ("allow", "demote", "queue", "remove")
 """From the mildest to the hardest; the log holds their places in this order."""
 SIDE = 32  # pixels
 MOST_CHARS = 5_000
@@ -218,7 +219,7 @@ class Answer:
     timings_ms: Timings
     why: list[Why]
     post_id: int
-    action: Literal["allow", "demote", "queue", "remove"]
+    action: Action
     policy: str
     score: float
     scores: dict[str, float]  # by policy

@@ -46,7 +46,7 @@ class Patches:
         """[n, SIDE, SIDE, 3] -> [n, 2 k]: of each centre the nearest that any part of the picture comes, and the mean over its parts."""
         out = np.empty((len(pixels), 2 * len(self.centres)), dtype=np.float32)
         for first in range(0, len(pixels), BLOCK):
-            cut = (_cut(pixels[first : first + BLOCK]) - self.mean) @ self.whiten
+            cut = ((_cut(pixels[first : first + BLOCK]) - self.mean) @ self.whiten).astype(np.float32, copy=False)
             away = np.sqrt(np.maximum(_squared(cut, self.centres), 0))
             near = np.maximum(away.mean(axis=-1, keepdims=True) - away, 0)
             out[first : first + BLOCK] = np.concatenate([near.max(axis=1), near.mean(axis=1)], axis=1)

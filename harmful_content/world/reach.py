@@ -146,7 +146,8 @@ def _report_rate(made: Posts) -> Floats:
         [made.form == FRIENDLY, made.form == TWIN], [SEEN_IN_FRIENDLY, SEEN_IN_TWIN], 0.0
     )
     named = (1 - OTHER_POLICY) * looks + OTHER_POLICY * looks.mean(axis=1, keepdims=True)
-    return REPORTS * named + STRAY_REPORTS / len(POLICIES)
+    rate: Floats = REPORTS * named + STRAY_REPORTS / len(POLICIES)
+    return rate
 
 
 def _by_hand(config: Config, made: Posts, happened: Floats) -> Floats:
