@@ -68,7 +68,7 @@ class Service:
         gaps = self._gaps(row, inputs, deadline)
         scores = self._score(inputs, deadline)
         decision = self.policy.decide(scores)
-        event = self._impression(request, request_id, row, decision, gaps, deadline)
+        event = self._impression(request_id, row, scores, decision, gaps, deadline)
         self.stages.run("log", deadline, lambda: record(self.platform, [event]), lambda: None)
         return self._answer(request, request_id, inputs, scores, decision, deadline)
 
@@ -125,9 +125,9 @@ class Service:
 
     def _impression(
         self,
-        request: Request,
         request_id: int,
         row: Rows,
+        scores: Floats | None,
         decision: Decision,
         gaps: tuple[int, int],
         deadline: Deadline,
@@ -136,11 +136,11 @@ class Service:
             event_id=f"impression-{request_id}",
             kind="impression",
             event_time=int(row.event_time[0]),
-            keys={"request_id": request_id, "post_id": request.post_id, "user_id": request.user_id},
+            keys={"request_id": request_id, "post_id": int(row.post_id[0]), "user_id": int(row.user_id[0])},
             values={
                 "action": ACTIONS.index(decision.action),
                 "policy": max(decision.policy, 0),
-                "probability_ppm": round(1e6 * decision.score),
+                "probability_ppm": 0 if scores is None else round(1e6 * float(scores.max())),
                 "removed": int(decision.action == "remove"),
                 "num_missing": gaps[0],
                 "num_unknown": gaps[1],
