@@ -38,7 +38,7 @@ class Config:
     width: int = 32
     num_patches: int = 96  # of which a picture is made
     epochs: int = 12
-    batch_size: int = 128
+    batch_size: int = 512
     learning_rate: float = 3e-3
     hand_weight: float = 3.0  # of a hand label against a natural one
     # policy
@@ -50,8 +50,19 @@ class Config:
 
 DEFAULT = Config()
 # A test of 800 posts would hold 30 harmful ones of seven policies at the share of DEFAULT: the smaller presets have more harm.
-SMOKE = replace(DEFAULT, preset="smoke", num_users=1_000, num_posts=4_000, harm_share=0.25, hand_share=0.5, epochs=8)
-DEMO = replace(DEFAULT, preset="demo", num_users=5_000, num_posts=20_000, harm_share=0.1, hand_share=0.1)
+SMOKE = replace(
+    DEFAULT,
+    preset="smoke",
+    num_users=1_000,
+    num_posts=4_000,
+    harm_share=0.25,
+    hand_share=0.5,
+    epochs=10,
+    batch_size=128,
+)
+DEMO = replace(
+    DEFAULT, preset="demo", num_users=5_000, num_posts=20_000, harm_share=0.1, hand_share=0.1, epochs=10, batch_size=256
+)
 LARGE = replace(DEFAULT, preset="large", num_users=200_000, num_posts=1_000_000)
 
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {"csv": {}, "parquet": {}}
