@@ -55,7 +55,9 @@ def read(events: Events) -> Moderated:
     posts, at = np.unique(events.keys["post_id"][judged], return_index=True)
     action = np.where(judged, events.values["action"], 0)
     acted = _first(events, posts, judged & (action > 0))
-    enforced = _first(events, posts, judged & ((action == ACTIONS.index("demote")) | (action == ACTIONS.index("remove"))))
+    enforced = _first(
+        events, posts, judged & ((action == ACTIONS.index("demote")) | (action == ACTIONS.index("remove")))
+    )
     reported = _first(events, posts, events.kind == "report")
     refused = _last(events, posts, (events.kind == "review") & (events.values["upheld"] == 0))
     return Moderated(

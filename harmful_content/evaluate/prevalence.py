@@ -142,19 +142,20 @@ def wilson(weighed: Weighed, raters: Raters, rng: np.random.Generator) -> tuple[
     effective = 1 / np.bincount(weighed.stratum, weighed.part**2)
     rate = (effective * weighed.rate + weighed.observed) / (effective + 1)
     usual = float(weighed.share @ rate)
-    variance = _variance(weighed, rate, raters) + raters.uncertainty(float(raters.corrected(np.array(weighed.observed))))
+    variance = _variance(weighed, rate, raters) + raters.uncertainty(
+        float(raters.corrected(np.array(weighed.observed)))
+    )
     if variance == 0:
         return usual, usual
-    num = usual * (1 - usual) / variance
-    middle = (weighed.observed + Z**2 / (2 * num)) / (1 + Z**2 / num)
-    reach = Z / (1 + Z**2 / num) * np.sqrt(_coin(weighed.observed) / num + Z**2 / (4 * num**2))
-    low, high = raters.corrected(np.array([middle - reach, middle + reach])).tolist()
+    low, high = raters.corrected(np.array(_score(weighed.observed, _coin(usual) / variance))).tolist()
     return low, high
 
 
 def wald(weighed: Weighed, raters: Raters, rng: np.random.Generator) -> tuple[float, float]:
     """The textbook's: value +- 1.96 standard errors, each stratum's variance from its own labels alone."""
-    variance = _variance(weighed, weighed.rate, raters) + raters.uncertainty(float(raters.corrected(np.array(weighed.observed))))
+    variance = _variance(weighed, weighed.rate, raters) + raters.uncertainty(
+        float(raters.corrected(np.array(weighed.observed)))
+    )
     reach = Z * np.sqrt(variance)
     low, high = raters.corrected(np.array([weighed.observed - reach, weighed.observed + reach])).tolist()
     return low, high
@@ -182,6 +183,12 @@ def bootstrap(weighed: Weighed, raters: Raters, rng: np.random.Generator, reps: 
 
 
 INTERVALS: dict[str, Method] = {"wilson": wilson, "wald": wald, "bootstrap": bootstrap}
+
+
+def binomial(count: int, num: int) -> Interval:
+    """count of num independent tries, Wilson's interval."""
+    low, high = _score(count / num, num)
+    return Interval(value=count / num, low=min(low, count / num), high=max(high, count / num), n=num)
 
 
 def difference(first: Interval, second: Interval) -> Interval:
@@ -224,6 +231,13 @@ def _variance(weighed: Weighed, rate: Floats, raters: Raters) -> float:
     noise = np.minimum(raters.noise(raters.corrected(rate)), within)
     posts = (1 - weighed.chance) * (within - noise)[at]
     return float(((weighed.share[at] * weighed.part) ** 2 * (posts + np.where(weighed.settled, 0.0, noise[at]))).sum())
+
+
+def _score(observed: float, num: float) -> tuple[float, float]:
+    """Where a share would have to lie for `observed` of num labels to be within Z of its own standard errors (Wilson 1927)."""
+    middle = (observed + Z**2 / (2 * num)) / (1 + Z**2 / num)
+    reach = Z / (1 + Z**2 / num) * float(np.sqrt(_coin(observed) / num + Z**2 / (4 * num**2)))
+    return middle - reach, middle + reach
 
 
 def _coin(rate: float) -> float:

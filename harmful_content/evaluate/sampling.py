@@ -11,7 +11,7 @@ Breaks: a score that is sure of itself and wrong leaves the lower strata empty-h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,7 +44,8 @@ class Frame:
     @property
     def size(self) -> Ints:
         """[num_strata] posts."""
-        return np.bincount(self.stratum)
+        found: Ints = np.bincount(self.stratum)
+        return found
 
     @property
     def share(self) -> Floats:
@@ -65,7 +66,13 @@ def strata(probability: Floats, views: Ints, reported: Bools) -> Ints:
     """[n] -> the stratum of each post; strata without posts get no number."""
     score, reach = np.digitize(probability, SCORE_EDGES), np.digitize(views, VIEW_EDGES)
     code = (score * (len(VIEW_EDGES) + 1) + reach) * 2 + reported
-    return np.unique(code, return_inverse=True)[1]
+    found: Ints = np.unique(code, return_inverse=True)[1]
+    return found
+
+
+def unstratified(frame: Frame) -> Frame:
+    """The same posts in one stratum; what weighs nothing stands in a second."""
+    return replace(frame, stratum=(frame.weight == 0).astype(np.int64))
 
 
 def proportional(frame: Frame, budget: int, floor: int = FLOOR) -> Ints:

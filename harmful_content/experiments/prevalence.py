@@ -2,47 +2,211 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from common.contract import Bools, Experiment, Floats, Ints, Table
 from common.eval import intervals
 from common.eval.chart import Chart
+from common.eval.report import Interval
 from harmful_content.config import Config
-from harmful_content.evaluate.prevalence import INTERVALS, PERFECT, Raters, estimate
-from harmful_content.evaluate.sampling import Frame, Sample, draw, neyman, proportional
+from harmful_content.evaluate.prevalence import INTERVALS, PERFECT, Raters, binomial, estimate
+from harmful_content.evaluate.sampling import Frame, Sample, draw, neyman, proportional, unstratified
 from harmful_content.experiments.platform import Posts, label, make
 
 WORLDS = 40
-BUDGET = 2_400  # labels at which coverage and width are told
-BUDGETS = (300, 600, 1_200, BUDGET, 4_800, 9_600)
-WIDTH = 0.02  # of the interval that is wanted
-WRONG = Raters(sensitivity=0.98, specificity=0.98)
-RATERS = {"always right": PERFECT, "2 % wrong": WRONG}
+BUDGET = 2_400  # labels, where coverage, width and error are told
+BUDGETS = (600, BUDGET, 7_200)
+WIDTH = 0.01  # of the interval that is wanted: 3 % to within half a point
+RATERS = {"always right": PERFECT, "2 % wrong": Raters(sensitivity=0.98, specificity=0.98)}
 SPREADS = (0.5, 1.0, 1.5, 2.0, 3.0)
 
-Drawn = tuple[Frame, Sample]
-Design = Callable[[Posts, int, float, np.random.Generator], Drawn]
+Design = Callable[[Posts, Frame, int, float, np.random.Generator], tuple[Frame, Sample]]
+"""Of these posts, with the weights that are asked about, a budget and the share of wrong labels: the frame to estimate by, and the sample."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """One way to come by an interval. `settle`: posts that were certain to be drawn are judged by a panel. `naive`: labels are taken for truth.
+    `asks`: what it is tried on; `always_right`: also with raters that never err."""
+
+    design: Design
+    interval: str = "wilson"
+    settle: bool = False
+    naive: bool = False
+    asks: tuple[str, ...] = ("posts", "views")
+    always_right: bool = True
+
+
+def at_random(posts: Posts, asked: Frame, budget: int, error: float, rng: np.random.Generator) -> tuple[Frame, Sample]:
+    """Every post at the same chance, whatever it weighs."""
+    rows = rng.choice(len(asked.weight), budget, replace=False)
+    return unstratified(asked), _as_if_random(asked, rows)
+
+
+def _as_if_random(asked: Frame, rows: Ints) -> Sample:
+    return Sample(rows=rows, chance=np.full(len(rows), len(rows) / len(asked.weight)))
+
+
+def by_views(posts: Posts, asked: Frame, budget: int, error: float, rng: np.random.Generator) -> tuple[Frame, Sample]:
+    """Views at random: the chance of a post grows with them."""
+    frame = unstratified(asked)
+    labels = np.zeros(len(frame.size), np.int64)
+    labels[0] = budget
+    return frame, draw(frame, labels, rng)
+
+
+def by_share(posts: Posts, asked: Frame, budget: int, error: float, rng: np.random.Generator) -> tuple[Frame, Sample]:
+    return asked, draw(asked, proportional(asked, budget), rng)
+
+
+def by_neyman(posts: Posts, asked: Frame, budget: int, error: float, rng: np.random.Generator) -> tuple[Frame, Sample]:
+    return asked, draw(asked, neyman(asked, budget, error), rng)
+
+
+def of_queue(posts: Posts, asked: Frame, budget: int, error: float, rng: np.random.Generator) -> tuple[Frame, Sample]:
+    """A foil: what reviewers were given anyway, reported posts first, then by score, taken for a random sample."""
+    rows = np.lexsort((-posts.probability, ~posts.reported))[:budget]
+    return unstratified(asked), _as_if_random(asked, rows)
+
+
+def lost(posts: Posts, asked: Frame, budget: int, error: float, rng: np.random.Generator) -> tuple[Frame, Sample]:
+    """A foil: Neyman's sample, whose strata and chances nobody kept."""
+    return unstratified(asked), _as_if_random(asked, by_neyman(posts, asked, budget, error, rng)[1].rows)
+
+
+SIMPLE = {"posts": "posts at random", "views": "views at random"}
+WAYS: Mapping[str, Way] = {
+    "posts at random": Way(design=at_random),
+    "views at random": Way(design=by_views, asks=("views",)),
+    "strata, in proportion": Way(design=by_share),
+    "strata, Neyman": Way(design=by_neyman),
+    "strata, Neyman, the certain settled by a panel": Way(
+        design=by_neyman, settle=True, asks=("views",), always_right=False
+    ),
+    "strata, Neyman, bootstrap": Way(design=by_neyman, interval="bootstrap"),
+    "strata, Neyman, Wald": Way(design=by_neyman, interval="wald"),
+    "foil: labels of the review queue": Way(design=of_queue, asks=("posts",)),
+    "foil: Neyman's sample without its weights": Way(design=lost, asks=("posts",)),
+    "foil: Neyman, labels taken for truth": Way(design=by_neyman, naive=True, always_right=False),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Told:
-    """One world's interval: [low, high] minus the truth, and the value minus the truth."""
+    """[WORLDS] each: the interval's width, whether it holds the truth, value minus truth, posts a panel judged."""
 
-    low: float
-    high: float
-    error: float
-
-    @property
-    def covers(self) -> bool:
-        return self.low <= 0 <= self.high
+    width: Floats
+    covers: Floats
+    error: Floats
+    settled: Floats
 
 
-def alike(frame: Frame, budget: int, rng: np.random.Generator) -> Sample:
-    """No strata: by weight alone, out of the posts that weigh anything."""
-    rows = np.flatnonzero(frame.weight)
-    alone = Frame(stratum=np.zeros(len(rows), np.int64), weight=frame.weight[rows], probability=frame.probability[rows])
-    drawn = draw(alone, np.array([budget]), rng)
-    return Sample(rows=rows[drawn.rows], chance=drawn.chance)
+def prevalence(config: Config) -> Table:
+    """Labels for an interval WIDTH wide, over WORLDS platforms of 20,000 posts of which 3 % are harmful, each with its own sample and labels.
+
+    `asks`: for the share of posts or of views. `labels_needed`: where the mean width over worlds passes WIDTH, between BUDGETS in logarithms; none
+    where no budget does. At BUDGET labels: `times_fewer` labels than `posts at random` (posts) or `views at random` (views) with the same raters,
+    as the square of the widths, with `low` and `high` over worlds; `covers`, the share of worlds whose interval holds the truth, `covers_low`
+    and `covers_high`; `width`; `error`, the mean of value minus truth in points of a hundred; `settled`, posts judged by a panel. The foils are
+    sure of something else."""
+    worlds = [make(config.seed + world) for world in range(WORLDS)]
+    table: Table = []
+    for asks, simple in SIMPLE.items():
+        for raters in RATERS.values():
+            usual = _told(worlds, WAYS[simple], asks, raters, BUDGET).width
+            for name, way in WAYS.items():
+                if asks in way.asks and (way.always_right or raters != PERFECT):
+                    told = {budget: _told(worlds, way, asks, raters, budget) for budget in BUDGETS}
+                    row: dict[str, Any] = {"asks": asks, "raters": _name(raters), "way": name}
+                    row["labels_needed"] = needed([float(one.width.mean()) for one in told.values()])
+                    table.append(row | _row(usual, told[BUDGET]))
+    return table
+
+
+def score_worth(config: Config) -> Table:
+    """What strata save over how much the score knows: `times_fewer` of `prevalence` for the share of posts, minus 1. Below zero they cost labels.
+
+    `spread`: standard deviation of the log odds of harm, all of which the score knows."""
+    table: Table = []
+    for raters in RATERS.values():
+        for spread in SPREADS:
+            worlds = [make(config.seed + world, spread=spread) for world in range(WORLDS)]
+            width, usual = (_told(worlds, WAYS[name], "posts", raters, BUDGET).width for name in ("strata, Neyman", "posts at random"))  # fmt: skip
+            saved = _times(usual, width)
+            table.append(
+                {"raters": _name(raters), "spread": spread, **{name: value - 1 for name, value in saved.items()}}
+            )
+    return table
+
+
+def tell(posts: Posts, way: Way, asks: str, raters: Raters, budget: int, seed: int) -> tuple[Interval, float, int]:
+    """-> (the interval, the truth, how many posts a panel settled): one sample drawn, labelled and estimated from."""
+    rng = np.random.default_rng([seed, 41, budget])
+    asked = posts.posts if asks == "posts" else posts.seen
+    frame, sample = way.design(posts, asked, budget, 1 - raters.specificity, rng)
+    truth = posts.harmful[sample.rows]
+    settled: Bools = (sample.chance == 1) & way.settle
+    labels = np.where(settled, truth, label(truth, raters, rng))
+    found = estimate(frame, sample, labels, PERFECT if way.naive else raters, settled, INTERVALS[way.interval], seed)
+    return found.share, posts.share(asked), int(settled.sum())
+
+
+def needed(width: Sequence[float]) -> float | None:
+    """Widths at BUDGETS -> labels for WIDTH."""
+    if not width[-1] <= WIDTH <= width[0]:
+        return None
+    return float(np.exp(np.interp(-np.log(WIDTH), -np.log(width), np.log(BUDGETS))))
+
+
+def _told(worlds: list[Posts], way: Way, asks: str, raters: Raters, budget: int) -> Told:
+    told = [tell(posts, way, asks, raters, budget, seed) for seed, posts in enumerate(worlds)]
+    low, high, value = (
+        np.array([getattr(found, end) for found, _, _ in told], float) for end in ("low", "high", "value")
+    )
+    truth, settled = np.array([truth for _, truth, _ in told]), np.array([settled for _, _, settled in told], float)
+    covers = ((low <= truth) & (truth <= high)).astype(float)
+    return Told(width=high - low, covers=covers, error=value - truth, settled=settled)
+
+
+def _row(usual: Floats, told: Told) -> dict[str, float | None]:
+    held = binomial(int(told.covers.sum()), len(told.covers))
+    return {
+        **_times(usual, told.width),
+        "covers": held.value,
+        "covers_low": held.low,
+        "covers_high": held.high,
+        "width": float(told.width.mean()),
+        "error": 100 * float(told.error.mean()),
+        "settled": float(told.settled.mean()),
+    }
+
+
+def _times(usual: Floats, width: Floats) -> dict[str, float]:
+    found = intervals.mean(2 * np.log(usual / width), np.arange(len(width)))
+    assert found.low is not None and found.high is not None
+    return {
+        "times_fewer": float(np.exp(found.value)),
+        "low": float(np.exp(found.low)),
+        "high": float(np.exp(found.high)),
+    }
+
+
+def _name(raters: Raters) -> str:
+    return next(name for name, one in RATERS.items() if one == raters)
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {"prevalence": prevalence, "score_worth": score_worth}
+CHARTS: Mapping[str, Chart] = {
+    "score_worth": Chart(
+        title="What strata save when prevalence is estimated, by how much the score knows",
+        x="spread",
+        y="times_fewer",
+        series="raters",
+        x_label="standard deviation of the log odds of harm that the score knows",
+        y_label="labels of a simple sample over labels of a stratified one, minus 1",
+    )
+}
