@@ -91,11 +91,12 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Weighed:
-    """A sample as the intervals need it. [num_strata]: `share` of the weight, `rate` of positive labels. [m]: `stratum`, `chance`; `stands_for`, the
+    """A sample as the intervals need it. [num_strata]: `share` of the weight, `rate` of positive labels, `expected` by the scores. [m]: `stratum`, `chance`; `stands_for`, the
     weight behind it over its chance; `label`: 0 or 1, or, where the truth is `settled`, what labels of such posts are on average."""
 
     share: Floats
     rate: Floats
+    expected: Floats
     stratum: Ints
     label: Floats
     chance: Floats
@@ -138,9 +139,10 @@ def estimate(
 
 def wilson(weighed: Weighed, raters: Raters, rng: np.random.Generator) -> tuple[float, float]:
     """Wilson (1927) at the effective number of labels (Kish 1965; Korn and Graubard 1998 have it so for rare events). A stratum's variance is
-    that of its rate with one label more, of the overall rate: no harm among ten labels is not no variance."""
+    that of its rate had one positive label more been found, after as many labels as the scores expect that to take: no harm among ten labels is
+    not no variance."""
     effective = 1 / np.bincount(weighed.stratum, weighed.part**2)
-    rate = (effective * weighed.rate + weighed.observed) / (effective + 1)
+    rate = (effective * weighed.rate + 1) / (effective + 1 / weighed.expected)
     usual = float(weighed.share @ rate)
     variance = _variance(weighed, rate, raters) + raters.uncertainty(
         float(raters.corrected(np.array(weighed.observed)))
@@ -217,6 +219,7 @@ def _weighed(frame: Frame, sample: Sample, labels: Bools, raters: Raters, settle
     return Weighed(
         share=share,
         rate=rate,
+        expected=1 - raters.specificity + raters.gain * frame.expected,
         stratum=stratum,
         label=label,
         chance=sample.chance,

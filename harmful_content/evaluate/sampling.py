@@ -21,7 +21,7 @@ from common.errors import InputError
 SCORE_EDGES = (0.01, 0.03, 0.1, 0.3)
 VIEW_EDGES = (1, 10, 100, 1_000)
 FLOOR = 3  # labels in each stratum
-TRUST = 0.9  # in the scores, when labels are spread; the rest goes by the mean
+TRUST = 0.9  # in the scores; the rest goes by their mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,10 @@ class Frame:
         if not (np.isfinite(self.weight).all() and (self.weight >= 0).all() and self.weight.any()):
             raise InputError("The weights of posts are finite numbers from 0 on, and not all 0.")
         assert self.size.all(), "a stratum holds no post"
+        if not (0 <= self.probability.min() and self.probability.max() <= 1 and self.weight @ self.probability > 0):
+            raise InputError(
+                "Probabilities lie in [0, 1] and are not all 0: a score that expects no harm plans no sample."
+            )
         if (np.bincount(self.stratum, self.weight == 0) % self.size).any():
             raise InputError("A stratum mixes posts that weigh nothing with others: those would never be drawn.")
 
@@ -51,6 +55,13 @@ class Frame:
     def share(self) -> Floats:
         """[num_strata] of the weight of all posts."""
         found: Floats = np.bincount(self.stratum, self.weight) / self.weight.sum()
+        return found
+
+    @property
+    def expected(self) -> Floats:
+        """[num_strata] the share that is harmful, as the scores have it, drawn towards their mean."""
+        mean = np.bincount(self.stratum, self.probability) / self.size
+        found: Floats = TRUST * mean + (1 - TRUST) * np.average(self.probability, weights=self.weight)
         return found
 
 
@@ -83,10 +94,7 @@ def proportional(frame: Frame, budget: int, floor: int = FLOOR) -> Ints:
 def neyman(frame: Frame, budget: int, error: float = 0.0, floor: int = FLOOR) -> Ints:
     """[num_strata] labels, as the share of the weight times the standard deviation of an answer there (Neyman 1934; Cochran 5.5), which is told
     from the scores. `error`: how often a label is wrong, which is what answers differ by where there is next to no harm."""
-    usual = np.average(frame.probability, weights=frame.weight)
-    mean = np.bincount(frame.stratum, frame.probability) / frame.size
-    expected = TRUST * mean + (1 - TRUST) * usual
-    answer = error + (1 - 2 * error) * expected
+    answer = error + (1 - 2 * error) * frame.expected
     return _spend(frame.share * np.sqrt(answer * (1 - answer)), frame.size, budget, floor)
 
 

@@ -30,7 +30,7 @@ Design = Callable[[Posts, Frame, int, float, np.random.Generator], tuple[Frame, 
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """One way to come by an interval. `settle`: posts that were certain to be drawn are judged by a panel. `naive`: labels are taken for truth.
+    """One way to come by an interval. `settle`: posts with more of the weight than one label's part are judged by a panel. `naive`: labels are taken for truth.
     `asks`: what it is tried on; `always_right`: also with raters that never err."""
 
     design: Design
@@ -84,7 +84,7 @@ WAYS: Mapping[str, Way] = {
     "views at random": Way(design=by_views, asks=("views",)),
     "strata, in proportion": Way(design=by_share),
     "strata, Neyman": Way(design=by_neyman),
-    "strata, Neyman, the certain settled by a panel": Way(
+    "strata, Neyman, the most seen settled by a panel": Way(
         design=by_neyman, settle=True, asks=("views",), always_right=False
     ),
     "strata, Neyman, bootstrap": Way(design=by_neyman, interval="bootstrap"),
@@ -149,7 +149,7 @@ def tell(posts: Posts, way: Way, asks: str, raters: Raters, budget: int, seed: i
     asked = posts.posts if asks == "posts" else posts.seen
     frame, sample = way.design(posts, asked, budget, 1 - raters.specificity, rng)
     truth = posts.harmful[sample.rows]
-    settled: Bools = (sample.chance == 1) & way.settle
+    settled: Bools = (asked.weight[sample.rows] * budget > asked.weight.sum()) & way.settle
     labels = np.where(settled, truth, label(truth, raters, rng))
     found = estimate(frame, sample, labels, PERFECT if way.naive else raters, settled, INTERVALS[way.interval], seed)
     return found.share, posts.share(asked), int(settled.sum())
