@@ -129,7 +129,7 @@ def estimate(
     """labels [m], True for harmful, in the order of sample.rows; `settled` [m]: which of them a panel made sure of. The weight of `frame` need not
     be the one the sample was drawn by: one sample answers for posts and for views. `method`: one of INTERVALS, Wilson's by default."""
     weighed = _weighed(frame, sample, labels, raters, np.zeros(len(labels), bool) if settled is None else settled)
-    value = float(raters.corrected(np.array(weighed.observed)))
+    value = _value(weighed, raters)
     low, high = (method or wilson)(weighed, raters, np.random.default_rng(seed))
     share = Interval(value=value, low=min(low, value), high=max(high, value), n=len(labels))
     whole = float(frame.weight.sum())
@@ -141,23 +141,20 @@ def wilson(weighed: Weighed, raters: Raters, rng: np.random.Generator) -> tuple[
     """Wilson (1927) at the effective number of labels (Kish 1965; Korn and Graubard 1998 have it so for rare events). A stratum's variance is
     that of its rate had one positive label more been found, after as many labels as the scores expect that to take: no harm among ten labels is
     not no variance."""
-    effective = 1 / np.bincount(weighed.stratum, weighed.part**2)
+    crowding = np.bincount(weighed.stratum, weighed.part**2, minlength=len(weighed.share))
+    effective = np.divide(1, crowding, out=np.zeros(len(crowding)), where=crowding > 0)
     rate = (effective * weighed.rate + 1) / (effective + 1 / weighed.expected)
     usual = float(weighed.share @ rate)
-    variance = _variance(weighed, rate, raters) + raters.uncertainty(
-        float(raters.corrected(np.array(weighed.observed)))
-    )
+    variance = _variance(weighed, rate, raters) + raters.uncertainty(_value(weighed, raters))
     if variance == 0:
-        return usual, usual
+        return _value(weighed, raters), _value(weighed, raters)
     low, high = raters.corrected(np.array(_score(weighed.observed, _coin(usual) / variance))).tolist()
     return low, high
 
 
 def wald(weighed: Weighed, raters: Raters, rng: np.random.Generator) -> tuple[float, float]:
     """The textbook's: value +- 1.96 standard errors, each stratum's variance from its own labels alone."""
-    variance = _variance(weighed, weighed.rate, raters) + raters.uncertainty(
-        float(raters.corrected(np.array(weighed.observed)))
-    )
+    variance = _variance(weighed, weighed.rate, raters) + raters.uncertainty(_value(weighed, raters))
     reach = Z * np.sqrt(variance)
     low, high = raters.corrected(np.array([weighed.observed - reach, weighed.observed + reach])).tolist()
     return low, high
@@ -226,6 +223,10 @@ def _weighed(frame: Frame, sample: Sample, labels: Bools, raters: Raters, settle
         stands_for=stands_for,
         settled=settled,
     )
+
+
+def _value(weighed: Weighed, raters: Raters) -> float:
+    return float(raters.corrected(np.array(weighed.observed)))
 
 
 def _variance(weighed: Weighed, rate: Floats, raters: Raters) -> float:

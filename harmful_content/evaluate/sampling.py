@@ -38,7 +38,7 @@ class Frame:
         if not (np.isfinite(self.weight).all() and (self.weight >= 0).all() and self.weight.any()):
             raise InputError("The weights of posts are finite numbers from 0 on, and not all 0.")
         assert self.size.all(), "a stratum holds no post"
-        if not (0 <= self.probability.min() and self.probability.max() <= 1 and self.weight @ self.probability > 0):
+        if not (self.probability.min() >= 0 and self.probability.max() <= 1 and self.weight @ self.probability > 0):
             raise InputError(
                 "Probabilities lie in [0, 1] and are not all 0: a score that expects no harm plans no sample."
             )

@@ -105,7 +105,7 @@ def human_bias(config: Config) -> Table:
     Reviewers misread fine posts of the dialect MISREAD times; a share `shared` of that every reviewer does alike, and the score, trained on their
     labels, has learnt it. `of`: all posts (a gap in prevalence, in truth 0) or flagged ones (a gap in precision, in truth below 0: the system
     wrongs the dialect). `gap` is the mean over worlds of what is measured, `truth` of what is; `covers` the share of intervals that hold the
-    truth, with `low` and `high`. `differ_dialect`, `differ_others`: how often two reviewers differ, which is what anybody can see."""
+    truth, with `low` and `high`. `width` of those intervals. `differ_dialect`, `differ_others`: how often two reviewers differ, which is what anybody can see."""
     table: Table = []
     for shared in SHARED:
         pairs = [platform(config.seed + world, shared) for world in range(WORLDS)]
@@ -113,7 +113,7 @@ def human_bias(config: Config) -> Table:
             asked = [tuple(_asked(group, of) for group in pair) for pair in pairs]
             for name, measure in MEASURES.items():
                 row = {"shared": shared, "of": of, "way": name}
-                table.append(row | _row([(one, two) for one, two in asked], measure))
+                table.append(row | _row([(first, second) for first, second in asked], measure))
     return table
 
 
@@ -151,6 +151,7 @@ def _row(pairs: list[Pair], measure: Measure) -> dict[str, float | None]:
         "covers": held.value,
         "low": held.low,
         "high": held.high,
+        "width": float(np.mean([_width(gap) for gap in gaps])),
         "differ_dialect": float(np.mean(differ, axis=0)[0]),
         "differ_others": float(np.mean(differ, axis=0)[1]),
     }
@@ -159,6 +160,11 @@ def _row(pairs: list[Pair], measure: Measure) -> dict[str, float | None]:
 def _holds(gap: Interval, truth: float) -> bool:
     assert gap.low is not None and gap.high is not None
     return gap.low <= truth <= gap.high
+
+
+def _width(gap: Interval) -> float:
+    assert gap.low is not None and gap.high is not None
+    return gap.high - gap.low
 
 
 def _adjudicated(group: Group, rng: np.random.Generator) -> Bools:
