@@ -22,6 +22,7 @@ from common.data import columns
 from common.errors import InputError
 from common.eval import intervals
 from common.eval.report import Interval
+from common.events import key_column, value_column
 from harmful_content.schema import ACTIONS, POLICIES
 
 _NEVER = np.iinfo(np.int64).max
@@ -52,18 +53,18 @@ class Moderated:
 def read(events: Events) -> Moderated:
     """Every post of which the log holds an impression. Places in the log decide who was first, not clocks."""
     judged = events.kind == "impression"
-    posts, at = np.unique(events.keys["post_id"][judged], return_index=True)
-    action = np.where(judged, events.values["action"], 0)
+    posts, at = np.unique(key_column(events, "post_id")[judged], return_index=True)
+    action = np.where(judged, value_column(events, "action"), 0)
     acted = _first(events, posts, judged & (action > 0))
     enforced = _first(
         events, posts, judged & ((action == ACTIONS.index("demote")) | (action == ACTIONS.index("remove")))
     )
     reported = _first(events, posts, events.kind == "report")
-    refused = _last(events, posts, (events.kind == "review") & (events.values["upheld"] == 0))
+    refused = _last(events, posts, (events.kind == "review") & (value_column(events, "upheld") == 0))
     return Moderated(
         post_id=posts,
-        user_id=events.keys["user_id"][judged][at],
-        views=_sum(events, posts, events.kind == "reactions", events.values["views"]),
+        user_id=key_column(events, "user_id")[judged][at],
+        views=_sum(events, posts, events.kind == "reactions", value_column(events, "views")),
         prevented=action[judged][at] == ACTIONS.index("remove"),
         found=(acted < _NEVER) & (acted < reported),
         reported=(reported < _NEVER) & (reported < acted),
@@ -99,7 +100,7 @@ def rate(part: Floats, whole: Floats, clusters: Ints) -> Interval:
 
 def reports_by_policy(events: Events) -> Mapping[str, int]:
     """User reports under each policy. They count what users dislike: bombs and grudges are in it."""
-    under = events.values["policy"][events.kind == "report"]
+    under = value_column(events, "policy")[events.kind == "report"]
     return dict(zip(POLICIES, np.bincount(under, minlength=len(POLICIES)).tolist(), strict=True))
 
 
@@ -119,12 +120,12 @@ def _last(events: Events, posts: Ints, rows: Bools) -> Ints:
 
 def _sum(events: Events, posts: Ints, rows: Bools, value: Ints) -> Ints:
     found = np.zeros(len(posts), np.int64)
-    known = rows & np.isin(events.keys["post_id"], posts)
-    np.add.at(found, np.searchsorted(posts, events.keys["post_id"][known]), value[known])
+    known = rows & np.isin(key_column(events, "post_id"), posts)
+    np.add.at(found, np.searchsorted(posts, key_column(events, "post_id")[known]), value[known])
     return found
 
 
 def _placed(events: Events, posts: Ints, rows: Bools) -> tuple[Ints, Ints]:
     """-> (place among the posts, position in the log) of these rows; what was said of posts never judged is left out."""
-    known = rows & np.isin(events.keys["post_id"], posts)
-    return np.searchsorted(posts, events.keys["post_id"][known]), events.position[known]
+    known = rows & np.isin(key_column(events, "post_id"), posts)
+    return np.searchsorted(posts, key_column(events, "post_id")[known]), events.position[known]

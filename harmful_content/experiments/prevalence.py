@@ -12,6 +12,8 @@ from common.contract import Bools, Experiment, Floats, Ints, Table
 from common.eval import intervals
 from common.eval.chart import Chart
 from common.eval.report import Interval
+from common.events import key_column
+from harmful_content import baseline, data, features
 from harmful_content.config import Config
 from harmful_content.evaluate.prevalence import INTERVALS, PERFECT, Raters, binomial, estimate
 from harmful_content.evaluate.sampling import Frame, Sample, draw, neyman, proportional, unstratified
@@ -20,6 +22,7 @@ from harmful_content.experiments.platform import Posts, label, make
 WORLDS = 40
 BUDGET = 2_400  # labels, where coverage, width and error are told
 BUDGETS = (600, BUDGET, 7_200)
+SAMPLED, LEAST = 8, 200  # one post in so many is labelled in the world of the case, and at least so many
 WIDTH = 0.01  # of the interval that is wanted: 3 % to within half a point
 RATERS = {"always right": PERFECT, "2 % wrong": Raters(sensitivity=0.98, specificity=0.98)}
 SPREADS = (0.5, 1.0, 1.5, 2.0, 3.0)
@@ -127,8 +130,40 @@ def prevalence(config: Config) -> Table:
     return table
 
 
+def prevalence_case(config: Config) -> Table:
+    """The same ways in the world of the case: its test posts, the baseline's scores (learnt from natural labels, so not calibrated), the reports
+    of its log, and WORLDS samples of one post in SAMPLED. Columns as in `prevalence`, over samples; the truth is what the panel said."""
+    posts = of_case(config)
+    budget = max(LEAST, len(posts.views) // SAMPLED)
+    table: Table = []
+    for asks, simple in SIMPLE.items():
+        for raters in RATERS.values():
+            usual = _told([posts] * WORLDS, WAYS[simple], asks, raters, budget).width
+            for name, way in WAYS.items():
+                if asks in way.asks and (way.always_right or raters != PERFECT):
+                    row = {"asks": asks, "raters": _name(raters), "way": name, "labels": budget}
+                    table.append(row | _row(usual, _told([posts] * WORLDS, way, asks, raters, budget)))
+    return table
+
+
+def of_case(config: Config) -> Posts:
+    """The test posts of which the panel said something, harmful under any policy; views if nobody acts; reported by anybody so far."""
+    dataset, judgments = data.load(config), data.judgments(config)
+    fitted = features.fit(dataset, config)
+    score = baseline.fit(dataset, fitted, config).score(fitted.inputs(dataset.test, dataset.history)).max(axis=1)
+    events = dataset.history.events
+    reported = np.isin(dataset.test.post_id, key_column(events, "post_id")[events.kind == "report"])
+    told = ~np.isnan(judgments.label).all(axis=1)
+    return Posts(
+        harmful=np.nansum(judgments.label, axis=1)[told] > 0,
+        probability=score[told],
+        views=np.rint(judgments.views[told]).astype(np.int64),
+        reported=reported[told],
+    )
+
+
 def score_worth(config: Config) -> Table:
-    """What strata save over how much the score knows: `times_fewer` of `prevalence` for the share of posts, minus 1. Below zero they cost labels.
+    """What strata save over how much the score knows: `times_fewer` of `prevalence` for the share of posts, minus 1, as `saved`. Below zero they cost labels.
 
     `spread`: standard deviation of the log odds of harm, all of which the score knows."""
     table: Table = []
@@ -136,10 +171,10 @@ def score_worth(config: Config) -> Table:
         for spread in SPREADS:
             worlds = [make(config.seed + world, spread=spread) for world in range(WORLDS)]
             width, usual = (_told(worlds, WAYS[name], "posts", raters, BUDGET).width for name in ("strata, Neyman", "posts at random"))  # fmt: skip
-            saved = _times(usual, width)
-            table.append(
-                {"raters": _name(raters), "spread": spread, **{name: value - 1 for name, value in saved.items()}}
-            )
+            row: dict[str, Any] = {"raters": _name(raters), "spread": spread}
+            times = _times(usual, width)
+            row["saved"] = times["times_fewer"] - 1
+            table.append(row | {"low": times["low"] - 1, "high": times["high"] - 1})
     return table
 
 
@@ -199,12 +234,16 @@ def _name(raters: Raters) -> str:
     return next(name for name, one in RATERS.items() if one == raters)
 
 
-EXPERIMENTS: Mapping[str, Experiment] = {"prevalence": prevalence, "score_worth": score_worth}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "prevalence": prevalence,
+    "prevalence_case": prevalence_case,
+    "score_worth": score_worth,
+}
 CHARTS: Mapping[str, Chart] = {
     "score_worth": Chart(
         title="What strata save when prevalence is estimated, by how much the score knows",
         x="spread",
-        y="times_fewer",
+        y="saved",
         series="raters",
         x_label="standard deviation of the log odds of harm that the score knows",
         y_label="labels of a simple sample over labels of a stratified one, minus 1",

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.contract import Events
+from common.contract import Bools, Events
 from common.errors import InputError
 from common.eval import report
+from harmful_content import data, world
+from harmful_content.config import SMOKE
 from harmful_content.evaluate import online
 from harmful_content.schema import ACTIONS, POLICIES
 
@@ -132,3 +134,19 @@ def test_the_interval_is_over_authors_and_holds_the_truth() -> None:
             assert found.low is not None and found.high is not None
             held[name] += found.low <= 0.3 <= found.high
     assert held["authors"] >= 180 and held["posts"] < 120
+
+
+def test_the_four_are_measured_on_the_log_of_the_case() -> None:
+    """Views expected of the planted posts are the oracle of views counted; the incumbent's keyword list finds little and prevents nothing."""
+    planted = world.make(SMOKE)
+    events = data.load(SMOKE).history.events
+    posts = online.read(events)
+    assert len(posts) > 0.99 * len(planted.views)  # some were written, and not yet judged, when the log ends
+    harmful: Bools = np.any(planted.truth[posts.post_id] > 0, axis=1)
+    found = online.measured(posts, harmful)
+    assert found["prevalence_posts"].value == pytest.approx((harmful & ~posts.prevented).mean())
+    views = planted.views[posts.post_id]
+    expected = (harmful * views).sum() / views.sum()
+    assert found["prevalence_views"].value == pytest.approx(expected, rel=0.35)
+    assert set(found) == {"prevalence_posts", "prevalence_views", "proactive_rate", "valid_appeal_rate"}
+    assert sum(online.reports_by_policy(events).values()) == (events.kind == "report").sum()

@@ -15,10 +15,12 @@ from scipy.stats import binomtest
 from common.contract import Bools
 from common.errors import InputError
 from common.eval.report import Interval
+from harmful_content.config import SMOKE
 from harmful_content.evaluate import prevalence
 from harmful_content.evaluate.prevalence import PERFECT, Raters, estimate
 from harmful_content.evaluate.sampling import Frame, Sample, draw, neyman
 from harmful_content.experiments import platform
+from harmful_content.experiments import prevalence as experiment
 from harmful_content.experiments.prevalence import RATERS, WAYS, needed, tell
 
 WRONG = RATERS["2 % wrong"]
@@ -196,6 +198,25 @@ def test_strata_need_fewer_labels_and_wrong_labels_take_that_back() -> None:
         width = [np.mean([_width(tell(platform.make(seed), WAYS[way], "posts", RATERS[raters], 2_400, seed)[0]) for seed in range(10)]) for way in ("posts at random", "strata, Neyman")]  # fmt: skip
         saved[raters] = (width[0] / width[1]) ** 2
     assert saved["always right"] > 1.4 > saved["2 % wrong"] > 1
+
+
+@pytest.mark.slow
+def test_in_the_world_of_the_case_the_interval_holds_and_the_queue_misleads() -> None:
+    rows = {(row["asks"], row["raters"], row["way"]): row for row in experiment.prevalence_case(SMOKE)}
+    for (_, _, way), row in rows.items():
+        if way in ("strata, Neyman", "strata, in proportion", "posts at random"):
+            assert row["covers_high"] > 0.95 and row["covers"] >= 0.85, row
+    queue = rows["posts", "always right", "foil: labels of the review queue"]
+    assert queue["covers"] == 0 and queue["error"] > 20
+
+
+@pytest.mark.slow
+def test_strata_save_the_more_the_more_the_score_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment, "WORLDS", 6)
+    monkeypatch.setattr(experiment, "SPREADS", (0.5, 3.0))
+    saved = {(row["raters"], row["spread"]): row["saved"] for row in experiment.score_worth(SMOKE)}
+    assert saved["always right", 3.0] > 2 and -0.3 < saved["always right", 0.5] < 0.5
+    assert saved["2 % wrong", 3.0] < saved["always right", 3.0] / 2
 
 
 def _holds(found: Interval, truth: float) -> bool:
