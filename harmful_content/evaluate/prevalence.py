@@ -160,7 +160,7 @@ def wald(weighed: Weighed, raters: Raters, rng: np.random.Generator) -> tuple[fl
     return low, high
 
 
-def bootstrap(weighed: Weighed, raters: Raters, rng: np.random.Generator, reps: int = 400) -> tuple[float, float]:
+def bootstrap(weighed: Weighed, raters: Raters, rng: np.random.Generator, reps: int = 200) -> tuple[float, float]:
     """Quantiles over resamples inside strata, one label fewer each time (Rao and Wu 1988), and over what the raters' rates may be. Posts that
     were certain to be drawn are kept."""
     observed = np.zeros(reps)

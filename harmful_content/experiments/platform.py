@@ -7,6 +7,7 @@ posts are seen by everybody), harm is seen and reported more, and the score is r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,11 +27,11 @@ class Posts:
     views: Ints
     reported: Bools
 
-    @property
+    @cached_property
     def posts(self) -> Frame:
         return self._frame(np.ones(len(self.views)))
 
-    @property
+    @cached_property
     def seen(self) -> Frame:
         return self._frame(self.views.astype(float))
 

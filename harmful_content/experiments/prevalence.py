@@ -112,7 +112,7 @@ def prevalence(config: Config) -> Table:
     """Labels for an interval WIDTH wide, over WORLDS platforms of 20,000 posts of which 3 % are harmful, each with its own sample and labels.
 
     `asks`: for the share of posts or of views. `labels_needed`: where the mean width over worlds passes WIDTH, between BUDGETS in logarithms; none
-    where no budget does. At BUDGET labels: `times_fewer` labels than `posts at random` (posts) or `views at random` (views) with the same raters,
+    where no budget does, and not asked of foils and of the other intervals. At BUDGET labels: `times_fewer` labels than `posts at random` (posts) or `views at random` (views) with the same raters,
     as the square of the widths, with `low` and `high` over worlds; `covers`, the share of worlds whose interval holds the truth, `covers_low`
     and `covers_high`; `width`; `error`, the mean of value minus truth in points of a hundred; `settled`, posts judged by a panel. The foils are
     sure of something else."""
@@ -123,10 +123,12 @@ def prevalence(config: Config) -> Table:
             usual = _told(worlds, WAYS[simple], asks, raters, BUDGET).width
             for name, way in WAYS.items():
                 if asks in way.asks and (way.always_right or raters != PERFECT):
-                    told = {budget: _told(worlds, way, asks, raters, budget) for budget in BUDGETS}
-                    row: dict[str, Any] = {"asks": asks, "raters": _name(raters), "way": name}
-                    row["labels_needed"] = needed([float(one.width.mean()) for one in told.values()])
-                    table.append(row | _row(usual, told[BUDGET]))
+                    row: dict[str, Any] = {"asks": asks, "raters": _name(raters), "way": name, "labels_needed": None}
+                    told = _told(worlds, way, asks, raters, BUDGET)
+                    if way.interval == "wilson" and not name.startswith("foil"):
+                        widths = [_told(worlds, way, asks, raters, budget).width.mean() for budget in BUDGETS]
+                        row["labels_needed"] = needed(widths)
+                    table.append(row | _row(usual, told))
     return table
 
 
