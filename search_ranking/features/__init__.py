@@ -38,7 +38,7 @@ from search_ranking.schema import Dataset, Queries, Rows
 QUERY_WORDS, OTHER_WORDS = 12, 8  # of a query; of what may stand for them
 
 VIEWS: tuple[View, ...] = (
-    View("query", ("query_id",), (Count("impression"), Count("click"))),
+    View("query", ("query_id",), (Count("impression"),)),
     View(
         "doc",
         ("doc_id",),
@@ -47,7 +47,7 @@ VIEWS: tuple[View, ...] = (
     View(
         "query_doc",
         ("query_id", "doc_id"),
-        (Count("impression", "seen_ppm"), Count("click"), Count("click", "satisfied"), Count("click", "dwell_seconds")),
+        (Count("impression", "seen_ppm"), Count("click"), Count("click", "satisfied")),
     ),
 )
 QUERY, DOC, QUERY_DOC = VIEWS
@@ -190,7 +190,7 @@ class Features:
             **self._document(index, event_time),
             **_counted("doc", of_doc[:, :3]),
             "doc_lately": np.log1p(of_doc[:, 3]),
-            **_counted("pair", store.read(QUERY_DOC, pair(query_id, doc_id), moment)[:, :3]),
+            **_counted("pair", store.read(QUERY_DOC, pair(query_id, doc_id), moment)),
             "query_asked": np.log1p(store.read(QUERY, query_id, moment)[:, 0]),
         }
         return Inputs(np.stack(list(found.values()), axis=1), tuple(found))

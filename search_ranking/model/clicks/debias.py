@@ -79,7 +79,7 @@ def lambdamart(features: Floats, labels: Ints, sizes: Ints, *, weight: Floats | 
 
 
 def by_objective(features: Floats, objective: weights.Objective, seed: int = 0) -> Score:
-    """Trees on one of weights.pairwise and weights.pointwise."""
+    """Trees on weights.pairwise."""
     import lightgbm
 
     return _grown(lightgbm.Dataset(features), {"objective": objective}, seed)
