@@ -29,6 +29,7 @@ PER_LIST, PROBES = (
     256,
     24,
 )  # documents in a list on average; lists looked at
+TOGETHER = 0.2  # share of the documents below which copying their vectors costs less than scanning all
 SHARE, AT_LEAST = 0.05, 256  # built anew when more than this share of the documents, and so many, came or went
 
 
@@ -204,13 +205,18 @@ def _nearest(state: State, queries: Vectors, k: int) -> Ranking:
 
 
 def _narrowed(state: State, among: Among) -> State:
-    """As if what may not be answered were gone. Few that are left are scanned; of many, as many more lists are looked at as fewer stand in each."""
+    """As if what may not be answered were gone. While fewer than EXACT_BELOW are left they are scanned, as a catalogue of that size is: few are
+    brought together first, many are left where they lie. Of more, as many more lists are looked at as fewer stand in each."""
     kept = state.alive & among.of(state.doc_id)
-    if state.lists is not None and kept.sum() < EXACT_BELOW:
-        return replace(
-            state, doc_id=state.doc_id[kept], vectors=state.vectors[kept], alive=kept[kept], num_built=0, lists=None
-        )
-    return replace(state, alive=kept)
+    left = np.count_nonzero(kept)
+    if state.lists is not None and left >= EXACT_BELOW:
+        return replace(state, alive=kept)
+    if left >= TOGETHER * len(kept):
+        return replace(state, alive=kept, num_built=0, lists=None)
+    rows = np.flatnonzero(kept)
+    return replace(
+        state, doc_id=state.doc_id[rows], vectors=state.vectors[rows], alive=kept[rows], num_built=0, lists=None
+    )
 
 
 def _ask(state: State, queries: Vectors, k: int) -> tuple[Vectors, Ints]:
