@@ -35,7 +35,7 @@ from search_ranking.model.ltr import Groups, trees
 from search_ranking.model.ltr.trees import Trees
 from search_ranking.model.retrieval import dense, encoder, fusion, hashed, looks
 from search_ranking.model.retrieval.dense import Dense
-from search_ranking.model.retrieval.encoder import Encoder, Vectors
+from search_ranking.model.retrieval.encoder import Encoder, HuggingFace, Vectors
 from search_ranking.model.retrieval.hashed import Hashed
 from search_ranking.model.retrieval.looks import Looks
 from search_ranking.schema import Catalog, Dataset, Requests, Rows
@@ -93,7 +93,7 @@ def load(folder: Path) -> TwoStage:
         )
     simple = baseline.load(folder.parent / "baseline")
     said = json.loads((folder / "model.json").read_text())
-    own = _LOAD[said["encoder"]](folder)
+    own = _KINDS[said["encoder"]][1](folder)
     legs = Legs(simple, own, dense.load(folder, own.fingerprint), said["fusion"])
     return TwoStage(simple.features, legs, trees.load(folder), float(said["fusion_weight"]), tuple(said["columns"]))
 
@@ -107,8 +107,8 @@ def meaning(dataset: Dataset, config: Config) -> tuple[Encoder, Vectors, Rows]:
         return seen, seen.together(said), rows
     own: Encoder
     if config.encoder not in ENCODERS:
-        raise InputError(f"encoder={config.encoder!r}. {did_you_mean(config.encoder, ENCODERS)}")
-    if config.encoder == "pretrained" or (config.encoder == "best" and encoder.installed()):
+        own = encoder.named(config.encoder, ENCODERS)
+    elif config.encoder == "pretrained" or (config.encoder == "best" and encoder.installed()):
         own = encoder.pretrained()
     elif "grade" in rows.labels:  # without thumbnails and clicks a title and its text are all that mean the same
         say(
@@ -316,13 +316,12 @@ class TwoStage:
 
     def save(self, folder: Path) -> None:
         own = self.legs.encoder
-        kind = "looks" if isinstance(own, Looks) else "own" if isinstance(own, Hashed) else "pretrained"
-        if isinstance(own, Looks | Hashed):
-            own.save(folder)
+        assert isinstance(own, Looks | Hashed | HuggingFace), own
+        own.save(folder)
         self.legs.vectors.save(folder)
         self.ranker.save(folder)
         said = {
-            "encoder": kind,
+            "encoder": next(kind for kind, (made, _) in _KINDS.items() if isinstance(own, made)),
             "fusion": self.legs.fusion,
             "fusion_weight": self.fusion_weight,
             "columns": self.columns,
@@ -336,8 +335,8 @@ def texts(catalog: Catalog) -> list[str]:
     return [" ".join(part[said.startswith(part[0]) :]) for part in parts for said in part[1:2]]
 
 
-_LOAD: Mapping[str, Callable[[Path], Encoder]] = {
-    "looks": looks.load,
-    "own": hashed.load,
-    "pretrained": lambda folder: encoder.pretrained(),
+_KINDS: Mapping[str, tuple[type[Looks | Hashed | HuggingFace], Callable[[Path], Encoder]]] = {
+    "looks": (Looks, looks.load),
+    "own": (Hashed, hashed.load),
+    "named": (HuggingFace, encoder.load),
 }
