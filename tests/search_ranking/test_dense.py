@@ -127,10 +127,6 @@ def test_an_index_of_another_encoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not of other"):
         dense.load(tmp_path, "other")
     assert dense.load(tmp_path, "first" * 10).fingerprint == "first" * 10
-    index.swap(dense.build(np.arange(3), unit(rng, 3, 4), "other"))
-    assert len(index) == 3 and index.search(unit(rng, 1, 4), "other", 2).ids.shape == (1, 2)
-    with pytest.raises(InputError, match="not of first"):
-        index.search(unit(rng, 1), "first" * 10, 3)
 
 
 def test_vectors_of_another_width_or_not_finite_and_ids_given_twice_are_refused() -> None:

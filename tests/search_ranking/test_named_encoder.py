@@ -96,7 +96,9 @@ def test_without_a_network_an_id_says_what_to_do_and_with_one_it_is_downloaded(
         return str(tiny)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-    with pytest.raises(InputError, match=r"org/tiny.*no model of that id could be downloaded.*into a folder, and name the folder"):
+    with pytest.raises(
+        InputError, match=r"org/tiny.*no model of that id could be downloaded.*into a folder, and name the folder"
+    ):
         encoder.named("org/tiny", ())
     monkeypatch.setattr(huggingface_hub, "snapshot_download", online)
     found = encoder.named("org/tiny", ())

@@ -3,6 +3,8 @@
 As in `search_ranking.baseline.lexical`: what was built, a mask of what is gone since, an overlay of what was put since (scanned, so exact),
 a new state swapped in by the writer. Vectors mean something only beside those of the same encoder, so an index carries its encoder's fingerprint,
 a question carries its own, and one of another encoder is refused: the products would be numbers like any others, and the answers random.
+So an index is never exchanged alone. A new one comes with its encoder and the ranker that learnt beside it, as a version: the alias moves, the
+server mounts it beside the one that answers (`mlsd serve --wait`), and what was put since training is put into it too.
 Which index is right for millions of vectors is the business of visual_search.
 """
 
@@ -65,7 +67,7 @@ class State:
 
 @dataclass(eq=False)
 class Dense:
-    """`search` and `score` from any thread; `put`, `delete` and `swap` too, one after another."""
+    """`search` and `score` from any thread; `put` and `delete` too, one after another."""
 
     _state: State
     _writing: threading.Lock = field(default_factory=threading.Lock)
@@ -120,12 +122,6 @@ class Dense:
             state = self._state.without(doc_id)
             self._state = _built(*state.kept(), state.fingerprint) if state.due else state
 
-    def swap(self, other: Dense) -> None:
-        """Everything at once for another index, of a new encoder say: whoever asks sees the old one or the new one. Who asks with the old
-        encoder's vectors from then on is refused, so swap both where both are held."""
-        with self._writing:
-            self._state = other._state
-
     def save(self, folder: Path) -> None:
         """dense.safetensors. Lists are made again when it is read: they are a function of the vectors."""
         from safetensors.numpy import save
@@ -139,7 +135,7 @@ class Dense:
         if fingerprint != state.fingerprint:
             raise InputError(
                 f"The index holds vectors of encoder {state.fingerprint[:12]}, not of {fingerprint[:12]}: their products mean nothing. "
-                "Encode with that encoder, or build an index of this one and swap it in."
+                "Encode with that encoder, or publish this one with an index of its own."
             )
         if vectors.ndim != 2 or vectors.shape[1] != state.vectors.shape[1] or not np.isfinite(vectors).all():
             raise InputError(f"Vectors {vectors.shape}, expected finite numbers [n, {state.vectors.shape[1]}].")
