@@ -15,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from common.checks import Trial
-from common.commands import serve
+from common.commands import output, serve
 from common.lifecycle.home import Home
 from common.serving.app import Server
 from search_ranking import model
@@ -74,7 +74,7 @@ def shop(trial: Trial, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
             raise SystemExit  # the loop that follows the alias has no other end
 
     monkeypatch.setattr(serve, "time", SimpleNamespace(sleep=look))
-    monkeypatch.setattr(serve.output, "say", shop.said.append)
+    monkeypatch.setattr(output, "say", shop.said.append)
     mounting = serve.Mounting(shop.server, home)
 
     def follow() -> None:
