@@ -276,14 +276,14 @@ def _texts(dataset: Dataset) -> understanding.Documents:
 def _log(dataset: Dataset) -> understanding.Log:
     """Of the training rows alone. A judgment is no click: other words for a query's words, learnt from what was judged right for it, would hand
     the ranker the very label it is taught by (a click is one of many, and the ranker's comes later)."""
-    rows, queries = dataset.train, dataset.queries
-    query = np.searchsorted(queries.query_id, rows.query_id)
+    rows = dataset.train
+    queries, query = np.unique(rows.query_id, return_inverse=True)
     first = np.unique(rows.request_id, return_index=True)[1]
-    asked = np.bincount(query[first], minlength=len(queries.query_id))
+    asked = np.bincount(query[first], minlength=len(queries))
     clicked = rows.labels["clicked"] > 0 if "clicked" in rows.labels else np.zeros(len(rows), bool)
     both = np.stack([query[clicked], np.searchsorted(dataset.catalog.doc_id, rows.doc_id[clicked])])
     (of, document), clicks = np.unique(both, axis=1, return_counts=True)
-    return understanding.Log(queries.text.tolist(), asked, of, document, clicks)
+    return understanding.Log(dataset.queries.of(queries).tolist(), asked, of, document, clicks)
 
 
 def _suggestions(dataset: Dataset) -> Suggestions:
