@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,7 +173,7 @@ def asked(rows: Rows, query: Ints) -> Rows:
     more = rows.take(np.zeros(len(query), np.int64))
     request, none = int(rows.request_id.max()) + 1 + np.arange(len(query)), np.zeros(len(query))
     labels = {name: none for name in rows.labels}
-    columns = {
+    columns: dict[str, Any] = {
         name: np.append(getattr(rows, name), getattr(more, name))
         for name in ("user_id", "doc_id", "event_time", "moment")
     }
