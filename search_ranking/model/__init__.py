@@ -303,7 +303,7 @@ class TwoStage:
         )
 
     def _rerank(self, requests: Requests, ids: Ints, before: Floats, store: FeatureStore) -> Ranking:
-        found = before.max(axis=1, keepdims=True, initial=-np.inf) > NOBODY
+        found = somebody_found(before)
         row, column = np.nonzero((ids >= 0) & found)
         rows = scored(
             self.features, self.legs, requests.query.tolist(), row, requests.query_id[row], ids[row, column],
@@ -311,8 +311,7 @@ class TwoStage:
         )  # fmt: skip
         scores = np.where(found, -np.inf, before)
         scores[row, column] = self.ranker.score(rows)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+        return best_first(ids, scores)
 
     def save(self, folder: Path) -> None:
         own = self.legs.encoder
@@ -328,6 +327,18 @@ class TwoStage:
             "columns": self.columns,
         }
         (folder / "model.json").write_text(json.dumps(said))
+
+
+def somebody_found(scores: Floats) -> Bools:
+    """scores [n, k] of candidates, each row falling -> [n, 1]: a leg found the list, and it is not what is watched most."""
+    found: Bools = scores.max(axis=1, keepdims=True, initial=-np.inf) > NOBODY
+    return found
+
+
+def best_first(ids: Ints, scores: Floats) -> Ranking:
+    """[n, k] each -> each row by its score, ties as they stood."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
 
 
 def texts(catalog: Catalog) -> list[str]:
