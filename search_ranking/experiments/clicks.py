@@ -51,9 +51,10 @@ def debias(config: Config) -> Table:
 def debias_ways(config: Config) -> Table:
     """Which way of undoing position bias pays, and from when on?
 
-    Each over the raw clicks in the same lists under the same loss, on a log before the flip and on one after it, at steepness 1;
-    `a_list_a_click` is what is served. On the short log none gains. Weights scaled to 1 on average within a query lose least there and gain most later. `ips_estimated` has to measure the
-    curve on the same clicks; `grades`, the true ones of the same rows, says what is left to gain."""
+    Each over the raw clicks in the same lists under the same loss, on a log before the flip and on one after it, at steepness 1. On the short log
+    weights lose, but for those scaled to 1 on average within a query. On the long one all gain: of pages as lists most with that scale,
+    of a list for each click (`a_list_a_click`, what is served) as much without it. `ips_estimated` has to measure the curve on the same clicks;
+    `grades`, the true ones of the same rows, says what is left to gain."""
     found = debias_table(Plan(), (ETA,), SHORT_AND_LONG, rungs=WAYS, seeds=_logs(config, WAYS_LOGS))
     return [
         {

@@ -130,7 +130,7 @@ def test_the_rule_that_leaves_nothing_is_named_and_no_other(trial: Trial) -> Non
         who = {name: np.array([value]) for name, value in who.items()}
         asked = Requests(user_id=one, query_id=one, query=np.array([""]), event_time=one + now, moment=one, **who)
         found = rules.emptied(fitted, asked)
-        assert bool(found) is not rules.among(fitted, asked)(0).allowed.any()
+        assert bool(found) is not bool(rules.among(fitted, asked)(0).allowed.any())
         return [f"{each.stage} {each.reason}" for each in found]
 
     assert why() == why(language="en") == why(max_age_days=300) == []
