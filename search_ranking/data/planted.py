@@ -32,13 +32,13 @@ def read(config: Config) -> tuple[Dataset, Judgments]:
     events, ids = arrived(truth)
     rows = labels.join(events)
     part = (rows.event_time - begin) / day
-    requests, asked = _requests(truth, ids, events, begin + world.TEST_FROM * day, config)
-    texts, first = np.unique(ids, return_index=True)
+    since = begin + world.TEST_FROM * day
+    requests, asked = _requests(truth, ids, events, since, config)
     dataset = Dataset(
         train=rows.take(part < TRAIN),
-        valid=rows.take((part >= TRAIN) & (part < world.TEST_FROM)),
+        valid=rows.take((part >= TRAIN) & (rows.event_time < since)),
         test=requests,
-        queries=Queries(query_id=texts, text=truth.query_text[first]),
+        queries=_asked_before(truth, ids, since),
         catalog=catalog(truth),
         history=AsOfStore(events),
     )
@@ -101,6 +101,13 @@ def catalog(truth: World) -> Catalog:
         },
         categories={"language": languages[of.language], "topic": names[of.declared]},
     )
+
+
+def _asked_before(truth: World, ids: Ints, until: float) -> Queries:
+    """Each query of the log before the cut, as it was first typed. What is first asked later has no text here: nobody could have learnt it."""
+    asked = truth.log.query_id[truth.log.event_time < until]
+    known, first = np.unique(ids[asked], return_index=True)
+    return Queries(query_id=known, text=truth.query_text[asked[first]])
 
 
 def _requests(truth: World, ids: Ints, events: Events, since: float, config: Config) -> tuple[Requests, Ints]:

@@ -154,6 +154,7 @@ def test_features_that_tell_less_than_the_incumbent_knew_are_counted_as_being_se
     assert furthest(*run(plan, 80_000, QUICK["harvest"][2])) < 0.1, "nothing is asked of features there"
 
 
+@pytest.mark.slow
 def test_a_line_does_where_attraction_is_one_and_not_where_it_is_none() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60_000, 2))

@@ -148,6 +148,22 @@ def test_without_a_word_it_is_what_is_watched_most_and_says_so(trial: Trial) -> 
         assert {why["stage"] for why in answer["why"] if why["reason"] == "candidate"} == {"popular"}
 
 
+def test_what_was_first_asked_in_the_test_is_cold_and_answered_as_offline(trial: Trial) -> None:
+    """The log holds its pages, the artifact nothing of it: it is judged as a query that somebody brings tomorrow."""
+    test, known = trial.dataset.test, trial.dataset.queries.query_id
+    asked_before = np.isin(test.query_id, known)
+    assert asked_before.any() and not asked_before.all()
+    assert np.array_equal(trial.part("features").queries.query_id, known)
+    for cold, query in ((False, test.query[asked_before][0]), (True, test.query[~asked_before][0])):
+        answer = whole(trial, query=str(query), page_size=50)
+        logged = impressions(trial, answer)
+        assert len(logged["cold"]) and (logged["cold"] == cold).all(), query
+        ranked = offline(trial, as_asked(str(query), trial.served.clock.now(), int(logged["moment"][0])))
+        kept = np.isin(ranked.ids[0], ids(answer))
+        assert ranked.ids[0][kept].tolist() == ids(answer)
+        assert ranked.scores[0][kept].tolist() == [result["score"] for result in answer["results"]]
+
+
 def test_words_nobody_knows_and_slips_of_the_finger_are_answered(trial: Trial) -> None:
     answer = whole(trial, query="qzxv jjkwq")
     assert len(answer["results"]) == 10 and answer["degraded"] == ["query", "candidates"]

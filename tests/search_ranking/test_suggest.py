@@ -40,6 +40,7 @@ def by_force(found: Suggestions, typed: str, k: int) -> list[str]:
     return answers[:k]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6))
 def test_answers_are_those_of_brute_force(seed: int) -> None:
