@@ -275,7 +275,7 @@ class Answer:
     timings_ms: Timings
     why: list[Why]
     understood: dict[str, str]  # what was made of the query: corrected, language, intent, entity
-    total: int  # candidates that could be shown, over all pages
+    total: int  # candidates that could be shown when the list was made, over all pages
     results: list[Result]
 
 

@@ -142,9 +142,10 @@ def _key(truth: World, requests: Requests, asked: Ints) -> Judgments:
     relevant = np.where(found >= 2, truth.documents.document_id[best], -1)
     total, strange = unshared(need, requests.query, truth.documents, truth.texts)
     share = np.where(total > 0, strange / np.maximum(total, 1), 0.0)
+    words = np.where(share > 0.5, "few shared", np.where(share > 0, "some shared", "all shared"))
     slices: dict[str, Texts] = {
         "traffic": np.array(KINDS)[need.kind],
-        "words": np.where(share > 0.5, "few shared", np.where(share > 0, "some shared", "all shared")),
+        "words": np.where(total > 0, words, "nothing relevant"),  # of what answers well, as `unshared` counts it
     }
     return Judgments(
         requests=requests,

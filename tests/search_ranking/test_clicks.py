@@ -282,6 +282,17 @@ def test_where_every_slot_is_seen_weights_change_nothing() -> None:
     assert rows[1]["gain"] == 0
 
 
+@pytest.mark.slow
+def test_weights_of_lists_a_click_are_held_against_the_same_lists_without() -> None:
+    """Where every slot is looked at each weight is one, and so is each average: nothing changes. Where they fall off, all three differ."""
+    rungs = ("raw", "raw_a_list_a_click", "a_list_a_click", "a_list_a_click_normalised")
+    rows = debias.debias_table(Plan(num_queries=100), etas=(0.0, 1.0), sizes=(500,), rungs=rungs, seeds=(0,))
+    flat, steep = rows[:4], rows[4:]
+    assert [row["than"] for row in flat] == [None, None, "raw_a_list_a_click", "raw_a_list_a_click"]
+    assert [row["gain"] for row in flat[2:]] == [0, 0] and flat[0]["ndcg@10"] != flat[1]["ndcg@10"]
+    assert len({row["ndcg@10"] for row in steep}) == 4
+
+
 def test_an_unknown_rung_is_named() -> None:
     with pytest.raises(InputError, match="Did you mean 'ips'"):
         debias.debias_table(Plan(), rungs=("ipss",))

@@ -9,7 +9,7 @@ An objective that is linear in the label stays unbiased when such a label takes 
                or not: an unclicked document is not an irrelevant one, and leaving out the clicked would bring the click of j back in
 
 The short way is `ips` as `weight` of a LightGBM Dataset under its lambdarank. It is not this sum: LightGBM multiplies each row's whole gradient
-by the row's own weight, so in a pair the unclicked side keeps weight 1. LightGBM's `position=` is a third way: a bias added to the score,
+by the row's own weight, so in a pair the unclicked side keeps weight 1. `a_list_a_click` makes lists in which both sides have it. LightGBM's `position=` is a third way: a bias added to the score,
 learnt along the way. `debias.debias_table` puts all of them side by side.
 
 Breaks: a slot that is seen once in a hundred weighs 100; clip, and read the share that was clipped, which is where bias comes back in.
@@ -57,6 +57,18 @@ def self_normalised(labels: Labels, clicked: Bools, groups: Ints) -> Labels:
     mean = np.bincount(group, labels.weights * clicked) / np.maximum(clicks, 1)
     weights = np.where(clicked, labels.weights / np.maximum(mean, 1e-12)[group], 1.0)
     return Labels(values=np.where(clicked, weights, 0.0), weights=weights, clipped=labels.clipped)
+
+
+def a_list_a_click(request_id: Ints, clicked: Bools) -> tuple[Ints, Ints]:
+    """Rows of pages, [n] each, those of one page together -> of each click's list the rows [m], and the click they belong to [m]."""
+    start = np.flatnonzero(np.diff(request_id, prepend=-1))
+    size = np.diff(np.append(start, len(request_id)))
+    clicks = np.flatnonzero(clicked)
+    page = np.searchsorted(start, clicks, side="right") - 1
+    click, place = np.repeat(clicks, size[page]), np.concatenate([np.arange(one) for one in size[page]])
+    row = np.repeat(start[page], size[page]) + place
+    kept = (row == click) | ~clicked[row]
+    return row[kept], click[kept]
 
 
 def pairwise(labels: Floats, sizes: Ints) -> Objective:
