@@ -42,9 +42,10 @@ POSTED, REMOVED, UPHELD = 0, 1, 2  # columns of AUTHOR
 
 @dataclass(frozen=True)
 class Inputs:
-    """tokens [n, num_tokens] (0 pads, 1 unknown); image [n] places in `images`, -1 none; numbers [n, k] standardised; codes [n, c], 0 unknown,
-    below sizes[c]."""
+    """text [n] as written; tokens [n, num_tokens] (0 pads, 1 unknown); image [n] places in `images`, -1 none; numbers [n, k] standardised; codes [n, c],
+    0 unknown, below sizes[c]."""
 
+    text: NDArray[np.str_]
     tokens: Ints
     image: Ints
     images: Images
@@ -97,6 +98,7 @@ class Features:
         cut = [self.words.ids(words(text, MOST_CHARS)[: self.num_tokens]) for text in rows.text.tolist()]
         codes = [known.encode(self._category(rows, name)) for name, known in self.vocabularies.items()]
         return Inputs(
+            text=rows.text,
             tokens=padded(cut, self.num_tokens),
             image=rows.image,
             images=rows.images,

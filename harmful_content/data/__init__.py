@@ -1,6 +1,6 @@
 """Tables to labels to splits, from the world or from your own files.
 
-In:     config.data: world, csv:PATH or parquet:PATH.
+In:     config.data: world, edos:DIR, csv:PATH or parquet:PATH.
 Out:    Dataset and Judgments; Live, read back from the log of served posts; the bring-your-own files.
 Choice: two labels side by side: the natural one is there for every post, noisy and biased by who reports; the hand label is right and rare.
 Else:   hand labels alone, where enough are bought to train on.
@@ -9,6 +9,7 @@ Breaks: a report from the future in a training feature (the check that cuts the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,15 @@ from common.contract import Events
 from common.errors import InputError, did_you_mean
 from common.events import key_column, value_column
 from harmful_content.config import Config
-from harmful_content.data import labels, planted, tables
+from harmful_content.data import edos, labels, planted, tables
 from harmful_content.schema import NO_IMAGES, POLICIES, Dataset, Judgments, Live, Rows
 
 ROLES = tables.TABLES  # what `mlsd data FILE` asks of your tables
+READERS: Mapping[str, Callable[[Path, Config], tuple[Dataset, Judgments]]] = {
+    "edos": edos.read,
+    "csv": tables.read,
+    "parquet": tables.read,
+}
 
 
 def load(config: Config) -> Dataset:
@@ -73,6 +79,6 @@ def _read(config: Config) -> tuple[Dataset, Judgments]:
     name, path = split_data(config.data)
     if name == "world":
         return planted.read(config)
-    if name in ("csv", "parquet"):
-        return tables.read(Path(path), config)
-    raise InputError(f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world', 'csv', 'parquet'])}")
+    if name not in READERS:
+        raise InputError(f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world', *READERS])}")
+    return READERS[name](Path(path), config)

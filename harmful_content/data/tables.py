@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from common import events as columns
 from common.contract import Events, Floats, Ints
 from common.data.door import Roles, Table, read_tables, write_tables
 from common.data.logged import events_of, integers
@@ -19,12 +20,16 @@ from harmful_content.data.planted import VALUES
 from harmful_content.schema import NO_IMAGES, POSTED, SIDE, Dataset, Images, Judgments, Rows, rule_book
 
 SPLITS = ("train", "valid", "test")
-NATURAL, HAND, SLICE = "natural.", "hand.", "slice."
+ALSO = {"dev": "valid", "validation": "valid"}  # what others call a split
+NATURAL, HAND, TASK, SLICE = "natural.", "hand.", "label.", "slice."
 TABLES = {
     "rows": Roles(
-        required={"post_id": "id", "user_id": "id", "event_time": "time", "text": "text"},
-        optional={"label": "label", "image": "text", "moment": "number", "split": "category", "views": "number"},
-    ),
+        required={"text": "text"},
+        optional={
+            "post_id": "id", "user_id": "id", "event_time": "time", "label": "label", "image": "text", "moment": "number",
+            "split": "category", "views": "number",
+        },
+    ),  # fmt: skip
     "events": Roles(
         required={"kind": "category", "event_time": "time"},
         optional={"moment": "number", **dict.fromkeys(POSTED, "id"), **dict.fromkeys(VALUES, "number")},
@@ -33,11 +38,12 @@ TABLES = {
 
 
 def read(path: Path, config: Config) -> tuple[Dataset, Judgments]:
-    """rows: a post a line, in order of time. Labels: number columns hand.POLICY and natural.POLICY, 0 or 1, empty where nobody looked; or the role
-    `label` for a single policy. image: the path of a picture, from the folder of the table. slice.NAME: a category to report by. Split by time, or
-    by the role `split`. Without `events` the log is one impression a row."""
+    """rows: a post a line, in order of time where there is one. Labels, each empty where nobody looked: number columns hand.POLICY and natural.POLICY, 0
+    or 1; category columns label.TASK, which hold one class of several; or the role `label` for a single policy. image: the path of a picture, from
+    the folder of the table and inside it. slice.NAME: a category to report by. Split by time, or by the role `split`. Without `events` the log is one
+    impression a row. A post without post_id, user_id or event_time has a number of its own, an author of its own, no time."""
     tables = read_tables(path, TABLES)
-    table = tables["rows"]
+    table = _whole(tables["rows"], path)
     policies, natural, hand = _labels(table)
     events = events_of(tables["events"], POSTED, VALUES) if "events" in tables else _made_up(table)
     if "events" in tables and "moment" in tables["events"].roles:
@@ -77,9 +83,9 @@ def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
     hand = np.concatenate([dataset.train.hand_label, dataset.valid.hand_label, judgments.label])
     natural = np.concatenate([part.natural_label for part in parts])
     numbers = {name: np.concatenate([part.numbers[name] for part in parts]) for name in dataset.train.numbers}
+    categories = {name: np.concatenate([part.categories[name] for part in parts]) for name in dataset.train.categories}
     numbers |= {f"{HAND}{name}": hand[:, at] for at, name in enumerate(policies)}
     numbers |= {f"{NATURAL}{name}": natural[:, at] for at, name in enumerate(policies)}
-    categories = {name: np.concatenate([part.categories[name] for part in parts]) for name in dataset.train.categories}
     for name, column in judgments.slices.items():
         before = np.full(len(views) - len(column), "")
         categories[f"{SLICE}{name}"] = np.concatenate([before, column])
@@ -95,15 +101,18 @@ def _labels(table: Table) -> tuple[tuple[str, ...], Floats, Floats]:
     if "label" in table.roles:
         hand = table.roles["label"][:, None].astype(np.float64)
         return ("label",), np.full(hand.shape, np.nan), hand
-    policies = tuple(name.removeprefix(HAND) for name in table.numbers if name.startswith(HAND))
-    if not policies:
+    by_hand = {name.removeprefix(HAND): column for name, column in table.numbers.items() if name.startswith(HAND)}
+    for name, classes in table.categories.items():
+        if name.startswith(TASK):
+            by_hand |= _classes(name.removeprefix(TASK), classes)
+    if not by_hand:
         raise InputError(
-            f'rows: no label. Give the role label, or a column {HAND}POLICY for each policy, declared "number" in schema.toml: 0, 1 or empty.'
+            f"rows: no label. Give the role label; or a column {HAND}POLICY for each policy, declared \"number\" in schema.toml: 0, 1 or empty; or a "
+            f'column {TASK}TASK that holds one class of several, declared "category".'
         )
-    nothing = np.full(len(table), np.nan)
-    hand, natural = (
-        np.column_stack([table.numbers.get(f"{kind}{name}", nothing) for name in policies]) for kind in (HAND, NATURAL)
-    )
+    policies, unlabelled = tuple(by_hand), np.full(len(table), np.nan)
+    hand = np.column_stack(list(by_hand.values()))
+    natural = np.column_stack([table.numbers.get(f"{NATURAL}{name}", unlabelled) for name in policies])
     for kind, label in ((HAND, hand), (NATURAL, natural)):
         odd = ~np.isnan(label) & (label != 0) & (label != 1)
         if odd.any():
@@ -112,6 +121,33 @@ def _labels(table: Table) -> tuple[tuple[str, ...], Floats, Floats]:
                 f"rows: column {kind}{policies[column]!s}, row {row + 1}: {label[row, column]:g}. Expected 0, 1 or an empty cell."
             )
     return policies, natural, hand
+
+
+def _classes(task: str, column: NDArray[np.str_]) -> dict[str, Floats]:
+    """By policy TASK=CLASS its labels, NaN where the cell is empty."""
+    asked = column != ""
+    names = np.unique(column[asked]).tolist()
+    if len(names) < 2:
+        raise InputError(f"rows: column {TASK}{task} holds {len(names)} classes. Expected two at least, empty where nobody looked.")
+    return {f"{task}={name}": np.where(asked, (column == name).astype(np.float64), np.nan) for name in names}
+
+
+def nothing() -> Events:
+    """A log in which nothing has happened."""
+    return columns.of([], keys=POSTED, values=VALUES)
+
+
+def _whole(table: Table, path: Path) -> Table:
+    """The table with what a plain collection of posts has not: a number for each post, an author of its own, one time for all."""
+    n, roles = len(table), dict(table.roles)
+    if "event_time" not in roles and "split" not in roles:
+        raise InputError(
+            f"{path}: rows have neither the role event_time nor split. Give one in schema.toml: without it nobody knows which posts are the test."
+        )
+    for name in ("post_id", "user_id"):
+        roles.setdefault(name, np.arange(n, dtype=np.int64))
+    roles.setdefault("event_time", np.zeros(n, np.int64))
+    return Table(roles=roles, numbers=table.numbers, categories=table.categories)
 
 
 def _rows(table: Table, folder: Path, events: Events, natural: Floats, hand: Floats) -> Rows:
@@ -131,7 +167,7 @@ def _rows(table: Table, folder: Path, events: Events, natural: Floats, hand: Flo
         natural_label=natural,
         hand_label=hand,
         numbers={name: column for name, column in table.numbers.items() if not name.startswith((HAND, NATURAL))},
-        categories={name: column for name, column in table.categories.items() if not name.startswith(SLICE)},
+        categories={name: column for name, column in table.categories.items() if not name.startswith((SLICE, TASK))},
     )
 
 
@@ -161,7 +197,7 @@ def _made_up(table: Table) -> Events:
 def _split(table: Table, event_time: Ints) -> Sequence[Ints]:
     if "split" not in table.roles:
         return by_time(event_time)
-    split = table.roles["split"]
+    split = np.array([ALSO.get(name, name) for name in table.roles["split"].tolist()], dtype=np.str_)
     if odd := sorted(set(split.tolist()) - set(SPLITS)):
         raise InputError(f"rows: split holds {odd[0]!r}. Expected {', '.join(SPLITS)}.")
     return tuple(np.flatnonzero(split == name) for name in SPLITS)
@@ -189,12 +225,26 @@ def _read_images(folder: Path, paths: NDArray[np.str_]) -> tuple[Ints, Images]:
 
     place: Mapping[str, int] = {path: at for at, path in enumerate(dict.fromkeys(filter(None, paths.tolist())))}
     pixels = np.zeros((len(place), SIDE, SIDE, 3), dtype=np.uint8)
+    inside = folder.resolve()
     for path, at in place.items():
+        row = int((paths == path).argmax()) + 1
+        if not _is_inside(folder / path, inside):
+            raise InputError(
+                f"rows: row {row}: the picture {path!r} lies outside {folder}, or behind a link that leads out. Copy it into the folder."
+            )
         try:
             with Image.open(folder / path) as image:
                 pixels[at] = np.asarray(image.convert("RGB").resize((SIDE, SIDE)))
-        except (OSError, UnidentifiedImageError) as error:
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise InputError(
-                f"rows: the picture {path!r} cannot be read ({error}). Mend the path or leave the cell empty."
+                f"rows: row {row}: the picture {path!r} cannot be read ({error}). Mend the path or leave the cell empty."
             ) from error
     return np.array([place.get(path, -1) for path in paths.tolist()], dtype=np.int64), Images(pixels)
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Neither by .. nor by a link may a table have another file read, whatever it holds."""
+    try:
+        return ".." not in path.parts and path.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError, ValueError):  # a link to itself; a NUL
+        return False

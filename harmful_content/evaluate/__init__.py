@@ -1,7 +1,7 @@
 """How well harm is ranked, policy by policy, with intervals over authors.
 
 In:     predictions [num_rows, num_policies], whoever made them, and the key.
-Out:    a Report; primary pr_auc, the mean over policies.
+Out:    a Report; primary pr_auc, the mean over policies; macro_f1 where config.task names a question (classes.py).
 Choice: the area under precision and recall of each policy, all policies alike: harm is rare, and a rare policy is not the less important one.
 Else:   ROC-AUC, which looks fine when one post in twenty is harm and nine flags in ten are wrong; log loss, where probabilities price actions.
 Breaks: a policy with a handful of positives (its interval says so); an interval over posts, which takes one spammer for a hundred people.
@@ -17,14 +17,29 @@ from common.contract import Bools, Floats, Ints
 from common.eval import calibration, classification, intervals
 from common.eval.report import Interval, Published, Report
 from harmful_content.config import Config
+from harmful_content.evaluate import classes
 from harmful_content.schema import Judgments
 
-PUBLISHED: Mapping[str, Sequence[Published]] = {}
+_EDOS = "SemEval-2023 task 10, leaderboard of task {}, test split"
+PUBLISHED: Mapping[str, Sequence[Published]] = {
+    f"edos_{task.lower()}": [
+        Published(name=name, metric="macro_f1", value=value, source=_EDOS.format(task), comparable="yes")
+        for name, value in places.items()
+    ]
+    for task, places in {
+        "A": {"first of 84": 0.8746, "tenth": 0.8613, "fortieth": 0.8362},
+        "B": {"first of 69": 0.7326},
+        "C": {"first of 63": 0.5606},
+    }.items()
+}
+"""By data set; the first figure is the third column of its reports."""
 FEWEST = 5  # positives of a slice; below, nothing is said of it
 
 
 def evaluate(predictions: Floats, judgments: Judgments, config: Config) -> Report:
     """predictions [num_rows, num_policies], in the order of the test rows."""
+    if config.task:
+        return classes.evaluate(predictions, judgments, config.task)
     label, users = judgments.label, judgments.user_id
     judged = [at for at in range(label.shape[1]) if np.nansum(label[:, at]) > 0]
     units = {at: _column_units(label[:, at], predictions[:, at]) for at in judged}
