@@ -91,7 +91,6 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
         "encoder": "best",
         "num_tokens": 64,
         "letters": 5,
-        "inverse_penalty": 1.0,
     },
     "csv": {},
     "parquet": {},

@@ -37,8 +37,7 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Baseline:
     inputs = features.inputs(dataset.train, dataset.history)
     questions = Questions.of(dataset.catalog.policy.tolist())
     answer, asked = questions.targets(*dataset.train.targets(config.hand_weight))
-    line = lines(inputs.tokens, answer, asked, len(features.words), config, inputs.text)
-    line = replace(line, questions=questions)
+    line = lines(inputs.tokens, answer, asked, len(features.words), config, inputs.text, questions)
     if not config.task:
         return line
     valid = features.inputs(dataset.valid, dataset.history)
@@ -47,9 +46,15 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Baseline:
 
 
 def lines(
-    tokens: Ints, answer: Floats, asked: Floats, num_words: int, config: Config, text: Texts | None = None
+    tokens: Ints,
+    answer: Floats,
+    asked: Floats,
+    num_words: int,
+    config: Config,
+    text: Texts | None = None,
+    questions: Questions | None = None,
 ) -> Baseline:
-    """tokens [n, num_tokens], text [n] (None: words alone); answer and how much it counts [n, num_outputs]. Where classes are judged by macro F1
+    """tokens [n, num_tokens], text [n] (None: words alone); questions (None: each of yes and no); answer and how much it counts [n, num_outputs]. Where classes are judged by macro F1
     rare answers count as much as common ones; many of them are learnt from columns scaled by their log-count ratio (Wang and Manning 2012)."""
     longest = 0 if text is None else config.letters
     counts = _counts(tokens, num_words)
@@ -61,7 +66,7 @@ def lines(
     found = [_line(design, *column, config) for column in zip(answer.T, asked.T, strict=True)]
     return Baseline(
         num_words=num_words, idf=idf, weights=np.stack([line[0] for line in found]),
-        intercept=np.array([line[1] for line in found]), questions=Questions((-1,) * len(found)),
+        intercept=np.array([line[1] for line in found]), questions=questions or Questions((-1,) * len(found)),
         added=np.zeros(len(found)), letters=longest,
     )  # fmt: skip
 

@@ -52,4 +52,5 @@ def _frequency(logits: Floats, answer: Floats) -> Floats:
         return np.zeros(len(counts))
     prior, truth = np.log(counts / counts.sum()), answer.argmax(axis=1)
     worth = [macro_f1(truth, (logits - tau * prior).argmax(axis=1)) for tau in TAUS]
-    return -TAUS[int(np.argmax(worth))] * prior
+    added: Floats = -TAUS[int(np.argmax(worth))] * prior
+    return added

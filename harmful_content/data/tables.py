@@ -26,10 +26,16 @@ TABLES = {
     "rows": Roles(
         required={"text": "text"},
         optional={
-            "post_id": "id", "user_id": "id", "event_time": "time", "label": "label", "image": "text", "moment": "number",
-            "split": "category", "views": "number",
+            "post_id": "id",
+            "user_id": "id",
+            "event_time": "time",
+            "label": "label",
+            "image": "text",
+            "moment": "number",
+            "split": "category",
+            "views": "number",
         },
-    ),  # fmt: skip
+    ),
     "events": Roles(
         required={"kind": "category", "event_time": "time"},
         optional={"moment": "number", **dict.fromkeys(POSTED, "id"), **dict.fromkeys(VALUES, "number")},
@@ -107,7 +113,7 @@ def _labels(table: Table) -> tuple[tuple[str, ...], Floats, Floats]:
             by_hand |= _classes(name.removeprefix(TASK), classes)
     if not by_hand:
         raise InputError(
-            f"rows: no label. Give the role label; or a column {HAND}POLICY for each policy, declared \"number\" in schema.toml: 0, 1 or empty; or a "
+            f'rows: no label. Give the role label; or a column {HAND}POLICY for each policy, declared "number" in schema.toml: 0, 1 or empty; or a '
             f'column {TASK}TASK that holds one class of several, declared "category".'
         )
     policies, unlabelled = tuple(by_hand), np.full(len(table), np.nan)
@@ -128,7 +134,9 @@ def _classes(task: str, column: NDArray[np.str_]) -> dict[str, Floats]:
     asked = column != ""
     names = np.unique(column[asked]).tolist()
     if len(names) < 2:
-        raise InputError(f"rows: column {TASK}{task} holds {len(names)} classes. Expected two at least, empty where nobody looked.")
+        raise InputError(
+            f"rows: column {TASK}{task} holds {len(names)} classes. Expected two at least, empty where nobody looked."
+        )
     return {f"{task}={name}": np.where(asked, (column == name).astype(np.float64), np.nan) for name in names}
 
 

