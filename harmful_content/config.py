@@ -42,7 +42,6 @@ class Config:
     reads: str = "all"  # or text: words alone, by the encoder below
     encoder: str = "own"  # or pretrained, or best: which of the two is installed; or a folder or an id ORG/NAME of the Hugging Face hub
     passes: int = 4  # over the training posts, of an encoder that knows its language already
-    line_share: float = 0.4  # of the lines over words and letters in what is said of a text
     width: int = 32
     num_patches: int = 96  # of which a picture is made
     epochs: int = 12

@@ -4,7 +4,7 @@ In:     inputs of the training rows; natural labels, and hand labels where there
 Out:    a Scorer [n, num_policies].
 Choice: modalities meet before the first decision, so that a meme can be seen for what it is; tasks share all but their heads; the line over
         words is stacked in, so that the network learns what the line cannot say. Pictures pass a frozen encoder: each is encoded once.
-Else:   late fusion, where each modality has labels of its own or teams work apart; one model a policy, where policies change alone.
+Else:   a fine-tuned encoder of words alone (finetuned.py), where posts have no picture and no author; late fusion, where each modality has labels of its own or teams work apart; one model a policy, where policies change alone.
 Breaks: natural labels teach who reports, not what harms (hand labels weigh more); one modality drowns another (missing modality, experiments).
 """
 

@@ -42,6 +42,7 @@ class Own(nn.Module):
     """The text tower of the network that reads everything."""
 
     batch_size, learning_rate = 256, 3e-3
+    line_share = 0.7  # of the lines over words and letters in what is said of a text, chosen on EDOS's dev split
 
     def __init__(self, num_words: int, num_tokens: int, width: int) -> None:
         super().__init__()
@@ -67,6 +68,7 @@ class Named(nn.Module):
     """`folder` holds tokenizer.json and config.json; `model` is what transformers made of it. The vector of a text is the mean over its tokens."""
 
     batch_size, learning_rate = 48, 1.2e-4
+    line_share = 0.4
 
     def __init__(self, folder: Path, model: Any) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,11 +60,11 @@ def fit(dataset: Dataset, features: Features, config: Config) -> TextModel:
         torch.manual_seed(config.seed)
         network = Network(encoders.of(config, len(features.words)), questions.num_outputs)
         _teach(network, inputs, answer, asked, questions, config)
-    model = TextModel(network.eval(), line, config.line_share, np.zeros(questions.num_outputs))
-    if config.task:
-        known = questions.targets(*dataset.valid.targets(config.hand_weight))
-        model = TextModel(network, line, config.line_share, thresholds.fit(model.logits(valid), *known, questions))
-    return model
+    model = TextModel(network.eval(), line, np.zeros(questions.num_outputs))
+    if not config.task:
+        return model
+    known = questions.targets(*dataset.valid.targets(config.hand_weight))
+    return replace(model, added=thresholds.fit(model.logits(valid), *known, questions))
 
 
 def load(folder: Path) -> TextModel:
@@ -73,7 +73,7 @@ def load(folder: Path) -> TextModel:
         shape = json.loads((folder / SHAPE).read_text())
         network = Network(encoders.load(folder, shape["encoder"]), line.questions.num_outputs)
         network.load_state_dict(load_file(path))
-        return TextModel(network.eval(), line, shape["line_share"], np.array(shape["added"]))
+        return TextModel(network.eval(), line, np.array(shape["added"]))
     except (SafetensorError, KeyError, RuntimeError, ValueError, OSError) as error:
         raise InputError(f"{path}: not a whole model ({str(error)[:120]}). Publish it again.") from error
 
@@ -84,7 +84,6 @@ class TextModel:
 
     network: Network
     line: Baseline
-    line_share: float
     added: Floats
 
     def score(self, inputs: Inputs) -> Floats:
@@ -94,7 +93,8 @@ class TextModel:
     def logits(self, inputs: Inputs) -> Floats:
         """[n, num_outputs]; those of classes are log chances up to a constant a row, so they may be mixed like those of yes and no."""
         said = self.line.logits(inputs.tokens, inputs.text)
-        return (1 - self.line_share) * self._network(inputs) + self.line_share * said
+        share = self.network.encoder.line_share
+        return (1 - share) * self._network(inputs) + share * said
 
     def _network(self, inputs: Inputs) -> Floats:
         tokens = self.network.encoder.tokens(inputs)
@@ -107,9 +107,7 @@ class TextModel:
 
     def save(self, folder: Path) -> None:
         save_file(self.network.state_dict(), folder / WEIGHTS)
-        shape = {
-            "encoder": self.network.encoder.shape, "line_share": self.line_share, "added": self.added.tolist()
-        }  # fmt: skip
+        shape = {"encoder": self.network.encoder.shape, "added": self.added.tolist()}
         (folder / SHAPE).write_text(json.dumps(shape))
         self.network.encoder.save(folder)
         self.line.save(folder)
