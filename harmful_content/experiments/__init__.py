@@ -1,0 +1,17 @@
+"""The trade-offs, each a runnable comparison with a number.
+
+In:     a Config.
+Out:    EXPERIMENTS: name -> a function that makes a table; CHARTS: which of them are curves over a knob.
+Choice: one question an experiment, everything else held still.
+Else:   a grid over everything, where nobody asks a question.
+Breaks: a table without a foil: each has the row that should lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from common.contract import Experiment
+from harmful_content.experiments import duplicates, modalities, obfuscation
+
+EXPERIMENTS: Mapping[str, Experiment] = {**modalities.EXPERIMENTS, **obfuscation.EXPERIMENTS, **duplicates.EXPERIMENTS}

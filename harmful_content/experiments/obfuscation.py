@@ -1,0 +1,110 @@
+"""Words disguised as people disguise them: what it costs a filter that reads letters, and what undoing it costs everybody else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.contract import Experiment, Table
+from common.features.text import words
+from harmful_content.config import Config
+from harmful_content.experiments.trained import Case, retold, share, trained
+from harmful_content.features.spelling import Speller
+from harmful_content.schema import MOST_CHARS
+from harmful_content.world import KEYWORD_PARTS
+
+_LEET, _LOOKALIKES = str.maketrans("aeiost", "431057"), str.maketrans("aeopcx", "аеорсх")
+_ROUNDS = {"hate": "h8", "to": "2", "for": "4"}
+
+WAYS: Mapping[str, Callable[[str], str]] = {
+    "as written": lambda word: word,
+    "digits": lambda word: _ROUNDS.get(word, word.translate(_LEET)),
+    "spaces": lambda word: " ".join(word),
+    "dots": lambda word: ".".join(word),
+    "look-alikes": lambda word: word.translate(_LOOKALIKES),
+    "zero-width": lambda word: "\u200b".join(word),
+    "repeated": lambda word: word[:-1] + 4 * word[-1],
+    "all at once": lambda word: "\u200b".join(word[:-1].translate(_LEET)) + 3 * word[-1],
+    "letters swapped": lambda word: word[:2][::-1] + word[2:],
+}
+"""Of each word that carries the violation. The last one is not undone: the foil, which only a model of letters would read."""
+
+HARMLESS = {
+    "numbers": ("in 2025 we saw 101 trains", "mp3 and mp4 at 5 pm", "h2o and co2 in room 4b", "call 0800 1234 before 7", "win 3 to 1 in the 90th", "b2b sales up 10", "a4 paper 80g $5", "3d films from 1980"),
+    "initials": ("the u s a and the u k", "a b c d e f g", "i p o of a b c", "dr j r brown", "e g or i e", "plan b or c", "x y z axes", "p s see you"),
+    "cyrillic": ("мама мыла раму", "кот и пес на окне", "доброе утро всем", "сора нет в доме", "я еду в город", "хорошая погода", "роса на траве", "он поет песню"),
+    "greek": ("καλημέρα σε όλους", "το σπίτι μου", "ένα ωραίο βιβλίο", "η γάτα κοιμάται", "πάμε στη θάλασσα", "ο φίλος μου", "νερό και ψωμί", "τρία παιδιά"),
+    "lengthened": ("sooooo good", "yesss", "hmmmm maybe", "zzzz", "nooo way", "www", "ahhhh lovely", "aaah the sea"),
+}  # fmt: skip
+"""Texts that look disguised and are not."""
+
+
+def obfuscation(config: Config) -> Table:
+    """How much of the harm in words is still acted on when its words are disguised, as the words are read or undisguised first?
+
+    Test posts whose harm is in their words, the words of the violation disguised in one way each. `recall`: share that reaches the served threshold
+    of the model, undisguised first; `without`: of a model trained and asked without that; `more` is the difference with its interval over
+    authors. The row that should lose is `letters swapped`, which nothing undoes."""
+    ours, plain = trained(config), trained(replace(config, undisguise=False))
+    table: Table = []
+    for name, way in WAYS.items():
+        found, without = (_recalled(case, way) for case in (ours, plain))
+        users = ours.posts.user_id[_in_words(ours)]
+        more = share(found - without, users, "more")
+        table.append({"words": name, "recall": float(found.mean()), "without": float(without.mean()), **more})
+    return table
+
+
+def obfuscation_cost(config: Config) -> Table:
+    """What does undoing disguises do to texts that have none?
+
+    `changed`: share of the words of harmless texts that are read as another word: planted test posts, and texts that only look disguised; the row
+    `planted, wrongly kept` is the control: disguised words, of which as many as possible should change. `acted_on`: share of harmless test posts
+    that reach the served threshold, `without` as the words are; interval of the difference over authors."""
+    ours, plain = trained(config), trained(replace(config, undisguise=False))
+    harmless = (ours.judgments.label.max(axis=1) == 0) & (ours.posts.disguise == 0)
+    rows = ours.dataset.test.take(np.flatnonzero(harmless))
+    speller = Speller(ours.features.words.tokens.tolist())
+    table: Table = [_changed(speller, "harmless posts", rows.text.tolist())]
+    table += [_changed(speller, name, texts) for name, texts in HARMLESS.items()]
+    hidden = ours.dataset.test.text[ours.posts.disguise > 0].tolist()
+    table.append(_changed(speller, "disguised posts (control)", hidden))
+    acted = [case.acted_on(case.model, case.score(case.model, rows)).any(axis=1) for case in (ours, plain)]
+    more = share(acted[0].astype(float) - acted[1], rows.user_id, "acted on more")
+    return [row | ({"acted on": float(acted[0].mean())} | more if not at else dict.fromkeys(("acted on", *more))) for at, row in enumerate(table)]
+
+
+def disguise(text: str, telling: frozenset[str], way: Callable[[str], str]) -> str:
+    """The telling words of a text, each disguised in this way."""
+    return re.sub(r"[a-z]+", lambda found: way(found[0]) if found[0] in telling else found[0], text)
+
+
+def _in_words(case: Case) -> NDArray[np.bool_]:
+    """Harm that is in the words, in the first language, written openly."""
+    posts = case.posts
+    is_harm = case.judgments.label.max(axis=1) > 0
+    found: NDArray[np.bool_] = is_harm & (case.judgments.slices["modality"] == "text") & (posts.disguise == 0) & (posts.language == 0)
+    return found
+
+
+def _recalled(case: Case, way: Callable[[str], str]) -> NDArray[np.float64]:
+    rows = case.dataset.test.take(np.flatnonzero(_in_words(case)))
+    label = case.judgments.label[_in_words(case)]
+    texts = np.array([disguise(text, KEYWORD_PARTS, way) for text in rows.text.tolist()])
+    acted = case.acted_on(case.model, case.score(case.model, retold(rows, texts)))
+    found: NDArray[np.float64] = (acted & (label > 0)).any(axis=1).astype(np.float64)
+    return found
+
+
+def _changed(speller: Speller, name: str, texts: list[str] | tuple[str, ...]) -> dict[str, object]:
+    pairs = [(words(text, MOST_CHARS), speller.words(text, MOST_CHARS)) for text in texts]
+    kept = sum(len(set(before) & set(after)) for before, after in pairs)
+    total = sum(len(set(before)) for before, _ in pairs)
+    return {"texts": name, "words": total, "changed": 1 - kept / max(total, 1)}
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {"obfuscation": obfuscation, "obfuscation cost": obfuscation_cost}
