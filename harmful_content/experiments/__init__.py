@@ -12,6 +12,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from common.contract import Experiment
-from harmful_content.experiments import duplicates, modalities, obfuscation
+from common.eval.chart import Chart
+from harmful_content.experiments import (
+    cascade,
+    duplicates,
+    fairness,
+    few_shot,
+    functions,
+    labelling,
+    modalities,
+    obfuscation,
+    sweep,
+    temporal,
+)
 
-EXPERIMENTS: Mapping[str, Experiment] = {**modalities.EXPERIMENTS, **obfuscation.EXPERIMENTS, **duplicates.EXPERIMENTS}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    **modalities.EXPERIMENTS,
+    **fairness.EXPERIMENTS,
+    **functions.EXPERIMENTS,
+    **obfuscation.EXPERIMENTS,
+    **duplicates.EXPERIMENTS,
+    **few_shot.EXPERIMENTS,
+    **labelling.EXPERIMENTS,
+    **cascade.EXPERIMENTS,
+    **sweep.EXPERIMENTS,
+    **temporal.EXPERIMENTS,
+}
+CHARTS: Mapping[str, Chart] = {**labelling.CHARTS, **cascade.CHARTS}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.contract import Bools, Experiment, Ints, Table
+from common.contract import Bools, Experiment, Table
 from harmful_content import world
 from harmful_content.config import Config
 from harmful_content.experiments.obfuscation import WAYS, disguise
@@ -68,7 +69,8 @@ def duplicates(config: Config) -> Table:
     """Are reposts of what reviewers took down found before any model is asked, and is anything else taken for one?
 
     A row is a change to posts on the shelf, or a set of posts that are no reposts. `matched`: by pHash and SimHash as served, interval over
-    authors; `exact`: by equal pixels and equal words, the foil. The last rows should be near 0: harmless
+    authors; `exact`: by equal pixels and equal words, the foil; `by_error`: share of the posts that match one
+    which a reviewer took down though it was harmless. The last rows should be near 0: harmless
     posts of a world of another seed, and, of the test, harmless posts, friendly words of a dialect and quoted violations. `of harm`: what
     share of the harmful test posts the shelf knows already."""
     case = trained(config)
@@ -77,18 +79,25 @@ def duplicates(config: Config) -> Table:
     table: Table = [_row("posted again as it was", case, on_shelf, on_shelf)]
     for name, change in OF_PICTURES.items():
         seen = on_shelf.take(np.flatnonzero(on_shelf.image >= 0))
-        table.append(_row(f"picture {name}", case, seen, _repainted(seen, lambda pixels, change=change: change(pixels, rng))))
+        table.append(_row(f"picture {name}", case, seen, _repainted(seen, partial(change, rng=rng))))
     for name, rewrite in OF_TEXTS.items():
         said = on_shelf.take(np.flatnonzero([len(text.split()) > 2 for text in on_shelf.text.tolist()]))
-        table.append(_row(f"text {name}", case, said, replace(said, text=np.array([rewrite(text) for text in said.text.tolist()]))))
+        table.append(
+            _row(
+                f"text {name}", case, said, replace(said, text=np.array([rewrite(text) for text in said.text.tolist()]))
+            )
+        )
     for name, rows in _others(case).items():
         table.append(_row(name, case, rows, rows))
     return table
 
 
 def _row(name: str, case: Case, original: Rows, changed: Rows) -> dict[str, object]:
-    exact = _exact(case, _on_shelf(case), changed)
-    return {"posts": name, "num": len(changed)} | share(case.features.copied(changed) >= 0, original.user_id, "matched") | {"exact": float(exact.mean())}
+    found, exact = case.features.copied(changed), _exact(case, _on_shelf(case), changed)
+    wrongly = world.make(case.config).truth[case.features.removed.post_id].max(axis=1) == 0
+    by_error = (found >= 0) & wrongly[found]
+    row = {"posts": name, "num": len(changed)} | share(found >= 0, original.user_id, "matched")
+    return row | {"by_error": float(by_error.mean()), "exact": float(exact.mean())}
 
 
 def _on_shelf(case: Case) -> Rows:

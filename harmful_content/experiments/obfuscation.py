@@ -15,18 +15,19 @@ from harmful_content.config import Config
 from harmful_content.experiments.trained import Case, retold, share, trained
 from harmful_content.features.spelling import Speller
 from harmful_content.schema import MOST_CHARS
-from harmful_content.world import KEYWORD_PARTS
+from harmful_content.world import KEYWORD_PARTS, make
 
+FALSE_ALARMS = 0.05
 _LEET, _LOOKALIKES = str.maketrans("aeiost", "431057"), str.maketrans("aeopcx", "аеорсх")
 _ROUNDS = {"hate": "h8", "to": "2", "for": "4"}
 
 WAYS: Mapping[str, Callable[[str], str]] = {
     "as written": lambda word: word,
     "digits": lambda word: _ROUNDS.get(word, word.translate(_LEET)),
-    "spaces": lambda word: " ".join(word),
-    "dots": lambda word: ".".join(word),
+    "spaces": " ".join,
+    "dots": ".".join,
     "look-alikes": lambda word: word.translate(_LOOKALIKES),
-    "zero-width": lambda word: "\u200b".join(word),
+    "zero-width": "\u200b".join,
     "repeated": lambda word: word[:-1] + 4 * word[-1],
     "all at once": lambda word: "\u200b".join(word[:-1].translate(_LEET)) + 3 * word[-1],
     "letters swapped": lambda word: word[:2][::-1] + word[2:],
@@ -46,9 +47,10 @@ HARMLESS = {
 def obfuscation(config: Config) -> Table:
     """How much of the harm in words is still acted on when its words are disguised, as the words are read or undisguised first?
 
-    Test posts whose harm is in their words, the words of the violation disguised in one way each. `recall`: share that reaches the served threshold
-    of the model, undisguised first; `without`: of a model trained and asked without that; `more` is the difference with its interval over
-    authors. The row that should lose is `letters swapped`, which nothing undoes."""
+    Test posts whose harm is in their words, the words of the violation disguised in one way each. `recall`: share that the model puts above all but
+    FALSE_ALARMS of the harmless validation posts, disguises undone first; `without`: of a model trained and asked without that; `more` is the
+    difference with its interval over authors. `letters swapped`, which nothing undoes, should lose: what is still found of it without, is
+    found because in this world an unknown word alone speaks of harm."""
     ours, plain = trained(config), trained(replace(config, undisguise=False))
     table: Table = []
     for name, way in WAYS.items():
@@ -63,8 +65,8 @@ def obfuscation_cost(config: Config) -> Table:
     """What does undoing disguises do to texts that have none?
 
     `changed`: share of the words of harmless texts that are read as another word: planted test posts, and texts that only look disguised; the row
-    `planted, wrongly kept` is the control: disguised words, of which as many as possible should change. `acted_on`: share of harmless test posts
-    that reach the served threshold, `without` as the words are; interval of the difference over authors."""
+    `planted, wrongly kept` is the control: disguised words, of which as many as possible should change. `false_alarms`: share of the harmless test posts
+    that reach the served threshold; `more` than of a model without it, its interval over authors."""
     ours, plain = trained(config), trained(replace(config, undisguise=False))
     harmless = (ours.judgments.label.max(axis=1) == 0) & (ours.posts.disguise == 0)
     rows = ours.dataset.test.take(np.flatnonzero(harmless))
@@ -74,8 +76,11 @@ def obfuscation_cost(config: Config) -> Table:
     hidden = ours.dataset.test.text[ours.posts.disguise > 0].tolist()
     table.append(_changed(speller, "disguised posts (control)", hidden))
     acted = [case.acted_on(case.model, case.score(case.model, rows)).any(axis=1) for case in (ours, plain)]
-    more = share(acted[0].astype(float) - acted[1], rows.user_id, "acted on more")
-    return [row | ({"acted on": float(acted[0].mean())} | more if not at else dict.fromkeys(("acted on", *more))) for at, row in enumerate(table)]
+    more = share(acted[0].astype(float) - acted[1], rows.user_id, "more")
+    return [
+        row | ({"false_alarms": float(acted[0].mean())} | more if not at else dict.fromkeys(("false_alarms", *more)))
+        for at, row in enumerate(table)
+    ]
 
 
 def disguise(text: str, telling: frozenset[str], way: Callable[[str], str]) -> str:
@@ -87,17 +92,28 @@ def _in_words(case: Case) -> NDArray[np.bool_]:
     """Harm that is in the words, in the first language, written openly."""
     posts = case.posts
     is_harm = case.judgments.label.max(axis=1) > 0
-    found: NDArray[np.bool_] = is_harm & (case.judgments.slices["modality"] == "text") & (posts.disguise == 0) & (posts.language == 0)
+    found: NDArray[np.bool_] = (
+        is_harm & (case.judgments.slices["modality"] == "text") & (posts.disguise == 0) & (posts.language == 0)
+    )
     return found
 
 
 def _recalled(case: Case, way: Callable[[str], str]) -> NDArray[np.float64]:
     rows = case.dataset.test.take(np.flatnonzero(_in_words(case)))
-    label = case.judgments.label[_in_words(case)]
     texts = np.array([disguise(text, KEYWORD_PARTS, way) for text in rows.text.tolist()])
-    acted = case.acted_on(case.model, case.score(case.model, retold(rows, texts)))
-    found: NDArray[np.float64] = (acted & (label > 0)).any(axis=1).astype(np.float64)
+    found: NDArray[np.float64] = (case.score(case.model, retold(rows, texts)).max(axis=1) > _bar(case)).astype(
+        np.float64
+    )
     return found
+
+
+def _bar(case: Case) -> float:
+    """The score of the likeliest policy that FALSE_ALARMS of the harmless validation posts exceed."""
+    valid = case.dataset.valid
+    harmless = make(case.config).truth[valid.post_id].max(axis=1) == 0
+    return float(
+        np.quantile(case.score(case.model, valid.take(np.flatnonzero(harmless))).max(axis=1), 1 - FALSE_ALARMS)
+    )
 
 
 def _changed(speller: Speller, name: str, texts: list[str] | tuple[str, ...]) -> dict[str, object]:

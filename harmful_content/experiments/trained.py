@@ -15,7 +15,7 @@ from common.eval import intervals
 from harmful_content import baseline, data, features, model, policy, world
 from harmful_content.config import Config
 from harmful_content.features import Features, Inputs
-from harmful_content.schema import NO_IMAGES, POLICIES, Dataset, Judgments, Rows
+from harmful_content.schema import NO_IMAGES, POLICIES, Dataset, Images, Judgments, Rows
 
 if TYPE_CHECKING:
     from harmful_content.world import Posts
@@ -29,7 +29,7 @@ class Case:
     features: Features
 
     @cached_property
-    def baseline(self) -> Scorer:
+    def baseline(self) -> Scorer[Inputs]:
         return baseline.fit(self.dataset, self.features, self.config)
 
     @cached_property
@@ -37,24 +37,31 @@ class Case:
         return model.fit(self.dataset, self.features, self.config)
 
     @cached_property
+    def train(self) -> Inputs:
+        return self.inputs(self.dataset.train)
+
+    @cached_property
     def posts(self) -> Posts:
         """Of the test rows, in their order."""
         return world.make(self.config).posts.take(self.dataset.test.post_id)
 
-    def scorers(self) -> dict[str, Scorer]:
+    def scorers(self) -> dict[str, Scorer[Inputs]]:
         return {"baseline": self.baseline, "model": self.model}
 
     def inputs(self, rows: Rows) -> Inputs:
         return self.features.inputs(rows, self.dataset.history)
 
-    def score(self, scorer: Scorer, rows: Rows) -> Floats:
+    def score(self, scorer: Scorer[Inputs], rows: Rows) -> Floats:
         found: Floats = scorer.score(self.inputs(rows))
         return found
 
-    def acted_on(self, scorer: Scorer, scores: Floats) -> Bools:
-        """[n, num_policies] which of these scores of this scorer reach the threshold that the policy solves for it on validation."""
-        rules = policy.fit(self.score(scorer, self.dataset.valid), self.dataset.valid, self.config)
-        reached: Bools = scores >= np.array(rules.thresholds)
+    def thresholds(self, scorer: Scorer[Inputs]) -> Floats:
+        """[num_policies] that the policy solves for this scorer on validation."""
+        return np.array(policy.fit(self.score(scorer, self.dataset.valid), self.dataset.valid, self.config).thresholds)
+
+    def acted_on(self, scorer: Scorer[Inputs], scores: Floats) -> Bools:
+        """[n, num_policies] which of these scores of this scorer reach their threshold."""
+        reached: Bools = scores >= self.thresholds(scorer)
         return reached
 
 
@@ -87,6 +94,29 @@ def texts_alone(texts: NDArray[np.str_], like: Rows) -> Rows:
 
 def retold(rows: Rows, texts: NDArray[np.str_]) -> Rows:
     return replace(rows, text=texts)
+
+
+def fresh(case: Case, num: int, since: int, until: int, block: int) -> tuple[Rows, Posts]:
+    """Posts that are in no log, written evenly between two seconds, as they are judged when they come: nobody has reacted yet. `block`: another
+    number gives other posts."""
+    config, times = case.config, np.linspace(since, until - 1, num).astype(np.int64)
+    posts = world.plant(config, 1_200_000_000 + 1_000_000 * block + np.arange(num), times)
+    image = np.where(posts.has_image, np.cumsum(posts.has_image) - 1, -1)
+    nothing = np.full((num, len(POLICIES)), np.nan)
+    rows = Rows(
+        post_id=posts.post_id,
+        user_id=posts.user_id,
+        event_time=times,
+        moment=np.searchsorted(case.dataset.history.events.event_time, times),
+        text=posts.text,
+        image=image,
+        images=Images(world.drawn(config, posts)),
+        natural_label=nothing,
+        hand_label=nothing,
+        numbers={**world.profile(config, posts.user_id), "age_hours": np.zeros(num)},
+        categories={"language": world.language_names(posts.language), "device": posts.device},
+    )
+    return rows, posts
 
 
 def share(which: Bools | Floats, clusters: Ints, name: str) -> dict[str, float | None]:

@@ -23,7 +23,10 @@ from harmful_content.features import prints
 from harmful_content.features.prints import Prints
 from harmful_content.schema import Rows
 
-NEAR_PICTURE, NEAR_TEXT = 6, 8  # bits in which a copy may differ; of training posts, quotations of a violation begin at 10
+NEAR_PICTURE, NEAR_TEXT = (
+    6,
+    8,
+)  # bits in which a copy may differ; of training posts, quotations of a violation begin at 10
 FILE = "shelf.parquet"
 BLOCK = 512  # posts compared with the shelf at once
 WHY = "near-duplicate of a removed post"
@@ -110,7 +113,10 @@ class Shelf:
 
 
 EMPTY = Shelf(
-    post_id=np.empty(0, np.int64), policy=np.empty(0, np.int64), picture=np.empty(0, np.uint64), text=np.empty(0, np.uint64)
+    post_id=np.empty(0, np.int64),
+    policy=np.empty(0, np.int64),
+    picture=np.empty(0, np.uint64),
+    text=np.empty(0, np.uint64),
 )
 
 

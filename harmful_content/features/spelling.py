@@ -26,7 +26,12 @@ _CONFUSABLE = {
 _TO_LATIN = str.maketrans({other: latin for latin, others in _CONFUSABLE.items() for other in others})
 _OTHER_LETTERS = re.compile("[Ͱ-ϿЀ-ԯ]")  # Greek and Cyrillic
 _DIGITS = {"0": "o", "1": "il", "2": "z", "3": "e", "4": "a", "5": "s", "6": "gb", "7": "t", "8": "b", "9": "g", "$": "s", "@": "a", "!": "i"}  # fmt: skip
-_SOUNDS = {"8": "ate", "4": "for", "2": "to", "1": "one"}  # h8, b4, 2day: a digit said aloud; they stand beside the letters it looks like
+_SOUNDS = {
+    "8": "ate",
+    "4": "for",
+    "2": "to",
+    "1": "one",
+}  # h8, b4, 2day: a digit said aloud; they stand beside the letters it looks like
 _TOKEN = re.compile(r"[\w$@!]+")
 _RUN = re.compile(r"(?<!\S)(?:\w[ .*_\-]){2,}\w(?!\S)")  # l e t t e r s, one by one
 _LONG = re.compile(r"(.)\1{2,}")
@@ -61,7 +66,9 @@ class Speller:
         """The first reading that is known; else the word."""
         if word in self.known or len(word) < 2:
             return word
-        return next((reading for reading in _readings(word) if len(reading) >= _SHORTEST and reading in self.known), word)
+        return next(
+            (reading for reading in _readings(word) if len(reading) >= _SHORTEST and reading in self.known), word
+        )
 
     def _signed(self, token: str) -> str:
         """w@tches -> watches, before signs part words; $5 and wow! are no words, and stay."""
@@ -104,7 +111,9 @@ def _readings(word: str) -> Iterator[str]:
     for base in dict.fromkeys((plain, _LONG.sub(r"\1\1", plain), _LONG.sub(r"\1", plain))):
         has_digit = any(letter in _DIGITS for letter in base)
         if has_digit and any(letter.isalpha() for letter in base):
-            options = [(*_DIGITS.get(letter, letter), *([_SOUNDS[letter]] if letter in _SOUNDS else [])) for letter in base]
+            options = [
+                (*_DIGITS.get(letter, letter), *([_SOUNDS[letter]] if letter in _SOUNDS else [])) for letter in base
+            ]
             yield from ("".join(reading) for reading in islice(product(*options), _MOST))
         elif not has_digit:
             yield base
