@@ -19,19 +19,20 @@ from harmful_content.schema import POLICIES, SIDE, Images, Rows
 from harmful_content.world import KEYWORD_PARTS
 
 Pixels = NDArray[np.uint8]
+Change = Callable[[Pixels, np.random.Generator], Pixels]
 
 UNRELATED = 10_000
 
 
-def _light(factor: float) -> Callable[[Pixels, np.random.Generator], Pixels]:
+def _light(factor: float) -> Change:
     return lambda pixels, rng: np.clip(pixels * factor, 0, 255).astype(np.uint8)
 
 
-def _noise(levels: float) -> Callable[[Pixels, np.random.Generator], Pixels]:
+def _noise(levels: float) -> Change:
     return lambda pixels, rng: np.clip(pixels + rng.normal(0, levels, pixels.shape), 0, 255).astype(np.uint8)
 
 
-def _crop(border: int) -> Callable[[Pixels, np.random.Generator], Pixels]:
+def _crop(border: int) -> Change:
     from PIL import Image
 
     def cropped(pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -51,7 +52,7 @@ def _jpeg(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return np.stack([np.asarray(Image.open(file)) for file in files])
 
 
-OF_PICTURES: Mapping[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
+OF_PICTURES: Mapping[str, Change] = {
     "a fifth brighter": _light(1.2), "a fifth darker": _light(0.8), "noise of 5 levels": _noise(5), "noise of 10 levels": _noise(10),
     "JPEG, quality 60": _jpeg, "cropped by 1 of 32 pixels": _crop(1), "cropped by 2": _crop(2),
     "mirrored (foil)": lambda pixels, rng: pixels[:, :, ::-1],
@@ -79,7 +80,7 @@ def duplicates(config: Config) -> Table:
     table: Table = [_row("posted again as it was", case, on_shelf, on_shelf)]
     for name, change in OF_PICTURES.items():
         seen = on_shelf.take(np.flatnonzero(on_shelf.image >= 0))
-        table.append(_row(f"picture {name}", case, seen, _repainted(seen, partial(change, rng=rng))))
+        table.append(_row(f"picture {name}", case, seen, _repainted(seen, partial(_with, change, rng))))
     for name, rewrite in OF_TEXTS.items():
         said = on_shelf.take(np.flatnonzero([len(text.split()) > 2 for text in on_shelf.text.tolist()]))
         table.append(
@@ -103,6 +104,10 @@ def _row(name: str, case: Case, original: Rows, changed: Rows) -> dict[str, obje
 def _on_shelf(case: Case) -> Rows:
     known = np.isin(case.dataset.train.post_id, case.features.removed.post_id)
     return case.dataset.train.take(np.flatnonzero(known))
+
+
+def _with(change: Change, rng: np.random.Generator, pixels: Pixels) -> Pixels:
+    return change(pixels, rng)
 
 
 def _repainted(rows: Rows, change: Callable[[Pixels], Pixels]) -> Rows:

@@ -77,13 +77,13 @@ def gap(values: Floats, ours: Bools, theirs: Bools, clusters: Ints) -> Interval:
 def _groups(case: Case) -> Mapping[str, Bools]:
     judgments, posts = case.judgments, case.posts
     followers = case.dataset.test.numbers["followers"]
-    groups = {
-        f"{column}: {value}": np.asarray(judgments.slices[column] == value)
-        for column in ("group", "language")
-        for value in np.unique(judgments.slices[column]).tolist()
-    }
+    groups: dict[str, Bools] = {}
+    for column in ("group", "language"):
+        for value in np.unique(judgments.slices[column]).tolist():
+            groups[f"{column}: {value}"] = np.asarray(judgments.slices[column] == value)
     lot = uniform(case.config.seed, "harmful.lot", posts.user_id)[:, 0] < 0.5
-    return groups | {"followers: fewer than the median": followers < np.median(followers), "by lot (control)": lot}
+    groups["followers: fewer than the median"] = np.asarray(followers < np.median(followers))
+    return groups | {"by lot (control)": np.asarray(lot)}
 
 
 def _group(case: Case, name: str, rows: Bools, acted: Bools, scores: Floats) -> dict[str, object]:

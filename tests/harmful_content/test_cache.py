@@ -58,7 +58,12 @@ def test_a_sweep_encodes_what_is_missing_and_gives_the_answer_of_encoding_all() 
 def test_an_edited_post_is_encoded_again() -> None:
     old, new = vectors(2, 4), vectors(1, 5)
     held = empty("one", 4).joined(np.array([1, 2]), old)
-    found = sweep(np.array([1, 2]), held.without(np.array([2])), lambda places: new, lambda all_of: all_of[:, 0])
+    found = sweep(
+        np.array([1, 2]),
+        held.without(np.array([2])),
+        lambda places: new,
+        lambda all_of: all_of[:, 0].astype(np.float64),
+    )
     assert found.decided.tolist() == [old[0, 0], new[0, 0]] and found.num_encoded == 1
     assert np.array_equal(held.joined(np.array([2]), new).read(np.array([2])), new), "the later one counts"
 
