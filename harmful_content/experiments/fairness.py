@@ -34,7 +34,7 @@ def fairness(config: Config) -> Table:
     where a gap would be an error of this table."""
     case = trained(config)
     scores = case.score(case.model, case.dataset.test)
-    acted = case.acted_on(case.model, scores).any(axis=1)
+    acted: Bools = np.asarray(case.acted_on(case.model, scores).any(axis=1))
     return [_group(case, name, rows, acted, scores) for name, rows in _groups(case).items()]
 
 

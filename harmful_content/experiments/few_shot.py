@@ -29,6 +29,7 @@ OLD = 1_500  # training posts that every way sees as well, with the labels they 
 PRECISION = 0.8
 PIECES = 2**14  # buckets for pieces of words
 EPOCHS = 3  # of fine-tuning
+HIDDEN, OTHER = "kettle dare", "pieces of words, a term no shot had"
 KIND = POLICIES.index(TREND_POLICY)
 
 
@@ -40,7 +41,8 @@ def trending(config: Config) -> Table:
     On the frozen encoder: a head, or nearest prototypes; `fine-tuned`: the whole network, EPOCHS more epochs; `pieces of words`: a line on
     hashed pieces of words, without any vocabulary. `nobody told it` (control): pieces, with labels of shots permuted. `seconds` of learning, the
     median. Training everything again needs days that have the new words.
-    The new kind has nine phrases here, before the test and in it: what is found again is phrases, and no more is claimed."""
+    The new kind has nine phrases here, before the test and in it: what is found again is phrases. The last way is asked for a term that no shot
+    had, in the same three sentences."""
     case = trained(config)
     bench = Bench(
         case,
@@ -50,7 +52,8 @@ def trending(config: Config) -> Table:
         ),
     )
     asked = [("served", 0), *((name, shots) for name in WAYS if name != "served" for shots in SHOTS)]
-    return [_row(bench, name, shots) for name, shots in asked]
+    table = [_row(bench, name, shots) for name, shots in asked]
+    return table + [_row(bench.of_another_term(), "pieces of words", shots) | {"way": OTHER} for shots in SHOTS]
 
 
 def _row(bench: Bench, name: str, shots: int) -> dict[str, object]:
@@ -59,7 +62,7 @@ def _row(bench: Bench, name: str, shots: int) -> dict[str, object]:
         began = time.perf_counter()
         scores = WAYS[name](bench, bench.shots(shots, draw))
         seconds.append(time.perf_counter() - began)
-        found.append(recall_at(scores, bench.is_new))
+        found.append(recall_at(scores[bench.judged], bench.is_new[bench.judged]))
     mean = intervals.mean(np.array(found), np.arange(DRAWS))
     row = {"way": name, "shots": shots, "recall": mean.value, "low": mean.low, "high": mean.high}
     return row | {"seconds": float(np.median(seconds)), "new": int(bench.is_new.sum())}
@@ -71,9 +74,14 @@ class Bench:
     def __init__(self, case: Case, since: int, until: int, end: int) -> None:
         self.case, self.seed = case, case.config.seed
         self.pool, posts = fresh(case, POSTS, since, until, 1)
+        self.is_open = {"pool": (posts.language == 0) & (posts.disguise == 0)}
+        self.not_new: Bools = ~posts.is_new
         self.pool_new: Bools = posts.is_new & (posts.chance[:, KIND] > 0.5)
         self.asked, posts = fresh(case, POSTS, until, end, 2)
+        self.is_open["asked"] = (posts.language == 0) & (posts.disguise == 0)
+        self.any_new: Bools = posts.is_new
         self.is_new: Bools = posts.is_new & (posts.chance[:, KIND] > 0.5)
+        self.judged = np.ones(len(self.asked), dtype=bool)
         self.old = case.dataset.train.take(
             np.random.default_rng([self.seed, 44]).permutation(len(case.dataset.train))[:OLD]
         )
@@ -85,10 +93,19 @@ class Bench:
         }
         self.counts = {name: _pieces(case, rows) for name, rows in parts.items()}
 
+    def of_another_term(self) -> Bench:
+        """Shots without HIDDEN, and of the new kind only HIDDEN is asked for: written openly in the first language, so that no shot shows it."""
+        other = copy.copy(self)
+        told, hidden = (np.char.find(rows.text, HIDDEN) >= 0 for rows in (self.pool, self.asked))
+        other.pool_new = self.pool_new & self.is_open["pool"] & ~told
+        other.is_new = self.is_new & self.is_open["asked"] & hidden
+        other.judged = other.is_new | ~self.any_new
+        return other
+
     def shots(self, num: int, draw: int) -> Ints:
         """Places in the pool: `num` of the new kind, then as many others."""
         rng = np.random.default_rng([self.seed, 45, draw])
-        new, others = (rng.permutation(np.flatnonzero(which))[:num] for which in (self.pool_new, ~self.pool_new))
+        new, others = (rng.permutation(np.flatnonzero(which))[:num] for which in (self.pool_new, self.not_new))
         return np.concatenate([new, others])
 
     def label(self, shots: Ints) -> Floats:

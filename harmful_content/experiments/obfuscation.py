@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from harmful_content.features.spelling import Speller
 from harmful_content.schema import MOST_CHARS
 from harmful_content.world import KEYWORD_PARTS, make
 
-FALSE_ALARMS = 0.05
+FALSE_ALARMS, CODES = 0.05, 5_000
 _LEET, _LOOKALIKES = str.maketrans("aeiost", "431057"), str.maketrans("aeopcx", "аеорсх")
 _ROUNDS = {"hate": "h8", "to": "2", "for": "4"}
 
@@ -64,15 +65,16 @@ def obfuscation(config: Config) -> Table:
 def obfuscation_cost(config: Config) -> Table:
     """What does undoing disguises do to texts that have none?
 
-    `changed`: share of the words of harmless texts that are read as another word: planted test posts, and texts that only look disguised; the row
-    `planted, wrongly kept` is the control: disguised words, of which as many as possible should change. `false_alarms`: share of the harmless test posts
-    that reach the served threshold; `more` than of a model without it, its interval over authors."""
+    `changed`: share of the words of harmless texts that are read as another word: planted test posts, and texts that only look disguised; `codes`
+    are letters and digits by chance, as of products and seats; the last row is the control: posts with a disguised word, which should change.
+    `false_alarms`: share of the harmless test posts that reach the served threshold; `more` than of a model without it, its interval over authors."""
     ours, plain = trained(config), trained(replace(config, undisguise=False))
     harmless = (ours.judgments.label.max(axis=1) == 0) & (ours.posts.disguise == 0)
     rows = ours.dataset.test.take(np.flatnonzero(harmless))
     speller = Speller(ours.features.words.tokens.tolist())
     table: Table = [_changed(speller, "harmless posts", rows.text.tolist())]
     table += [_changed(speller, name, texts) for name, texts in HARMLESS.items()]
+    table.append(_changed(speller, "codes", _codes(config.seed)))
     hidden = ours.dataset.test.text[ours.posts.disguise > 0].tolist()
     table.append(_changed(speller, "disguised posts (control)", hidden))
     acted = [case.acted_on(case.model, case.score(case.model, rows)).any(axis=1) for case in (ours, plain)]
@@ -86,6 +88,13 @@ def obfuscation_cost(config: Config) -> Table:
 def disguise(text: str, telling: frozenset[str], way: Callable[[str], str]) -> str:
     """The telling words of a text, each disguised in this way."""
     return re.sub(r"[a-z]+", lambda found: way(found[0]) if found[0] in telling else found[0], text)
+
+
+def _codes(seed: int) -> list[str]:
+    rng = np.random.default_rng([seed, 51])
+    return [
+        "".join(rng.choice([*string.ascii_lowercase, *string.digits], length)) for length in rng.integers(2, 8, CODES)
+    ]
 
 
 def _in_words(case: Case) -> NDArray[np.bool_]:

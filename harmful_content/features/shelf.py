@@ -29,7 +29,6 @@ NEAR_PICTURE, NEAR_TEXT = (
 )  # bits in which a copy may differ; of training posts, quotations of a violation begin at 10
 FILE = "shelf.parquet"
 BLOCK = 512  # posts compared with the shelf at once
-WHY = "near-duplicate of a removed post"
 
 
 @dataclass(frozen=True, kw_only=True)
