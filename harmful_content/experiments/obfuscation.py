@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.contract import Experiment, Table
+from common.eval.report import paired
 from common.features.text import words
+from harmful_content import evaluate
 from harmful_content.config import Config
 from harmful_content.experiments.trained import Case, retold, share, trained
 from harmful_content.features.spelling import Speller
-from harmful_content.schema import MOST_CHARS
+from harmful_content.schema import MOST_CHARS, Rows
 from harmful_content.world import KEYWORD_PARTS, make
 
 FALSE_ALARMS, CODES = 0.05, 5_000
@@ -67,27 +69,58 @@ def obfuscation_cost(config: Config) -> Table:
 
     `changed`: share of the words of harmless texts that are read as another word: planted test posts, and texts that only look disguised; `codes`
     are letters and digits by chance, as of products and seats; the last row is the control: posts with a disguised word, which should change.
-    `false_alarms`: share of the harmless test posts that reach the served threshold; `more` than of a model without it, its interval over authors."""
+    `false_alarms`: share of harmless test posts, as they are and with a word that nobody has seen, that reach the served threshold; `more` than of a model without it, its interval over authors."""
     ours, plain = trained(config), trained(replace(config, undisguise=False))
     harmless = (ours.judgments.label.max(axis=1) == 0) & (ours.posts.disguise == 0)
     rows = ours.dataset.test.take(np.flatnonzero(harmless))
+    misspelt = retold(rows, np.array([_misspelt(text) for text in rows.text.tolist()]))
     speller = Speller(ours.features.words.tokens.tolist())
-    table: Table = [_changed(speller, "harmless posts", rows.text.tolist())]
-    table += [_changed(speller, name, texts) for name, texts in HARMLESS.items()]
-    table.append(_changed(speller, "codes", _codes(config.seed)))
-    hidden = ours.dataset.test.text[ours.posts.disguise > 0].tolist()
-    table.append(_changed(speller, "disguised posts (control)", hidden))
-    acted = [case.acted_on(case.model, case.score(case.model, rows)).any(axis=1) for case in (ours, plain)]
-    more = share(acted[0].astype(float) - acted[1], rows.user_id, "more")
-    return [
-        row | ({"false_alarms": float(acted[0].mean())} | more if not at else dict.fromkeys(("false_alarms", *more)))
-        for at, row in enumerate(table)
+    table = [
+        _changed(speller, name, some.text.tolist()) | _false_alarms(ours, plain, some)
+        for name, some in (("harmless posts", rows), ("harmless posts, a word misspelt", misspelt))
     ]
+    hidden = ours.dataset.test.text[ours.posts.disguise > 0].tolist()
+    others = {**HARMLESS, "codes": _codes(config.seed), "disguised posts (control)": hidden}
+    nothing = dict.fromkeys(("false_alarms", "more", "low", "high"))
+    return table + [_changed(speller, name, texts) | nothing for name, texts in others.items()]
+
+
+def undisguised(config: Config) -> Table:
+    """What is undoing disguises worth on posts as they come?
+
+    `pr_auc` of the test posts, mean over policies, and over (post, policy) pairs of posts with a disguised word and of the rest; `without`: trained
+    and asked without it. `more`, on all: the paired difference, its interval over authors. The baseline, lines over words, is the row that should
+    gain most: it has nothing but words."""
+    ours, plain = trained(config), trained(replace(config, undisguise=False))
+    table: Table = []
+    for name in ours.scorers():
+        reports = [
+            evaluate.evaluate(case.score(case.scorers()[name], case.dataset.test), case.judgments, config)
+            for case in (ours, plain)
+        ]
+        more = paired(*reports)
+        row = {"scorer": name, "more": more.value, "low": more.low, "high": more.high}
+        for of, slices in (("", ""), ("_disguised", "disguised=yes"), ("_open", "disguised=no")):
+            values = [(report.slices[slices] if slices else report.metrics)["pr_auc"].value for report in reports]
+            row |= {f"pr_auc{of}": values[0], f"without{of}": values[1]}
+        table.append(row)
+    return table
 
 
 def disguise(text: str, telling: frozenset[str], way: Callable[[str], str]) -> str:
     """The telling words of a text, each disguised in this way."""
     return re.sub(r"[a-z]+", lambda found: way(found[0]) if found[0] in telling else found[0], text)
+
+
+def _misspelt(text: str) -> str:
+    """Two letters of the longest word change places: a word that nobody has seen, and no disguise."""
+    longest = max(text.split(), key=len, default="")
+    return text.replace(longest, longest[:1] + longest[1:3][::-1] + longest[3:], 1) if longest else text
+
+
+def _false_alarms(ours: Case, plain: Case, rows: Rows) -> dict[str, float | None]:
+    acted = [case.acted_on(case.model, case.score(case.model, rows)).any(axis=1) for case in (ours, plain)]
+    return {"false_alarms": float(acted[0].mean())} | share(acted[0].astype(float) - acted[1], rows.user_id, "more")
 
 
 def _codes(seed: int) -> list[str]:
@@ -132,4 +165,8 @@ def _changed(speller: Speller, name: str, texts: list[str] | tuple[str, ...]) ->
     return {"texts": name, "words": total, "changed": 1 - kept / max(total, 1)}
 
 
-EXPERIMENTS: Mapping[str, Experiment] = {"obfuscation": obfuscation, "obfuscation cost": obfuscation_cost}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "obfuscation": obfuscation,
+    "obfuscation cost": obfuscation_cost,
+    "undisguised": undisguised,
+}
