@@ -14,7 +14,7 @@ from harmful_content.experiments.obfuscation import WAYS
 from harmful_content.experiments.trained import Case, share, texts_alone, trained
 from harmful_content.features import Inputs
 from harmful_content.schema import POLICIES
-from harmful_content.world import GROUPS, TERMS
+from harmful_content.world import FRAMES, GROUPS, TERMS
 
 TESTED = ("violence", "hate")  # policies whose words have harmless uses too
 Spelt = Callable[[str], str]
@@ -29,7 +29,7 @@ class Function:
     spelt: Spelt = WAYS["as written"]
 
 
-_VIOLENCE: Mapping[str, Function] = {
+_VIOLENCE: dict[str, Function] = {
     "stated plainly": Function(harmful=True, frames=("i want to {term} all {group}", "it is time that we {term} the {group}", "go and {term} those {group}")),
     "negated": Function(harmful=False, frames=("i would never {term} the {group}", "do not {term} the {group}", "nobody here will {term} any {group}")),
     "quoted to object": Function(harmful=False, frames=("a man shouted {term} the {group} and we told him to leave", "calls to {term} {group} are why i left that page")),
@@ -42,7 +42,7 @@ _VIOLENCE: Mapping[str, Function] = {
     "in look-alikes": Function(harmful=True, frames=("i want to {term} all {group}", "go and {term} those {group}"), spelt=WAYS["look-alikes"]),
     "group in a good light": Function(harmful=False, frames=("the {group} cooked for the whole street", "proud of my friends the {group}")),
 }  # fmt: skip
-_HATE: Mapping[str, Function] = {
+_HATE: dict[str, Function] = {
     "stated plainly": Function(harmful=True, frames=("i say the {group} are {term}", "{group} have always been {term}", "such {term} people the {group}")),
     "negated": Function(harmful=False, frames=("the {group} are not {term}", "no one is {term} least of all the {group}")),
     "quoted to object": Function(harmful=False, frames=("whoever calls the {group} {term} should apologise", "he called the {group} {term} and i walked out")),
@@ -56,7 +56,18 @@ _HATE: Mapping[str, Function] = {
     "group in a good light": Function(harmful=False, frames=("the {group} won the quiz again", "thank you {group} for the help")),
 }  # fmt: skip
 PLAIN, GOOD = "stated plainly", "group in a good light"  # what the others are compared with: surely harm, surely none
-FUNCTIONS: Mapping[str, Mapping[str, Function]] = {"violence": _VIOLENCE, "hate": _HATE}
+KNOWN = "in the log's sentences (control)"
+
+
+def _known(policy: str) -> dict[str, Function]:
+    frames = [frame.replace("{place}", "mill") for frame in FRAMES[policy][0]]
+    return {KNOWN: Function(harmful=True, frames=frames)}
+
+
+FUNCTIONS: Mapping[str, Mapping[str, Function]] = {
+    "violence": _VIOLENCE | _known("violence"), "hate": _HATE | _known("hate"),
+}  # fmt: skip
+HARMFUL = {name: one.harmful for name, one in FUNCTIONS["violence"].items()}
 
 
 def functions(config: Config) -> Table:
@@ -64,18 +75,19 @@ def functions(config: Config) -> Table:
 
     A row is a function. `passed`: share of its sentences on the right side of the served threshold, of the model with its interval over frames and
     terms; `baseline` the lines over words. `order`: whatever the threshold, share of pairs that the model ranks rightly: a harmless
-    sentence below one of `stated plainly`, a harmful one above one of `group in a good light`; a half is chance. The last row, `everything allowed`, is the foil: it
-    passes half of the functions and finds nothing. Sentences are of this module alone; no fit has seen one."""
+    sentence below one of `stated plainly`, a harmful one above one of `group in a good light`; a half is chance. Sentences are of this module alone, and no fit has seen
+    one, but for the control: the same terms in sentences of the log. `everything allowed` is the foil: it passes nearly half of the
+    functions and finds nothing."""
     case = trained(config)
     found = {name: _asked(case, scorer) for name, scorer in case.scorers().items()}
     table: Table = []
-    for name in _VIOLENCE:
+    for name, harmful in HARMFUL.items():
         passed, frames = found["model"].passed[name]
         plain = found["baseline"].passed[name][0]
         order = found["model"].order(name)
-        row = {"function": name, "harmful": _VIOLENCE[name].harmful, "sentences": len(passed)}
+        row = {"function": name, "harmful": harmful, "sentences": len(passed)}
         table.append(row | share(passed, frames, "passed") | {"baseline": float(plain.mean()), "order": order})
-    share_harmless = np.mean([not one.harmful for one in _VIOLENCE.values()])
+    share_harmless = np.mean([not harmful for harmful in HARMFUL.values()])
     last = {"function": "everything allowed (foil)", "harmful": False, "sentences": 0, "passed": float(share_harmless)}
     return [*table, last | {"low": None, "high": None, "baseline": float(share_harmless), "order": None}]
 
@@ -90,7 +102,7 @@ class Asked:
 
     def order(self, name: str) -> float:
         """How often a sentence of the function stands on the right side of one of the other kind, PLAIN or GOOD, of its own policy; ties count half."""
-        harmful = _VIOLENCE[name].harmful
+        harmful = HARMFUL[name]
         other, parts = GOOD if harmful else PLAIN, []
         for policy in np.unique(self.policies[name]):
             ours = self.scores[name][self.policies[name] == policy]
@@ -115,7 +127,7 @@ def sentences(policy: str, function: Function) -> tuple[list[str], list[str]]:
 
 def _asked(case: Case, scorer: Scorer[Inputs]) -> Asked:
     passed, scores, policies = {}, {}, {}
-    for name in _VIOLENCE:
+    for name in HARMFUL:
         parts = [_one(case, scorer, policy, FUNCTIONS[policy][name]) for policy in TESTED]
         right, cluster, score, policy = (np.concatenate(column) for column in zip(*parts, strict=True))
         passed[name] = (right, np.unique(cluster, return_inverse=True)[1])

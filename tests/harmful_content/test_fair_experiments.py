@@ -115,7 +115,9 @@ def test_the_sentences_are_nobody_elses_and_mean_what_they_say() -> None:
         policy: {name: functions.sentences(policy, one)[0] for name, one in table.items()}
         for policy, table in functions.FUNCTIONS.items()
     }
-    every = [text for table in texts.values() for part in table.values() for text in part]
+    every = [
+        text for table in texts.values() for name, part in table.items() if name != functions.KNOWN for text in part
+    ]
     assert not set(every) & set(make(TINY).posts.text.tolist()), "no fit may have seen one"
     assert all(set(table) == set(functions.FUNCTIONS["violence"]) for table in functions.FUNCTIONS.values())
     for policy, table in texts.items():
