@@ -22,6 +22,7 @@ SPOKEN = np.array([POLICIES.index(name) for name in DIALECT_POLICIES])
 RELABELLED = (100, 300, 1_000)  # training posts
 DRAWS = 3  # samples of each size
 REPS = 50  # of a bootstrap
+FEWEST = 20  # harmful posts of a group; below, nothing is said of it
 NATURAL = "natural labels"
 
 
@@ -35,7 +36,9 @@ def fairness(config: Config) -> Table:
     case = trained(config)
     scores = case.score(case.model, case.dataset.test)
     acted: Bools = np.asarray(case.acted_on(case.model, scores).any(axis=1))
-    return [_group(case, name, rows, acted, scores) for name, rows in _groups(case).items()]
+    harmful = case.judgments.label.max(axis=1) > 0
+    groups = {name: rows for name, rows in _groups(case).items() if harmful[rows].sum() >= FEWEST}
+    return [_group(case, name, rows, acted, scores) for name, rows in groups.items()]
 
 
 def fairness_repair(config: Config) -> Table:

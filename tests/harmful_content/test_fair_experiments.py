@@ -38,7 +38,7 @@ def few() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module, constants in {
             few_shot: {"SHOTS": (5,), "DRAWS": 2, "POSTS": 1_500, "OLD": 300, "EPOCHS": 1},
-            labelling: {"BUDGETS": (100, 200), "SEEDS": 2, "CROWD": 300},
+            labelling: {"BUDGETS": (100, 150, 200), "SEEDS": 2, "CROWD": 300},
             fairness: {"RELABELLED": (50,), "DRAWS": 2, "REPS": 10},
         }.items():
             for name, value in constants.items():
