@@ -18,7 +18,7 @@ from harmful_content.experiments.desk import ORACLE, Desk, bill, nobody, order, 
 from harmful_content.policy.enforcement import ALLOW, DEMOTE, QUEUE, REMOVE
 from harmful_content.policy.queue import ORDERS, Shares
 
-WORLDS = 16
+WORLDS = 24
 DOUBTFUL_POSTS = 320  # violations a world, so that a rarer harm means more posts and not fewer reviews
 LOADS = {"ample": 0.5, "even": 1.0, "scarce": 2.0}  # flagged posts a review there is time for
 NO_SHARES = Shares(oldest_every=0, lot_every=0)
@@ -58,14 +58,15 @@ def queue(config: Config) -> Table:
 
 
 def _prevented(one: Desk, by: str, load: float) -> float:
-    """Harm per 1,000 posts that the reviews prevent."""
+    """Harm of flagged posts, per 1,000 posts, that the reviews prevent: what a lot finds among the others is luck, and beside the point here."""
     rng = np.random.default_rng(5)  # the same luck for all orders
     by_order = {CHANCE: _by_chance, UNSEEN: _views_unknown}.get(by) or order(
         "prevented harm" if by in (SERVED, LOT) else by
     )
     shares = {SERVED: Shares.of(one.config), LOT: ALL_BY_LOT}.get(by, NO_SHARES)
     reviewed = work(one, by_order, pace(one, load), shares, rng)
-    return 1000 * float((bill(one, nobody(one)).harm - bill(one, reviewed).harm).mean())
+    spared = bill(one, nobody(one)).harm - bill(one, reviewed).harm
+    return 1000 * float(np.where(one.flagged, spared, 0.0).mean())
 
 
 def _by_chance(one: Desk, which: Ints, hour: float) -> Floats:

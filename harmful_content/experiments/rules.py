@@ -10,7 +10,7 @@ import numpy as np
 from common.contract import Experiment, Floats, Ints, Table
 from common.eval import intervals
 from harmful_content.config import Config
-from harmful_content.experiments.desk import Desk, Reviewed, bill, nobody, order, pace, work
+from harmful_content.experiments.desk import Desk, Order, Reviewed, bill, nobody, order, pace, work
 from harmful_content.experiments.drawn import Posts
 from harmful_content.experiments.review import posts, solved
 from harmful_content.policy import Policy, Reports
@@ -18,21 +18,23 @@ from harmful_content.policy.enforcement import ALLOW, QUEUE, REMOVE
 from harmful_content.policy.queue import Shares
 from harmful_content.schema import POLICIES
 
-WORLDS = 16
-LOAD = 2.0  # flagged posts a review: reviewers are scarce, and every rule bites
+WORLDS = 24
+LOADS = {"even": 1.0, "scarce": 2.0}  # flagged posts a review there is time for
+ATTACKED = 2.0  # where every review that is wasted is missed
 DAY = 24.0
+BEST = order("prevented harm")
 BOMBED, REPORTERS = 20, 10_000  # harmless popular posts, and the new accounts that report each of them
 
 
 @dataclass(frozen=True)
 class Side:
     """One world under one set of rules. cost, harm: per 1,000 posts, in views of a hateful post. precision: of what a machine removed alone (1 where it
-    removed nothing). unseen: of the flagged posts, the share nobody had looked at a day later. by_lot: labels a day."""
+    removed nothing). longest_wait: hours, of those still waiting until now. by_lot: labels a day."""
 
     cost: float
     harm: float
     precision: float
-    unseen: float
+    longest_wait: float
     by_lot: float
 
 
@@ -40,43 +42,44 @@ def rules(config: Config) -> Table:
     """What does each rule cost, and what does it buy? With the rule minus without it, on the same worlds, reviewers and luck, per 1,000 posts.
 
     `cost` below zero: the rule pays for itself. What it is for stands beside: `measure`, with the rule and without. Foil: a deadline in place of the share
-    for the oldest: whoever has waited a day goes first, and the queue falls back to first in, first out. Intervals over worlds."""
+    for the oldest: whoever has waited a day goes first; where reviewers are scarce that is first in, first out again. Intervals over worlds."""
     shares, whole = Shares.of(config), solved(config)
     without = {
         "precision floor": ("precision", solved(config, ("floor",)), shares),
         "demotion while waiting": ("harm", solved(config, ("demotion while waiting",)), shares),
-        "places for the oldest": ("unseen", whole, replace(shares, oldest_every=0)),
+        "places for the oldest": ("longest_wait", whole, replace(shares, oldest_every=0)),
         "places by lot": ("by_lot", whole, replace(shares, lot_every=0)),
     }
     desks = [Desk.of(config, posts(config, world), whole) for world in range(WORLDS)]
-    full = [_side(one, one, shares) for one in desks]
     table: Table = []
-    for name, (measure, other, shared) in without.items():
-        sides = [_side(Desk.of(config, one.posts, other), one, shared) for one in desks]
-        table.append(_row(name, measure, full, sides))
-    late = [_side(one, one, replace(shares, oldest_every=0), "deadline") for one in desks]
-    return [*table, _row("a share, but a deadline", "unseen", full, late)]
+    for load in LOADS:
+        full = [_side(one, one, shares, load) for one in desks]
+        for name, (measure, other, shared) in without.items():
+            sides = [_side(Desk.of(config, one.posts, other), one, shared, load) for one in desks]
+            table.append(_row(load, name, measure, full, sides))
+        late = [_side(one, one, replace(shares, oldest_every=0), load, _deadline) for one in desks]
+        table.append(_row(load, "a share, but a deadline", "longest_wait", full, late))
+    return table
 
 
-def _row(name: str, measure: str, full: list[Side], sides: list[Side]) -> dict[str, str | float]:
+def _row(load: str, name: str, measure: str, full: list[Side], sides: list[Side]) -> dict[str, str | float]:
     cost = intervals.mean(np.array([one.cost - other.cost for one, other in zip(full, sides, strict=True)]), np.arange(len(full)))  # fmt: skip
-    row: dict[str, str | float] = {"without": name, "cost": cost.value, "low": float(cost.low or 0), "high": float(cost.high or 0)}  # fmt: skip
+    row: dict[str, str | float] = {"load": load, "without": name, "cost": cost.value, "low": float(cost.low or 0), "high": float(cost.high or 0)}  # fmt: skip
     means = {key: float(np.mean([getattr(one, measure) for one in of])) for key, of in (("with_rule", full), ("without_rule", sides))}  # fmt: skip
     return row | {"measure": measure} | means
 
 
-def _side(one: Desk, like: Desk, shares: Shares, by: str = "prevented harm") -> Side:
+def _side(one: Desk, like: Desk, shares: Shares, load: str, by: Order = BEST) -> Side:
     """`like` sets the reviewers' pace, so that both sides have as many."""
-    by_order = _deadline if by == "deadline" else order(by)
-    reviewed = work(one, by_order, pace(like, LOAD), shares, np.random.default_rng(5))
-    billed, removed = bill(one, reviewed), one.actions.action == REMOVE
-    early = one.flagged & (one.posts.arrived < one.posts.arrived[-1] - DAY)
+    reviewed = work(one, by, pace(like, LOADS[load]), shares, np.random.default_rng(5))
+    billed, removed, end = bill(one, reviewed), one.actions.action == REMOVE, one.posts.arrived[-1]
+    waited = np.minimum(reviewed.at, end) - one.posts.arrived
     return Side(
         cost=1000 * float(billed.total.mean()),
         harm=1000 * float(billed.harm.mean()),
         precision=float(one.posts.truth[removed].any(axis=1).mean()) if removed.any() else 1.0,
-        unseen=float((reviewed.at[early] > one.posts.arrived[early] + DAY).mean()),
-        by_lot=float((reviewed.chosen == "lot").sum() / (one.posts.arrived[-1] / DAY)),
+        longest_wait=float(waited[one.flagged].max()),
+        by_lot=float((reviewed.chosen == "lot").sum() / (end / DAY)),
     )
 
 
@@ -114,22 +117,22 @@ def _attacked(config: Config, found: Posts, quiet: Policy, rules_: Policy) -> tu
     push = np.zeros(found.score.shape)
     push[bombed] = rules_.trust.pushes(_new_accounts(), len(POLICIES))
     after = Desk.of(config, found, rules_, push)
-    hours, shares = pace(before, LOAD), Shares.of(config)
-    then, now = (work(one, order("prevented harm"), hours, shares, np.random.default_rng(5)) for one in (before, after))
+    hours, shares = pace(before, ATTACKED), Shares.of(config)
+    then, now = (work(one, BEST, hours, shares, np.random.default_rng(5)) for one in (before, after))
     cost = [1000 * bill(one, reviewed).total for one, reviewed in ((before, then), (after, now))]
     reviewed = bombed[(now.at[bombed] < np.inf) & (after.actions.action[bombed] == QUEUE)]
-    bound = _bound(before, then, after, reviewed)
+    bound = _bound(before, then, after, bombed)
     removed = (after.actions.action[bombed] == REMOVE).sum()
     return float((cost[1] - cost[0]).mean()), 1000 * bound / len(found), float(removed), float(len(reviewed))
 
 
-def _bound(before: Desk, then: Reviewed, after: Desk, reviewed: Ints) -> float:
-    """What reviews of these posts cost at most: the worth of the best of the reviews without an attack, as many minutes of them; time; errors."""
-    costs, spent = before.rules.costs, float(after.minutes[reviewed].sum())
+def _bound(before: Desk, then: Reviewed, after: Desk, bombed: Ints) -> float:
+    """What one review of each of these posts costs at most: the worth of the best of the reviews without an attack, as many minutes of them; time; errors."""
+    costs, spent = before.rules.costs, float(after.minutes[bombed].sum())
     worth = bill(before, nobody(before)).harm - bill(before, then).harm
     best = np.argsort(-worth / before.minutes)
     within = np.cumsum(before.minutes[best]) <= spent + before.minutes.max()
-    errors = costs.removal * (after.posts.luck[reviewed] < costs.error).sum()
+    errors = costs.removal * (after.posts.luck[bombed] < costs.error).sum()
     return float(worth[best][within].sum() + spent * costs.minute + errors)
 
 

@@ -38,7 +38,7 @@ class Calibration:
         """scores [n, num_policies] -> probabilities; NaN stays NaN."""
         bent = scores if self.curve is None else self.curve.apply(scores)
         odds = bent * np.exp(self.offsets)
-        probability: Floats = odds / (odds + 1 - bent)
+        probability: Floats = odds / (odds + (1 - bent))
         return probability
 
     def as_json(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ FAULTS = ("the model is absent", "the model is late", "the language is unknown",
 def draw(policy: Policy, rng: np.random.Generator) -> tuple[Scored, Context]:
     """A random post: scores at both ends and exactly on thresholds, missing ones, reports from none to thousands by anybody, faults, earlier reviews."""
     n = len(policy.thresholds)
-    unreported = rng.beta(0.4, 0.8, n)
+    unreported = rng.beta(0.1, float(rng.choice([0.5, 5.0])), n)
     met = rng.random(n) < 0.1
     unreported[met] = np.clip(policy.column(str(rng.choice(["demote", "queue", "remove"]))), 0, 1)[met]
     score = unreported.copy()

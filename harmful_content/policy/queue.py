@@ -55,9 +55,7 @@ class Shares:
         """What the turn-th review is for: lot, oldest or priority. The lot first: its count must not depend on the queue."""
         if self.lot_every and (turn + 1) % self.lot_every == 0:
             return "lot"
-        return (
-            "oldest" if self.oldest_every and (turn + 1) % self.oldest_every == self.oldest_every // 2 else "priority"
-        )
+        return "oldest" if self.oldest_every and turn % self.oldest_every == 0 else "priority"
 
 
 def take(kind: str, value: Floats, since: Floats, chance: float) -> tuple[int, float]:
