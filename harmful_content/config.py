@@ -33,12 +33,13 @@ class Config:
     # features
     num_tokens: int = 32  # of a text; the rest is cut
     # baseline
-    inverse_penalty: float = 10.0
+    inverse_penalty: float = 3.0
     # model
     width: int = 32
+    num_patches: int = 96  # of which a picture is made
     epochs: int = 12
     batch_size: int = 128
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     hand_weight: float = 3.0  # of a hand label against a natural one
     # policy: what things cost, in views of a hateful post by people who did not look for it; `thresholds` are solved from these
     severity: float = 1.0  # harm of one view under a policy that is not ours (data of one's own)
@@ -94,8 +95,8 @@ class Config:
 
 DEFAULT = Config()
 # A test of 800 posts would hold 30 harmful ones of seven policies at the share of DEFAULT: the smaller presets have more harm.
-SMOKE = replace(DEFAULT, preset="smoke", num_users=1_000, num_posts=4_000, harm_share=0.2, hand_share=0.1)
-DEMO = replace(DEFAULT, preset="demo", num_users=5_000, num_posts=20_000, harm_share=0.08, hand_share=0.03)
+SMOKE = replace(DEFAULT, preset="smoke", num_users=1_000, num_posts=4_000, harm_share=0.25, hand_share=0.5, epochs=8)
+DEMO = replace(DEFAULT, preset="demo", num_users=5_000, num_posts=20_000, harm_share=0.1, hand_share=0.1)
 LARGE = replace(DEFAULT, preset="large", num_users=200_000, num_posts=1_000_000)
 
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {"csv": {}, "parquet": {}}

@@ -24,7 +24,8 @@ from common.data import columns
 from common.features.asof import AsOfStore
 
 POLICIES = ("violence", "nudity", "self_harm", "hate", "drugs", "misinformation", "spam")
-ACTIONS = ("allow", "demote", "queue", "remove")
+Action = Literal["allow", "demote", "queue", "remove"]
+ACTIONS: tuple[Action, ...] = ("allow", "demote", "queue", "remove")
 """From the mildest to the hardest; the log holds their places in this order."""
 SIDE = 32  # pixels
 MOST_CHARS = 5_000
@@ -111,6 +112,14 @@ class Rows:
             categories={name: column[index] for name, column in self.categories.items()},
         )
 
+    def targets(self, hand_weight: float) -> tuple[Floats, Floats]:
+        """-> what to learn and how much it counts, [n, num_policies] each: the hand label where there is one, else the natural label at
+        weight 1; where neither is known, the weight is 0."""
+        by_hand = ~np.isnan(self.hand_label)
+        label = np.where(by_hand, self.hand_label, self.natural_label)
+        weight = np.where(by_hand, hand_weight, 1.0) * ~np.isnan(label)
+        return np.nan_to_num(label), weight
+
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
@@ -165,7 +174,7 @@ class Judgments:
 @dataclass(frozen=True, kw_only=True)
 class Live:
     """Served posts read back from the log, [n]: the rows (the log holds no texts and no pictures: those are empty), naturally labelled where
-    the window has closed (NaN before), the probability of the likeliest policy as served, its place in POLICIES, the action as its place in
+    the window has closed (NaN before), the greatest probability of any policy as served, the place in POLICIES of the one that decided, the action as its place in
     ACTIONS, whether anybody reacted (NaN while that may still come), and whether an input was missing or unknown, or a stage had failed."""
 
     rows: Rows
@@ -210,7 +219,7 @@ class Answer:
     timings_ms: Timings
     why: list[Why]
     post_id: int
-    action: Literal["allow", "demote", "queue", "remove"]
+    action: Action
     policy: str
     score: float
     scores: dict[str, float]  # by policy
