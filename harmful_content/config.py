@@ -58,14 +58,10 @@ class Config:
     minutes_drugs: float = 1.0
     minutes_misinformation: float = 4.0  # somebody has to look it up
     minutes_spam: float = 0.3
-    typical_views: float = 150.0  # still to come when a post is judged
-    removal_cost: float = (
-        200.0  # of removing a post that was fine: speech withheld, an appeal handled, an author who may leave
-    )
-    demotion_cost: float = (
-        10.0  # of demoting one: it is seen later and by fewer, and nobody is told that they said something wrong
-    )
-    minute_cost: float = 2.0  # of a reviewer, their strain among it
+    typical_views: float = 70.0  # still to come when a post is judged
+    removal_cost: float = 100.0  # of removing a post that was fine: speech withheld, an appeal, an author who may leave
+    demotion_cost: float = 5.0  # of demoting one: it is seen later and by fewer, and nobody is told they did wrong
+    minute_cost: float = 1.0  # of a reviewer, their strain among it
     demoted_views: float = 0.3  # of its views a demoted post keeps
     waited_views: float = 0.3  # of its views a post has before a reviewer comes to it, on average
     reviewer_error: float = 0.03  # of the posts a reviewer decides wrongly, either way
@@ -82,7 +78,8 @@ class Config:
     lot_every: int = (
         10  # one in so many goes by lot to a post of the day, flagged or not: labels for the estimates; 0: none
     )
-    view_half_life: float = 12.0  # hours in which half of a post's views have come
+    lot_patience: int = 10  # of these, how many may be put off until nobody waits
+    view_half_life: float = 4.0  # hours in which half of a post's views have come
     # strikes and appeals
     strike_days: float = 90.0  # after which a strike weighs half
     warn_at: float = 0.9  # strikes

@@ -13,7 +13,11 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from harmful_content.experiments import review, rules
+from harmful_content.experiments import modalities, review, rules
 
-EXPERIMENTS: Mapping[str, Experiment] = {**review.EXPERIMENTS, **rules.EXPERIMENTS}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    **modalities.EXPERIMENTS,
+    **review.EXPERIMENTS,
+    **rules.EXPERIMENTS,
+}
 CHARTS: Mapping[str, Chart] = {**review.CHARTS}

@@ -96,24 +96,23 @@ def work(desk: Desk, by: Order, hours: float, shares: Shares, rng: np.random.Gen
     n, end = len(posts), float(posts.arrived[-1])
     found = Reviewed(at=np.full(n, np.inf), chosen=np.full(n, "", dtype="<U8"), propensity=np.full(n, np.nan))
     free = [0.0] * REVIEWERS
-    turn, waits, next_post = 0, np.zeros(n, dtype=bool), 0
+    turn, lots, waits, next_post = 0, 0, np.zeros(n, dtype=bool), 0
     while free[0] < end:
         hour = heapq.heappop(free)
         arrived = int(np.searchsorted(posts.arrived, hour, side="right"))
         waits[next_post:arrived] = flagged[next_post:arrived]
         next_post = arrived
-        kind = shares.kind(turn)
+        kind = shares.kind(turn, lots, bool(waits.any()))
         pool = _of_the_day(desk, found, hour, arrived) if kind == "lot" else np.flatnonzero(waits)
         if not len(pool):
             heapq.heappush(free, float(posts.arrived[arrived]) if arrived < n else end)
-            turn += kind == "lot"
             continue
         value = by(desk, pool, hour) if kind == "priority" else posts.arrived[pool]
         place, propensity = queue.take(kind, value, posts.arrived[pool], float(rng.random()))
         chosen = int(pool[place])
         found.at[chosen], found.chosen[chosen], found.propensity[chosen] = hour, kind, propensity
         waits[chosen] = False
-        turn += 1
+        turn, lots = turn + 1, lots + (kind == "lot")
         heapq.heappush(free, hour + hours * float(desk.minutes[chosen]))
     return found
 

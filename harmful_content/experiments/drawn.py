@@ -17,11 +17,8 @@ SHARES = np.array([0.14, 0.15, 0.07, 0.18, 0.12, 0.12, 0.22])  # of the doubtful
 DOUBTFUL = 2.5  # posts that could violate a policy, for each that does
 CLEAN = 0.0005  # chance of a violation of one policy among all others
 BEND = (1.4, 0.5)  # slope and offset of the scores' logits on the true ones'
-VIEWS, SPREAD, SURPRISE = (
-    90.0,
-    1.0,
-    1.2,
-)  # median of the expected views; log standard deviations of the expected, and around it
+VIEWS, SPREAD = 42.0, 1.0  # median and log standard deviation of the expected views
+SURPRISE = 1.2  # log standard deviation of the true ones around these
 PACE = 0.5  # log standard deviation of a post's own half-life
 REPORTED, MISREPORTED = 4e-3, 6e-4  # reports a view, of a violation and of a harmless post
 POOL, SOME, HIGH = 300_000, 5_000, 0.9  # posts of validation; labelled by lot; scores above which all are labelled

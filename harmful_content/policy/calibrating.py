@@ -11,47 +11,52 @@ import numpy as np
 from common.contract import Floats
 from common.eval.calibration import Level, Platt, from_json
 
-FEWEST = 20
-"""Violations labelled by hand, over all policies, from which a curve is fitted at all."""
+ENOUGH = 200
+"""Violations labelled by hand, over all policies, from which a slope is fitted. With fewer its noise would do more harm than the bend it mends."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """`curve`: slope and level, shared, as the same training distorts every head alike; None where labels are too few or where it would turn the
-    order around. `offsets`: a policy's own level on top (0 where its labels do not show that it needs one: calibration.Level)."""
+    """`curve`: slope and level, shared, as the same training distorts every head alike; the slope is 1 where labels are too few or where it would turn
+    the order around, and of the level what its labels are sure of (calibration.Level). `offsets`: a policy's own level on top (0 where its labels do not show that it needs one: calibration.Level)."""
 
-    curve: Platt | None
+    curve: Platt
     offsets: tuple[float, ...]
 
     @classmethod
     def fit(cls, scores: Floats, labels: Floats) -> Calibration:
         """scores, labels [n, num_policies], labels NaN where nobody looked."""
-        known = np.isfinite(labels)
-        curve = None
-        if known.any() and labels[known].sum() >= FEWEST and (labels[known] == 0).any():
-            found = Platt.fit(labels[known], scores[known])
-            curve = found if found.slope > 0 else None
-        bent = scores if curve is None else curve.apply(scores)
-        return cls(curve, tuple(_offset(column, label) for column, label in zip(bent.T, labels.T, strict=True)))
+        curve = _curve(scores.ravel(), labels.ravel())
+        bent = curve.apply(scores)
+        return cls(curve, tuple(_level(column, label) for column, label in zip(bent.T, labels.T, strict=True)))
 
     def apply(self, scores: Floats) -> Floats:
         """scores [n, num_policies] -> probabilities; NaN stays NaN."""
-        bent = scores if self.curve is None else self.curve.apply(scores)
+        bent = self.curve.apply(scores)
         odds = bent * np.exp(self.offsets)
         probability: Floats = odds / (odds + (1 - bent))
         return probability
 
     def as_json(self) -> dict[str, Any]:
-        return {"curve": self.curve and self.curve.as_json(), "offsets": self.offsets}
+        return {"curve": self.curve.as_json(), "offsets": self.offsets}
 
     @classmethod
     def of_json(cls, found: Mapping[str, Any]) -> Calibration:
-        curve = found["curve"] and from_json(found["curve"])
-        assert curve is None or isinstance(curve, Platt)
+        curve = from_json(found["curve"])
+        assert isinstance(curve, Platt), curve
         return cls(curve, tuple(found["offsets"]))
 
 
-def _offset(scores: Floats, label: Floats) -> float:
-    known = np.isfinite(label)
-    both = known.any() and 0 < label[known].mean() < 1
-    return Level.fit(label[known], scores[known]).offset if both else 0.0
+def _curve(scores: Floats, labels: Floats) -> Platt:
+    known = np.isfinite(labels)
+    if labels[known].sum() >= ENOUGH and (labels[known] == 0).any():
+        found = Platt.fit(labels[known], scores[known])
+        if found.slope > 0:
+            return found
+    return Platt(slope=1.0, offset=_level(scores, labels))
+
+
+def _level(scores: Floats, labels: Floats) -> float:
+    known = np.isfinite(labels)
+    both = known.any() and 0 < labels[known].mean() < 1
+    return Level.fit(labels[known], scores[known]).offset if both else 0.0

@@ -42,18 +42,21 @@ ORDERS: Mapping[str, Callable[[Waiting], Floats]] = {
 @dataclass(frozen=True, kw_only=True)
 class Shares:
     """Which reviews are not for the best: every `oldest_every`-th is for whoever waited longest, so that nobody waits for ever; every `lot_every`-th is drawn
-    from all posts of the day, flagged or not, so that somebody knows what nobody flagged. 0: none."""
+    from all posts of the day, flagged or not, so that somebody knows what nobody flagged. 0: none. Up to `lot_patience` draws are put off until nobody
+    waits: where there are hours without a queue, labels cost next to nothing."""
 
     oldest_every: int
     lot_every: int
+    lot_patience: int = 0
 
     @classmethod
     def of(cls, config: Config) -> Shares:
-        return cls(oldest_every=config.oldest_every, lot_every=config.lot_every)
+        return cls(oldest_every=config.oldest_every, lot_every=config.lot_every, lot_patience=config.lot_patience)
 
-    def kind(self, turn: int) -> str:
-        """What the turn-th review is for: lot, oldest or priority. The lot first: its count must not depend on the queue."""
-        if self.lot_every and (turn + 1) % self.lot_every == 0:
+    def kind(self, turn: int, lots: int, anybody_waits: bool) -> str:
+        """What the turn-th review is for, of which `lots` so far went by lot: lot, oldest or priority."""
+        owed = (turn + 1) // self.lot_every - lots if self.lot_every else 0
+        if owed > (self.lot_patience if anybody_waits else 0):
             return "lot"
         return "oldest" if self.oldest_every and turn % self.oldest_every == 0 else "priority"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.eval.calibration import Platt
 from harmful_content import policy
 from harmful_content.config import DEFAULT
 from harmful_content.experiments import drawn
@@ -29,7 +30,10 @@ def fitted() -> Policy:
 
 def identity() -> Policy:
     """As fitted, but a score is a probability."""
-    return replace(fitted(), calibration=replace(fitted().calibration, curve=None, offsets=(0.0,) * len(POLICIES)))
+    return replace(
+        fitted(),
+        calibration=replace(fitted().calibration, curve=Platt(slope=1.0, offset=0.0), offsets=(0.0,) * len(POLICIES)),
+    )
 
 
 def scores(**of: float) -> Scored:
@@ -133,11 +137,13 @@ def test_without_a_model_nothing_is_said_and_nothing_passes() -> None:
 
 def test_a_threshold_that_is_met_is_reached_and_one_below_is_not() -> None:
     rules = identity()
+    exact = rules.calibration.apply(scores(hate=0.7).score[None])[0, HATE]  # to the last bit
+    met = replace(rules, thresholds=tuple(replace(one, queue=0.5, remove=exact) for one in rules.thresholds))
+    assert met.decide(None, scores(hate=0.7), Context()).action == REMOVE
     least = rules.thresholds[HATE]
-    assert rules.decide(None, scores(hate=least.remove), Context()).action == REMOVE
-    below = rules.decide(None, scores(hate=np.nextafter(least.remove, 0)), Context())
+    below = rules.decide(None, scores(hate=least.remove - 1e-9), Context())
     assert (below.action, below.is_demoted, below.threshold) == (QUEUE, True, least.queue)
-    assert rules.decide(None, scores(hate=np.nextafter(least.queue, 0)), Context()).action == ALLOW
+    assert rules.decide(None, scores(hate=least.queue - 1e-9), Context()).action == ALLOW
     assert rules.decide(None, scores(misinformation=0.3), Context()).action == DEMOTE  # looking it up takes minutes
 
 
@@ -145,8 +151,8 @@ def test_the_why_names_policy_score_threshold_and_version_the_deciding_policy_fi
     decision = identity().decide(None, scores(spam=0.6, hate=0.4), Context())
     assert decision.policy == HATE, "both ask for a reviewer: hate is the more severe"
     first, second = decision.why
-    assert first.evidence == "hate: probability 0.400, queue from 0.083; model v7" and first.effect == 0.4
-    assert second.evidence.startswith("spam: probability 0.600, queue from 0.408")
+    assert first.evidence == "hate: probability 0.400, queue from 0.089; model v7" and first.effect == 0.4
+    assert second.evidence.startswith("spam: probability 0.600, queue from 0.426")
 
 
 def test_reports_bring_a_post_to_a_reviewer_and_the_reason_says_that_it_was_the_reports() -> None:

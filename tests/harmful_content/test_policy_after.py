@@ -148,8 +148,23 @@ def test_ties_go_to_the_older_and_the_lot_is_fair_and_says_how_likely_it_was() -
     assert np.isnan(take("priority", since, since, 0.0)[1])
 
 
+def kinds(shares: Shares, turns: int, anybody_waits: bool = True) -> list[str]:
+    found: list[str] = []
+    for turn in range(turns):
+        found.append(shares.kind(turn, found.count("lot"), anybody_waits))
+    return found
+
+
 def test_the_shares_are_what_they_say() -> None:
-    kinds = [Shares(oldest_every=20, lot_every=10).kind(turn) for turn in range(2_000)]
-    assert (kinds.count("lot"), kinds.count("oldest")) == (200, 100)
-    assert {Shares(oldest_every=0, lot_every=0).kind(turn) for turn in range(100)} == {"priority"}
-    assert {Shares(oldest_every=0, lot_every=1).kind(turn) for turn in range(100)} == {"lot"}
+    found = kinds(Shares(oldest_every=20, lot_every=10), 2_000)
+    assert (found.count("lot"), found.count("oldest")) == (200, 100)
+    assert set(kinds(Shares(oldest_every=0, lot_every=0), 100)) == {"priority"}
+    assert set(kinds(Shares(oldest_every=0, lot_every=1), 100)) == {"lot"}
+
+
+def test_the_lot_waits_for_a_quiet_hour_and_not_for_ever() -> None:
+    patient = Shares(oldest_every=0, lot_every=10, lot_patience=5)
+    found = kinds(patient, 1_000)
+    assert found.count("lot") == 100 - 5 and found.index("lot") == 59, "five are owed, the sixth is drawn"
+    assert patient.kind(10, 0, anybody_waits=False) == "lot" and patient.kind(10, 0, anybody_waits=True) == "priority"
+    assert patient.kind(10, 1, anybody_waits=False) == "priority", "nobody waits and nothing is owed"

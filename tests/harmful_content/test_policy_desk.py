@@ -133,10 +133,11 @@ def test_an_experiment_gives_rows_of_finite_numbers(name: str, monkeypatch: pyte
 def test_prevented_harm_closes_half_of_the_gap_at_every_load_for_sure_and_chance_closes_next_to_none() -> None:
     table = review.queue(CONFIG)
     for load in review.LOADS:
-        for by in ("prevented harm", review.SERVED):
-            assert row(table, load=load, order=by)["low"] >= 0.5, (load, by)
+        assert row(table, load=load, order="prevented harm")["low"] >= 0.5, load
         assert abs(row(table, load=load, order=review.CHANCE)["share_of_gap"]) < 0.25
         assert row(table, load=load, order=review.LOT)["high"] < 0
+    for load in ("even", "scarce"):  # with time for all there is next to no gap, and the lot costs as much as it
+        assert row(table, load=load, order=review.SERVED)["low"] >= 0.5, load
     foils = [row(table, load="scarce", order=by)["high"] for by in ("score", "reports", "first in, first out")]
     assert max(foils) < row(table, load="scarce", order="prevented harm")["low"]
 

@@ -1,11 +1,4 @@
-"""The trade-offs, each a runnable comparison with a number.
-
-In:     a Config.
-Out:    EXPERIMENTS: name -> a table.
-Choice: one so far: what each modality is worth, by taking it away from the trained model.
-Else:   a model trained without it, which makes do better than one that misses it.
-Breaks: rows of a table that judge other posts: all share theirs.
-"""
+"""What each modality is worth, by taking it away from the trained model. A model trained without it would do better than one that misses it."""
 
 from __future__ import annotations
 
@@ -51,4 +44,4 @@ def _anonymous(inputs: Inputs) -> Inputs:
     return replace(inputs, numbers=np.zeros_like(inputs.numbers))
 
 
-EXPERIMENTS: Mapping[str, Experiment] = {"missing modality": missing_modality}
+EXPERIMENTS: Mapping[str, Experiment] = {"missing_modality": missing_modality}
