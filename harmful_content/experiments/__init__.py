@@ -13,11 +13,12 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from harmful_content.experiments import modalities, review, rules
+from harmful_content.experiments import case_queue, modalities, review, rules
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **modalities.EXPERIMENTS,
     **review.EXPERIMENTS,
+    **case_queue.EXPERIMENTS,
     **rules.EXPERIMENTS,
 }
 CHARTS: Mapping[str, Chart] = {**review.CHARTS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -45,9 +45,12 @@ def queue(config: Config) -> Table:
     The oracle knows every truth and every view to come, and takes the greatest harm a minute first: an oracle, not a bound. `as served` has the shares
     of the config for the oldest and by lot. Foils: by score, by reports, by views, and the same order blind to views. Controls: the queue in an order by
     chance, and reviews that are all drawn by lot from all posts. Intervals over worlds."""
-    rules, named = solved(config), [*ORDERS, UNSEEN, SERVED, CHANCE, LOT, ORACLE]
-    table: Table = []
-    desks = [Desk.of(config, posts(config, world), rules) for world in range(WORLDS)]
+    return compared([Desk.of(config, posts(config, world), solved(config)) for world in range(WORLDS)])
+
+
+def compared(desks: Sequence[Desk]) -> Table:
+    """Every order at every load, over these desks."""
+    named, table = [*ORDERS, UNSEEN, SERVED, CHANCE, LOT, ORACLE], []
     for name, load in LOADS.items():
         found = {by: np.array([_prevented(one, by, load) for one in desks]) for by in named}
         gap = found[ORACLE] - found[FIFO]
