@@ -18,7 +18,10 @@ from harmful_content.data.labels import natural
 HOUR = 3600
 
 
-def log(*happened: tuple[str, int, int, dict[str, int]]) -> Events:
+Happened = tuple[str, int, int, dict[str, int]]
+
+
+def log(*happened: Happened) -> Events:
     """(kind, post, hour, values) each."""
     events = [
         Event(event_id=str(at), kind=kind, event_time=hour * HOUR, keys={"request_id": post, "post_id": post, "user_id": 1}, values=values, moment=at)
@@ -34,7 +37,7 @@ def labels(events: Events) -> list[list[float]]:
 
 
 def test_two_reports_of_one_policy_are_a_label_and_two_of_two_are_none() -> None:
-    posted = [("impression", post, 0, {}) for post in (1, 2, 3)]
+    posted: list[Happened] = [("impression", post, 0, {}) for post in (1, 2, 3)]
     told = [
         ("report", 1, 1, {"policy": 2}),
         ("report", 1, 2, {"policy": 2}),
@@ -50,7 +53,7 @@ def test_reports_after_the_window_and_of_other_posts_are_none() -> None:
 
 
 def test_a_reviewer_who_upholds_is_a_label_and_one_who_clears_outweighs_a_campaign() -> None:
-    posted = [("impression", post, 0, {}) for post in (1, 2)]
+    posted: list[Happened] = [("impression", post, 0, {}) for post in (1, 2)]
     bombed = [("report", 2, 1, {"policy": 1})] * 9
     looked = [("review", 1, 2, {"policy": 0, "upheld": 1}), ("review", 2, 2, {"policy": 1, "upheld": 0})]
     assert labels(log(*posted, *bombed, *looked)) == [[1, 0, 0], [0, 0, 0]]

@@ -119,8 +119,8 @@ def test_the_new_kind_of_harm_begins_in_the_last_quarter(planted: World) -> None
 
 
 def test_friendly_words_in_dialect_are_reported_though_they_harm_nobody(planted: World) -> None:
-    reports = sum(tick.reports for tick in planted.history.ticks).sum(axis=1)
-    form, views = planted.posts.form, sum(tick.views for tick in planted.history.ticks)
+    reports = np.sum([tick.reports for tick in planted.history.ticks], axis=(0, 2))
+    form, views = planted.posts.form, np.sum([tick.views for tick in planted.history.ticks], axis=0)
     rate = {kind: reports[form == kind].sum() / views[form == kind].sum() for kind in (FRIENDLY, PLAIN, TEXT)}
     assert planted.truth[form == FRIENDLY].any(axis=1).mean() < 0.06
     assert rate[PLAIN] * 5 < rate[FRIENDLY] < rate[TEXT]
@@ -151,8 +151,8 @@ def test_people_cannot_tell_what_the_panel_drew(planted: World) -> None:
     posts = planted.posts
     borderline = (posts.chance.max(axis=1) == 0.5) & (planted.history.review_time < 0)
     drawn = planted.truth[np.arange(len(posts)), posts.policy][borderline]
-    rate = sum(tick.reports for tick in planted.history.ticks).sum(axis=1) / (
-        sum(tick.views for tick in planted.history.ticks) + 1
+    rate = np.sum([tick.reports for tick in planted.history.ticks], axis=(0, 2)) / (
+        np.sum([tick.views for tick in planted.history.ticks], axis=0) + 1
     )
     gap = rate[borderline][drawn == 1].mean() - rate[borderline][drawn == 0].mean()
     assert abs(gap) < 4 * rate[borderline].std() / np.sqrt(len(drawn) / 4)
