@@ -191,21 +191,21 @@ class Service:
             model_version=self.version,
             degraded=deadline.degraded,
             timings_ms=deadline.timings(),
-            why=self._why(request, inputs, decision),
+            why=self._why(request, inputs, scores, decision),
             post_id=request.post_id,
             action=action,
             policy=names[decision.policy] if decision.policy >= 0 else "",
-            score=decision.probability if decision.policy >= 0 else 0.0,
+            score=0.0 if scores is None else float(scores[decision.policy]),
             scores={} if scores is None else dict(zip(names, scores.tolist(), strict=True)),
             notice=str(self.catalog.notice[decision.policy]) if acted else "",
         )
 
-    def _why(self, request: Request, inputs: Inputs, decision: Decision) -> list[Why]:
-        """The policy's reasons, and of what it acted on the words that speak for it; where none does, it was the picture or who posted it."""
-        if decision.policy < 0 or not decision.why:
+    def _why(self, request: Request, inputs: Inputs, scores: Floats | None, decision: Decision) -> list[Why]:
+        """The policy's reasons, and of the policy named the words that speak for it; where none does, it was the picture or who posted it."""
+        if scores is None:
             return decision.why
         said = self.baseline.evidence(inputs.tokens[0], decision.policy)
         words = [self.features.words.token(number) or "(unknown word)" for number in said.tolist()]
         evidence = f"words: {', '.join(words)}" if words else "picture, author or reactions"
-        reason, sure = str(self.catalog.policy[decision.policy]), decision.probability
-        return [*decision.why, Why(item=request.post_id, stage="model", reason=reason, effect=sure, evidence=evidence)]
+        reason, score = str(self.catalog.policy[decision.policy]), float(scores[decision.policy])
+        return [*decision.why, Why(item=request.post_id, stage="model", reason=reason, effect=score, evidence=evidence)]
