@@ -23,6 +23,7 @@ DOUBTFUL_POSTS = 320  # violations a world, so that a rarer harm means more post
 LOADS = {"ample": 0.5, "even": 1.0, "scarce": 2.0}  # flagged posts a review there is time for
 NO_SHARES = Shares(oldest_every=0, lot_every=0)
 ALL_BY_LOT = Shares(oldest_every=0, lot_every=1)
+LEAST_GAP = 0.01  # of what the oracle prevents
 FIFO, SERVED, CHANCE, UNSEEN, LOT = "first in, first out", "as served", "by chance", "views unknown", "labels by lot"
 REVIEWERS_A_POST = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
@@ -49,11 +50,14 @@ def queue(config: Config) -> Table:
 
 
 def compared(desks: Sequence[Desk]) -> Table:
-    """Every order at every load, over these desks."""
+    """Every order at every load, over these desks. A load at which the oracle prevents hardly more than first in, first out has no gap to close, and no
+    row: whatever the order, everything is seen at once."""
     named, table = [*ORDERS, UNSEEN, SERVED, CHANCE, LOT, ORACLE], []
     for name, load in LOADS.items():
         found = {by: np.array([_prevented(one, by, load) for one in desks]) for by in named}
         gap = found[ORACLE] - found[FIFO]
+        if gap.mean() < LEAST_GAP * found[ORACLE].mean():
+            continue
         for by in named:
             share = ratio(found[by] - found[FIFO], gap)
             table.append({"load": name, "order": by, "prevented": float(found[by].mean()), "share_of_gap": share.value, "low": share.low, "high": share.high})  # fmt: skip

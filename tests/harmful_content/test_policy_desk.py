@@ -12,14 +12,15 @@ import pytest
 
 from common.contract import Table
 from common.eval.chart import flips
-from harmful_content.config import DEFAULT
-from harmful_content.experiments import CHARTS, EXPERIMENTS, desk, drawn, review, rules
+from harmful_content.config import DEFAULT, SMOKE
+from harmful_content.experiments import CHARTS, case_queue, desk, drawn, review, rules
 from harmful_content.experiments.desk import ORACLE, Desk, Reviewed, bill, nobody, order, pace, work
 from harmful_content.policy.enforcement import ALLOW, QUEUE, REMOVE
 from harmful_content.policy.queue import ORDERS, Shares
 
-CONFIG = replace(DEFAULT, harm_share=0.2)  # fewer posts for as many reviews
+CONFIG = replace(SMOKE, harm_share=0.2)  # fewer posts for as many reviews
 NAMES = [*ORDERS, ORACLE]
+EXPERIMENTS = {**review.EXPERIMENTS, **rules.EXPERIMENTS, **case_queue.EXPERIMENTS}
 
 
 @cache
