@@ -15,19 +15,29 @@ from common.contract import Experiment
 from common.eval.chart import Chart
 from harmful_content.experiments import (
     cascade,
+    case_queue,
     duplicates,
     fairness,
     few_shot,
     functions,
+    human_bias,
     labelling,
     modalities,
     obfuscation,
+    prevalence,
+    review,
+    rules,
     sweep,
     temporal,
 )
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **modalities.EXPERIMENTS,
+    **review.EXPERIMENTS,
+    **case_queue.EXPERIMENTS,
+    **rules.EXPERIMENTS,
+    **prevalence.EXPERIMENTS,
+    **human_bias.EXPERIMENTS,
     **fairness.EXPERIMENTS,
     **functions.EXPERIMENTS,
     **obfuscation.EXPERIMENTS,
@@ -38,4 +48,4 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **sweep.EXPERIMENTS,
     **temporal.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {**labelling.CHARTS, **cascade.CHARTS}
+CHARTS: Mapping[str, Chart] = {**review.CHARTS, **prevalence.CHARTS, **labelling.CHARTS, **cascade.CHARTS}

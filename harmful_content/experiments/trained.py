@@ -55,13 +55,11 @@ class Case:
         found: Floats = scorer.score(self.inputs(rows))
         return found
 
-    def thresholds(self, scorer: Scorer[Inputs]) -> Floats:
-        """[num_policies] that the policy solves for this scorer on validation."""
-        return np.array(policy.fit(self.score(scorer, self.dataset.valid), self.dataset.valid, self.config).thresholds)
-
     def acted_on(self, scorer: Scorer[Inputs], scores: Floats) -> Bools:
-        """[n, num_policies] which of these scores of this scorer reach their threshold."""
-        reached: Bools = scores >= self.thresholds(scorer)
+        """[n, num_policies] which of these scores of this scorer reach the threshold from which a post is queued or removed, as the policy solves it on
+        validation."""
+        rules = policy.fit(self.score(scorer, self.dataset.valid), self.dataset.valid, self.config)
+        reached: Bools = rules.calibration.apply(scores) >= np.minimum(rules.column("queue"), rules.column("remove"))
         return reached
 
 

@@ -43,6 +43,7 @@ AUTHOR = View(
 POST = View("post", ("post_id",), (*(Count("reactions", name) for name in EVENTS["reactions"].values), Count("report")))
 VIEWS = (AUTHOR, POST)
 POSTED, REMOVED, UPHELD = 0, 1, 2  # columns of AUTHOR
+REPORTED = (3, AUTHOR.width + POST.width - 1)  # columns of the numbers: reports of the author's posts, of this one
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,13 @@ class Features:
     @cached_property
     def _speller(self) -> Speller:
         return Speller(self.words.tokens.tolist())
+
+    def unreported(self, inputs: Inputs) -> Inputs:
+        """The same posts, as if nobody had ever reported them or their authors. What is unknown stays unknown."""
+        numbers, columns = inputs.numbers.copy(), list(REPORTED)
+        nothing = -self.scale.mean[columns] / self.scale.sd[columns]
+        numbers[:, columns] = np.where(numbers[:, columns] > nothing, nothing, numbers[:, columns])
+        return replace(inputs, numbers=numbers)
 
     def is_new_author(self, inputs: Inputs) -> Bools:
         """[n] has the author posted nothing before? False where the store could not be read: then nobody knows."""

@@ -28,7 +28,13 @@ def picture(encoded: str) -> Images:
                     f"image: {image.width} x {image.height} pixels. Expected at most {MOST_PIXELS:,} in all; send a smaller one."
                 )
             pixels = np.asarray(image.convert("RGB").resize((SIDE, SIDE)), dtype=np.uint8)
-    except (binascii.Error, OSError, SyntaxError, ValueError) as error:  # SyntaxError: what Pillow says of a torn PNG
+    except (
+        binascii.Error,
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as error:  # Pillow says SyntaxError of a torn PNG
         if isinstance(error, InputError):
             raise
         raise InputError(f"image: not a whole picture. Expected base64 of a {' or '.join(FORMATS)}.") from error
