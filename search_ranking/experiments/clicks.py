@@ -34,9 +34,9 @@ def debias(config: Config) -> Table:
     """Does it pay to weigh a click by one over how often its place is looked at?
 
     ndcg@10 of LambdaMART on one planted log, weighed minus as the clicks are, judged on the true grades of other queries. A weight takes
-    bias away and brings noise in. On a short log the noise costs more (below zero), on a long one the bias; the steeper people stop
-    reading, the longer the log has to be. The examination is the planted one, so nothing is lost here by measuring it. Lists are those of the
-    ranker that is served: one for each click, all of whose rows have its weight. Beside them, at steepness 1, pages as lists."""
+    bias away and brings noise in: on a short log the noise costs about what the bias does, on a long one the bias costs more, the more the
+    steeper people stop reading. The examination is the planted one, so nothing is lost here by measuring it. Lists are those of the ranker
+    that is served: one for each click, all of whose rows have its weight. Beside them, at steepness 1, pages as lists, which need a longer log."""
     logs = _logs(config, LOGS)
     clicked = debias_table(Plan(), ETAS, SIZES, rungs=(THAN[SERVED], SERVED), seeds=logs)
     shown = debias_table(Plan(), (ETA,), SIZES, rungs=("raw", "ips"), seeds=logs)
