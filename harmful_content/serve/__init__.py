@@ -24,7 +24,7 @@ from common.training import seeding
 from harmful_content import baseline, features, model, policy
 from harmful_content.config import Config
 from harmful_content.features import Inputs
-from harmful_content.policy import Decision
+from harmful_content.policy import Context, Decision, Scored
 from harmful_content.schema import ACTIONS, EXAMPLE, Answer, Images, Request, Rows, load_catalog
 from harmful_content.serve.decode import picture
 
@@ -67,7 +67,7 @@ class Service:
             inputs = self._inputs(row, store, deadline)
         gaps = self._gaps(row, inputs, deadline)
         scores = self._score(inputs, deadline)
-        decision = self.policy.decide(scores)
+        decision = self._decide(request, row, inputs, scores, deadline)
         event = self._impression(request_id, row, scores, decision, gaps, deadline)
         self.stages.run("log", deadline, lambda: record(self.platform, [event]), lambda: None)
         return self._answer(request, request_id, inputs, scores, decision, deadline)
@@ -123,6 +123,31 @@ class Service:
         scores: Floats | None = ladder(self.stages, deadline, rungs, last=lambda: None)[1]
         return scores
 
+    def _decide(
+        self, request: Request, row: Rows, inputs: Inputs, scores: Floats | None, deadline: Deadline
+    ) -> Decision:
+        """What another rung than the model judged, or nothing did, a person judges: the thresholds are the model's."""
+        nothing = np.full(len(self.catalog), np.nan)
+        faults = [
+            f"{stage} did not answer" for stage in deadline.degraded if stage in ("features", "model", "baseline")
+        ]
+        faults += [f"the {name} is unknown" for name in self.features.gaps(row)[1] if name == "language"]
+        unreported = scores if scores is None or faults else self._unreported(inputs, scores, deadline)
+        scored = Scored(
+            score=nothing if scores is None else scores,
+            unreported=nothing if unreported is None else unreported,
+            version=self.version,
+        )
+        return self.policy.decide(request, scored, Context(faults=faults, policies=self.catalog.policy.tolist()))
+
+    def _unreported(self, inputs: Inputs, scores: Floats, deadline: Deadline) -> Floats | None:
+        """The scores without reports: asked of the model once more only where there are any."""
+        without = self.features.unreported(inputs)
+        if (without.numbers == inputs.numbers).all():
+            return scores
+        again: Floats | None = self.stages.run("model", deadline, lambda: self.model.score(without)[0], lambda: None)
+        return again
+
     def _impression(
         self,
         request_id: int,
@@ -138,10 +163,10 @@ class Service:
             event_time=int(row.event_time[0]),
             keys={"request_id": request_id, "post_id": int(row.post_id[0]), "user_id": int(row.user_id[0])},
             values={
-                "action": ACTIONS.index(decision.action),
+                "action": decision.action,
                 "policy": max(decision.policy, 0),
                 "probability_ppm": 0 if scores is None else round(1e6 * float(scores.max())),
-                "removed": int(decision.action == "remove"),
+                "removed": int(ACTIONS[decision.action] == "remove"),
                 "num_missing": gaps[0],
                 "num_unknown": gaps[1],
                 "degraded": int(any(stage in SHARES for stage in deadline.degraded)),
@@ -159,35 +184,28 @@ class Service:
         deadline: Deadline,
     ) -> Answer:
         names = self.catalog.policy.tolist()
-        acted = decision.action in ("demote", "remove")
+        action = ACTIONS[decision.action]
+        acted = action in ("demote", "remove")
         return Answer(
             request_id=request_id,
             model_version=self.version,
             degraded=deadline.degraded,
             timings_ms=deadline.timings(),
-            why=self._why(request, inputs, decision),
+            why=self._why(request, inputs, scores, decision),
             post_id=request.post_id,
-            action=decision.action,
+            action=action,
             policy=names[decision.policy] if decision.policy >= 0 else "",
-            score=decision.score,
+            score=0.0 if scores is None else float(scores[decision.policy]),
             scores={} if scores is None else dict(zip(names, scores.tolist(), strict=True)),
             notice=str(self.catalog.notice[decision.policy]) if acted else "",
         )
 
-    def _why(self, request: Request, inputs: Inputs, decision: Decision) -> list[Why]:
-        """The words that speak for the policy; where none does, it was the picture or who posted it."""
-        if decision.policy < 0:
-            return [
-                Why(
-                    item=request.post_id,
-                    stage="policy",
-                    reason="not judged",
-                    effect=0.0,
-                    evidence="no stage answered in time",
-                )
-            ]
+    def _why(self, request: Request, inputs: Inputs, scores: Floats | None, decision: Decision) -> list[Why]:
+        """The policy's reasons, and of the policy named the words that speak for it; where none does, it was the picture or who posted it."""
+        if scores is None:
+            return decision.why
         said = self.baseline.evidence(inputs.tokens[0], decision.policy)
         words = [self.features.words.token(number) or "(unknown word)" for number in said.tolist()]
         evidence = f"words: {', '.join(words)}" if words else "picture, author or reactions"
-        reason = str(self.catalog.policy[decision.policy])
-        return [Why(item=request.post_id, stage="policy", reason=reason, effect=decision.score, evidence=evidence)]
+        reason, score = str(self.catalog.policy[decision.policy]), float(scores[decision.policy])
+        return [*decision.why, Why(item=request.post_id, stage="model", reason=reason, effect=score, evidence=evidence)]
