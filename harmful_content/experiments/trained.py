@@ -34,7 +34,7 @@ class Case:
 
     @cached_property
     def model(self) -> model.Model:
-        return model.fit(self.dataset, self.features, self.config)
+        return model.fused(self.dataset, self.features, self.config)
 
     @cached_property
     def train(self) -> Inputs:

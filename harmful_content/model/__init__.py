@@ -43,10 +43,10 @@ ENOUGH = 1_000  # pictures to standardise by
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Model | TextModel:
-    return finetuned.fit(dataset, features, config) if config.reads == "text" else _fused(dataset, features, config)
+    return finetuned.fit(dataset, features, config) if config.reads == "text" else fused(dataset, features, config)
 
 
-def _fused(dataset: Dataset, features: Features, config: Config) -> Model:
+def fused(dataset: Dataset, features: Features, config: Config) -> Model:
     inputs, valid = (features.inputs(rows, dataset.history) for rows in (dataset.train, dataset.valid))
     label, weight = dataset.train.targets(config.hand_weight)
     line = baseline.lines(inputs.tokens, label, weight, len(features.words), config)

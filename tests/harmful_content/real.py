@@ -52,7 +52,9 @@ def edos_folder(folder: Path, num: int = 1_500, dealt: bool = False, seed: int =
 def tiny_bert(folder: Path, seed: int = 0) -> Path:
     """Two layers of 32 numbers that have learnt nothing, with a tokenizer of single letters and the words of `edos_folder`."""
     import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    import transformers
+
+    library: Any = transformers  # its types do not know every name
 
     folder.mkdir(parents=True, exist_ok=True)
     letters = [chr(code) for code in range(97, 123)] + [str(digit) for digit in range(10)]
@@ -60,13 +62,13 @@ def tiny_bert(folder: Path, seed: int = 0) -> Path:
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", MARK, *letters, *(f"##{one}" for one in letters)]
     vocabulary += [*signs, *(f"word{number}" for number in range(60))]
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
-    tokenizer: Any = BertTokenizerFast(vocab=str(folder / "vocab.txt"))
+    tokenizer = library.BertTokenizerFast(vocab=str(folder / "vocab.txt"))
     tokenizer.save_pretrained(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        shape: Any = BertConfig(
+        shape = library.BertConfig(
             vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
             max_position_embeddings=64,
         )  # fmt: skip
-        BertModel(shape).save_pretrained(folder)
+        library.BertModel(shape).save_pretrained(folder)
     return folder
