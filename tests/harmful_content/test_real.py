@@ -119,7 +119,7 @@ def test_real_posts_run_from_end_to_end_and_no_text_gets_out(
     score(case, home, result.artifact, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
     harmful, fine = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
     assert harmful["scores"]["a=sexist"] > 0.5 > fine["scores"]["a=sexist"]
-    assert harmful["action"] in ("queue", "remove") and fine["action"] == "allow", "few posts prove no precision floor"
+    assert harmful["action"] in ("queue", "remove") and harmful["model_version"] == result.artifact.version
     of = {name: value for name, value in harmful["scores"].items() if name.startswith("c=")}
     assert max(of, key=lambda name: of[name]) == "c=2.1 three"
 
