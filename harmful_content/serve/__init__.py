@@ -1,21 +1,25 @@
-"""A post in, an action and its reason out, inside the deadline.
+"""Posts in, for each an action and its reason out, inside the deadline.
 
 In:     an artifact, and a platform (live store, event log, clock).
-Out:    Service.respond: action, policy, scores, evidence; its impression in the log, where the author's next post finds it.
-Choice: one snapshot of the live store for all that is read of author and reactions; without the store, words and pixels are judged alone.
-Else:   judging in batches beside the request, where a post may wait a minute before it is seen.
-Breaks: a stage that is late, fails or hangs: the next rung answers and `degraded` names it; if no rung does, the post is queued, never allowed.
+Out:    Service.respond: action, policy, scores, evidence; its impression in the log, where the author's next post finds it. Beside it, batches,
+        and the desk: reviews, appeals, notices, strikes.
+Choice: requests that would wait for each other are answered together, from one snapshot of the live store. Whatever a stage misses, a post may be
+        held for a person, never let pass: what the model did not judge whole is queued.
+Else:   the next rung's word taken for it (late pictures, text alone), where reviewers are fewer than the posts of one bad minute.
+Breaks: a stage that is late, fails or hangs: `degraded` names it and the queue grows; crafted pictures and texts (benchmarks/moderation.py).
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from common.contract import Event, Floats, Platform, Why
+from common.contract import Floats, Platform
+from common.errors import InputError
 from common.serving.app import route
+from common.serving.batching import Batcher
 from common.serving.deadline import Deadline, Stages
 from common.serving.fallback import ladder
 from common.serving.platform import record, require
@@ -24,19 +28,25 @@ from common.training import seeding
 from harmful_content import baseline, features, model, policy
 from harmful_content.config import Config
 from harmful_content.features import Inputs
-from harmful_content.policy import Decision
-from harmful_content.schema import ACTIONS, EXAMPLE, Answer, Images, Request, Rows, load_catalog
+from harmful_content.schema import EXAMPLE, NO_IMAGES, Answer, Images, Request, load_catalog
+from harmful_content.serve import batches, desk
+from harmful_content.serve.answers import Known, Outcome, answer, decided, impression
+from harmful_content.serve.batches import Answers, Posts
 from harmful_content.serve.decode import picture
+from harmful_content.serve.docket import Docket
+from harmful_content.serve.fingerprint import fingerprint, is_hidden
+from harmful_content.serve.scoring import bucketed
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-    from common.features.snapshot import Snapshot
     from common.lifecycle.registry import Artifact
 
 ROUTE = "/harmful_content/moderate"
-SHARES = {"store": 0.2, "features": 0.2, "model": 0.3, "baseline": 0.1, "log": 0.1}
+SHARES = {"decode": 0.2, "store": 0.12, "features": 0.18, "match": 0.1, "model": 0.2, "baseline": 0.08, "log": 0.1}
 """The most of the deadline each stage may take; together less than all of it, so that the last rung has time left."""
+JUDGES = tuple(stage for stage in SHARES if stage != "log")  # without one of them a post was not judged whole
+IN_FLIGHT, MOST_TOGETHER, WAIT_MS = 32, 16, 3.0
 
 
 def start(artifact: Artifact, platform: Platform) -> Service:
@@ -45,8 +55,19 @@ def start(artifact: Artifact, platform: Platform) -> Service:
     return Service(artifact, platform)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A post on its way, its picture unfolded."""
+
+    request: Request
+    images: Images
+    deadline: Deadline
+    came_ms: float
+
+
 class Service:
-    """One version of the case, answering. Safe for many threads: nothing changes after the start but the log and the live store."""
+    """One version of the case, answering. Safe for many threads: nothing changes after the start but the log, the live store and the docket, which
+    follows the log."""
 
     def __init__(self, artifact: Artifact, platform: Platform) -> None:
         self.version, self.platform, folder = artifact.version, platform, artifact.folder
@@ -55,139 +76,111 @@ class Service:
         self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
         self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
         self.stages = Stages({name: share * self.config.deadline_ms for name, share in SHARES.items()})
+        self.docket = Docket(platform, self.config.reports_enough)
+        self._batcher = Batcher[Asked, Answer](self._together, most=MOST_TOGETHER, wait_ms=WAIT_MS)
         seeding.limit(seeding.serving_threads())
         self._warm()
 
     def respond(self, request: Request, deadline: Deadline) -> Answer:
         """Never raises for a stage's failure. A picture that is none is refused (InputError): its author can send another."""
-        now, request_id = self.platform.clock.now(), secrets.randbits(52)
-        images = picture(request.image)
-        with snapshot(self.stages, deadline, self.platform.store) as store:
-            row = self._row(request, images, now, store.position)
-            inputs = self._inputs(row, store, deadline)
-        gaps = self._gaps(row, inputs, deadline)
-        scores = self._score(inputs, deadline)
-        decision = self.policy.decide(scores)
-        event = self._impression(request, request_id, row, decision, gaps, deadline)
-        self.stages.run("log", deadline, lambda: record(self.platform, [event]), lambda: None)
-        return self._answer(request, request_id, inputs, scores, decision, deadline)
+        return self._batcher.ask(self._asked(request, deadline))
+
+    def respond_all(self, posts: Posts, deadline: Deadline) -> Answers:
+        """One answer a post, all inside the one deadline. A picture that is none refuses the batch, and the error says which post's it was."""
+        asked = batches.each(posts, deadline, self._asked)
+        answers = self._together(asked)
+        batches.gather(deadline, [one.deadline for one in asked])
+        return Answers(answers=answers)
 
     def router(self) -> APIRouter:
-        return route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms)
+        router = route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms, in_flight=IN_FLIGHT)
+        router.include_router(batches.router(f"{ROUTE}/batch", self.respond_all, self.config.deadline_ms))
+        router.include_router(desk.router(desk.Desk(self.docket, self.platform, self.catalog, self.version)))
+        return router
 
     def _warm(self) -> None:
         """The first call of a network costs many times the next; no author should be the one to wait."""
         with self.platform.store.snapshot() as store:
-            row = self._row(Request(**EXAMPLE), picture(""), 0, store.position)
-            inputs = self.features.inputs(row, store)
+            inputs = self.features.inputs(
+                batches.rows([Request(**EXAMPLE)], [NO_IMAGES], self.features, 0, store.position), store
+            )
         for scorer in (self.model, self.baseline):
             scorer.score(inputs)
 
-    def _row(self, request: Request, images: Images, now: int, moment: int) -> Rows:
-        unknown = np.full((1, len(self.catalog)), np.nan)
-        return Rows(
-            post_id=np.array([request.post_id]),
-            user_id=np.array([request.user_id]),
-            event_time=np.array([now]),
-            moment=np.array([moment]),
-            text=np.array([request.text]),
-            image=np.array([len(images) - 1]),
-            images=images,
-            natural_label=unknown,
-            hand_label=unknown,
-            numbers={name: np.array([value]) for name, value in request.numbers.items()},
-            categories={name: np.array([value]) for name, value in request.categories.items()},
-        )
+    def _asked(self, request: Request, deadline: Deadline) -> Asked:
+        """What the author did wrong is no failure of the stage: it comes back as a value, and opens no breaker for the others."""
+        images: Images | InputError = NO_IMAGES
+        if request.image:
+            images = self.stages.run("decode", deadline, lambda: _picture_or_error(request.image), lambda: NO_IMAGES)
+        if isinstance(images, InputError):
+            raise images
+        if is_hidden(request.text):
+            deadline.degrade("text", "most of its characters are such as nobody sees")
+        return Asked(request, images, deadline, deadline.elapsed_ms())
 
-    def _inputs(self, row: Rows, store: Snapshot | Unopened, deadline: Deadline) -> Inputs:
-        """A store that did not open is its own stage's miss; it must not open the breaker of the stage that would have read from it."""
-        read = None if isinstance(store, Unopened) else store
-        return self.stages.run(
-            "features", deadline, lambda: self.features.inputs(row, read), lambda: self.features.inputs(row, None)
-        )
+    def _together(self, asked: Sequence[Asked]) -> list[Answer]:
+        """One snapshot, one call of each stage, one commit, under the deadline of whoever has least time left."""
+        now, shared = self.platform.clock.now(), Deadline(min(one.deadline.left_ms() for one in asked))
+        for one in asked:
+            one.deadline.record("batch", one.came_ms, one.deadline.elapsed_ms(), "ok")
+        requests, images = [one.request for one in asked], [one.images for one in asked]
+        with snapshot(self.stages, shared, self.platform.store) as store:
+            rows = batches.rows(requests, images, self.features, now, store.position)
+            read = None if isinstance(store, Unopened) else store
+            inputs = self.stages.run(
+                "features", shared, lambda: self.features.inputs(rows, read), lambda: self.features.inputs(rows, None)
+            )
+        known = self.stages.run("match", shared, lambda: self._known(asked), lambda: [Known()] * len(asked))
+        scores = self._score(inputs, shared)
+        outcomes = [
+            self._outcome(*each, inputs, at, shared) for at, each in enumerate(zip(asked, known, scores, strict=True))
+        ]
+        events = [impression(one, int(rows.moment[0]), now, self.version) for one in outcomes]
+        self.stages.run("log", shared, lambda: record(self.platform, events), lambda: None)
+        for one in asked:
+            one.deadline.take(shared)
+        return [answer(one, self.catalog, self.version) for one in outcomes]
 
-    def _gaps(self, row: Rows, inputs: Inputs, deadline: Deadline) -> tuple[int, int]:
-        """Labels what the request did not say, what training never saw, and an author of whom nothing is known; -> how many of the first two."""
-        missing, unknown = self.features.gaps(row)
-        if missing:
-            deadline.degrade("context", f"missing: {', '.join(missing)}")
-        if unknown:
-            deadline.degrade("context", f"unknown value: {', '.join(unknown)}")
-        if self.features.is_new_author(inputs)[0]:
-            deadline.degrade("author", "new: this author has posted nothing before")
-        return len(missing), len(unknown)
+    def _known(self, asked: Sequence[Asked]) -> list[Known]:
+        """What people decided of each post, or of its like."""
+        self.docket.follow()
+        found = []
+        for one in asked:
+            if one.request.image and not len(one.images):  # another post's words alone would be taken for it
+                found.append(Known())
+                continue
+            print_ = fingerprint(one.request.text, one.images)
+            found.append(Known.of(print_, self.docket.find(one.request.post_id), self.docket.known(print_)))
+        return found
 
-    def _score(self, inputs: Inputs, deadline: Deadline) -> Floats | None:
-        """[num_policies] by the best rung that answers in time; None where none does."""
-        rungs = {"model": lambda: self.model.score(inputs)[0], "baseline": lambda: self.baseline.score(inputs)[0]}
-        scores: Floats | None = ladder(self.stages, deadline, rungs, last=lambda: None)[1]
-        return scores
+    def _score(self, inputs: Inputs, deadline: Deadline) -> Sequence[Floats | None]:
+        """[num_policies] of each post, by the best rung that answers in time; None where none does."""
+        rungs = {"model": lambda: bucketed(self.model, inputs), "baseline": lambda: self.baseline.score(inputs)}
+        found: Floats | None = ladder(self.stages, deadline, rungs, last=lambda: None)[1]
+        return [None] * len(inputs) if found is None else list(found)
 
-    def _impression(
-        self,
-        request: Request,
-        request_id: int,
-        row: Rows,
-        decision: Decision,
-        gaps: tuple[int, int],
-        deadline: Deadline,
-    ) -> Event:
-        return Event(
-            event_id=f"impression-{request_id}",
-            kind="impression",
-            event_time=int(row.event_time[0]),
-            keys={"request_id": request_id, "post_id": request.post_id, "user_id": request.user_id},
-            values={
-                "action": ACTIONS.index(decision.action),
-                "policy": max(decision.policy, 0),
-                "probability_ppm": round(1e6 * decision.score),
-                "removed": int(decision.action == "remove"),
-                "num_missing": gaps[0],
-                "num_unknown": gaps[1],
-                "degraded": int(any(stage in SHARES for stage in deadline.degraded)),
-            },
-            moment=int(row.moment[0]),
-        )
+    def _outcome(
+        self, one: Asked, known: Known, scores: Floats | None, inputs: Inputs, at: int, shared: Deadline
+    ) -> Outcome:
+        """Labels what the request did not say, what training never saw, and an author of whom nothing is known."""
+        missing, unknown = batches.gaps(self.features, one.request)
+        for what, names in (("missing", missing), ("unknown value", unknown)):
+            if names:
+                one.deadline.degrade("context", f"{what}: {', '.join(names)}")
+        if self.features.is_new_author(inputs)[at]:
+            one.deadline.degrade("author", "new: this author has posted nothing before")
+        faults = [stage for stage in (*one.deadline.degraded, *shared.degraded) if stage in (*JUDGES, "text")]
+        decision = decided(self.policy.decide(scores), known, faults)
+        words = () if decision.policy < 0 else self.baseline.evidence(inputs.tokens[at], decision.policy)
+        return Outcome(
+            request=one.request, request_id=secrets.randbits(52), deadline=one.deadline, decision=decision, scores=scores, known=known,
+            words=[self.features.words.token(int(number)) or "(unknown word)" for number in words],
+            faults=faults, num_missing=len(missing), num_unknown=len(unknown),
+        )  # fmt: skip
 
-    def _answer(
-        self,
-        request: Request,
-        request_id: int,
-        inputs: Inputs,
-        scores: Floats | None,
-        decision: Decision,
-        deadline: Deadline,
-    ) -> Answer:
-        names = self.catalog.policy.tolist()
-        acted = decision.action in ("demote", "remove")
-        return Answer(
-            request_id=request_id,
-            model_version=self.version,
-            degraded=deadline.degraded,
-            timings_ms=deadline.timings(),
-            why=self._why(request, inputs, decision),
-            post_id=request.post_id,
-            action=decision.action,
-            policy=names[decision.policy] if decision.policy >= 0 else "",
-            score=decision.score,
-            scores={} if scores is None else dict(zip(names, scores.tolist(), strict=True)),
-            notice=str(self.catalog.notice[decision.policy]) if acted else "",
-        )
 
-    def _why(self, request: Request, inputs: Inputs, decision: Decision) -> list[Why]:
-        """The words that speak for the policy; where none does, it was the picture or who posted it."""
-        if decision.policy < 0:
-            return [
-                Why(
-                    item=request.post_id,
-                    stage="policy",
-                    reason="not judged",
-                    effect=0.0,
-                    evidence="no stage answered in time",
-                )
-            ]
-        said = self.baseline.evidence(inputs.tokens[0], decision.policy)
-        words = [self.features.words.token(number) or "(unknown word)" for number in said.tolist()]
-        evidence = f"words: {', '.join(words)}" if words else "picture, author or reactions"
-        reason = str(self.catalog.policy[decision.policy])
-        return [Why(item=request.post_id, stage="policy", reason=reason, effect=decision.score, evidence=evidence)]
+def _picture_or_error(encoded: str) -> Images | InputError:
+    try:
+        return picture(encoded)
+    except InputError as error:
+        return error

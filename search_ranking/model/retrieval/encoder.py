@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.errors import InputError
+from common.training.formats import number_format
 
 Vectors = NDArray[np.float32]
 
@@ -112,11 +113,6 @@ def model_folder(name: str | Path) -> Path:
     if lacking:
         raise InputError(f"{folder}: lacks {', '.join(lacking)}. A model is read from {', '.join(FILES)}.")
     return folder
-
-
-def number_format() -> torch.dtype:
-    cpu = Path("/proc/cpuinfo")
-    return torch.bfloat16 if cpu.is_file() and "amx_bf16" in cpu.read_text() else torch.float32
 
 
 def _sha256(path: Path) -> str:
