@@ -41,7 +41,16 @@ EVENTS: Mapping[str, EventKind] = {
     "impression": EventKind(
         keys=POSTED,
         values=(
-            "action", "policy", "probability_ppm", "removed", "num_missing", "num_unknown", "degraded", "fingerprint", "version", "by_words",
+            "action",
+            "policy",
+            "probability_ppm",
+            "removed",
+            "num_missing",
+            "num_unknown",
+            "degraded",
+            "fingerprint",
+            "version",
+            "by_words",
         ),
         posted=False,
     ),

@@ -40,7 +40,10 @@ def command(
         ClockKind, typer.Option("--clock", help="simulated: time is set over HTTP, with a token.")
     ] = ClockKind.system,
     token_file: Annotated[
-        Path | None, typer.Option("--token-file", metavar="FILE", help="The token of the clock and of reviewers; made if not there.")
+        Path | None,
+        typer.Option(
+            "--token-file", metavar="FILE", help="The token of the clock and of reviewers; made if not there."
+        ),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Start at once and take in cases as they are trained.")] = False,
     out: options.Out = options.HOME,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import unicodedata
 from hashlib import blake2b
 
-import numpy as np
-
 from common.features.text import words
 from harmful_content.schema import MOST_CHARS, Images
 
@@ -14,18 +12,17 @@ FEWEST_WORDS = 3  # of a text without a picture: a shorter one is written by man
 FEWEST_HIDDEN, MOST_HIDDEN = 20, 0.5  # characters nobody sees: fewer are typing, a greater share of the text hides it
 _UNSEEN = {"Cf", "Cc", "Co", "Cs", "Mn", "Me"}
 _SPACES = "\t\n\r"
-GRID = 8
 
 
 def fingerprint(text: str, images: Images) -> int:
-    """Of the words in one spelling and of the picture's rough shades (dHash: is each cell brighter than its neighbour?), below 2^52. 0 where there is
-    too little to tell posts apart."""
+    """Of the words in one spelling and of every pixel, below 2^52: two posts that share it are copies. What looks alike is not: an arrow turned
+    around is another post. 0 where there is too little to tell posts apart."""
     said = words(text, MOST_CHARS)
     if not len(images) and len(said) < FEWEST_WORDS:
         return 0
     digest = blake2b(" ".join(said).encode("utf-8", "surrogatepass"), digest_size=8)
     if len(images):
-        digest.update(_shades(images))
+        digest.update(images.pixels[-1].tobytes())
     return int.from_bytes(digest.digest(), "big") >> 12 or 1
 
 
@@ -35,10 +32,3 @@ def is_hidden(text: str) -> bool:
         return False
     unseen = sum(unicodedata.category(letter) in _UNSEEN and letter not in _SPACES for letter in text)
     return unseen >= FEWEST_HIDDEN and unseen > MOST_HIDDEN * len(text)
-
-
-def _shades(images: Images) -> bytes:
-    grey = images.pixels[-1].astype(np.float32).mean(axis=2)
-    side = len(grey) // GRID
-    cells = grey.reshape(GRID, side, GRID, side).mean(axis=(1, 3))
-    return np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes()
