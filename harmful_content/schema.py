@@ -191,7 +191,7 @@ class Judgments:
 @dataclass(frozen=True, kw_only=True)
 class Live:
     """Served posts read back from the log, [n]: the rows (the log holds no texts and no pictures: those are empty), naturally labelled where
-    the window has closed (NaN before), the probability of the likeliest policy as served, its place in POLICIES, the action as its place in
+    the window has closed (NaN before), the greatest probability of any policy as served, the place in POLICIES of the one that decided, the action as its place in
     ACTIONS, whether anybody reacted (NaN while that may still come), and whether an input was missing or unknown, or a stage had failed."""
 
     rows: Rows

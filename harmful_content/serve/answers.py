@@ -64,7 +64,7 @@ def impression(one: Outcome, moment: int, now: int, version: str) -> Event:
         values={
             "action": ACTIONS.index(decision.action),
             "policy": max(decision.policy, 0),
-            "probability_ppm": round(1e6 * decision.score),
+            "probability_ppm": 0 if one.scores is None else round(1e6 * float(one.scores.max())),
             "removed": int(decision.action == "remove"),
             "num_missing": one.num_missing,
             "num_unknown": one.num_unknown,

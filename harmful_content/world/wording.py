@@ -20,7 +20,27 @@ DISGUISES = ("", "digits", "spaces", "lookalikes")
 _WORD, _BRACKETS = re.compile(r"[a-z]+"), re.compile(r"\[(.*?)\]")
 _DIGITS = str.maketrans("aeiost", "4310$7")
 _LOOKALIKES = str.maketrans("aeopcx", "аеорсх")  # Cyrillic letters that look the same
-_SYLLABLES = ("ka", "lo", "mi", "ru", "te", "su", "na", "vo", "pi", "de", "ha", "jo", "ze", "bu", "fi", "ga")
+_SYLLABLES = {
+    "oru": ("ka", "lo", "mi", "ru", "te", "su", "na", "vo", "pi", "de", "ha", "jo", "ze", "bu", "fi", "ga"),
+    "vel": (
+        "ven",
+        "dal",
+        "sir",
+        "tom",
+        "gul",
+        "nes",
+        "bor",
+        "kim",
+        "lar",
+        "pud",
+        "fes",
+        "hol",
+        "ris",
+        "jan",
+        "wek",
+        "zum",
+    ),
+}
 
 
 def phrase(policy: int, is_new: bool, is_test: bool, draw: Draw) -> str:
@@ -92,8 +112,9 @@ def disguised(term: str, disguise: int) -> str:
 
 @lru_cache(maxsize=8_192)
 def _word(word: str, language: int) -> str:
+    syllables = _SYLLABLES[LANGUAGES[language]]
     digest = blake2b(f"{LANGUAGES[language]}/{word}".encode(), digest_size=8).digest()
-    return "".join(_SYLLABLES[byte % len(_SYLLABLES)] for byte in digest[: 2 + len(word) // 4])
+    return "".join(syllables[byte % len(syllables)] for byte in digest[: 3 + len(word) // 6])
 
 
 def _terms(policy: int, is_test: bool) -> tuple[str, ...]:

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from common.cases import Case
 from common.checks import Trial
-from harmful_content.config import SMOKE
+from harmful_content.config import SMOKE, Config
+from harmful_content.world import World, make
 
-SMALL = replace(
-    SMOKE, num_users=300, num_posts=1_500, epochs=2,
-    deadline_ms=1_000.0,  # five times as long as for people, so that a busy machine changes no answer
-)  # fmt: skip
+TINY = replace(
+    SMOKE, num_users=400, num_posts=1_500, epochs=2, deadline_ms=5_000.0
+)  # a busy machine must not decide what a test sees
+WIDE = replace(SMOKE, num_posts=6_000)  # enough posts to count what was planted
 
 
-def small(folder: Path) -> Trial:
-    trial = Trial(Case("harmful_content", "harmful_content"), folder)
-    trial.config = SMALL
-    return trial
+@pytest.fixture(scope="session")
+def tiny() -> Config:
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def planted() -> World:
+    return make(WIDE)
 
 
 @pytest.fixture(scope="session")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
-    trial = small(tmp_path_factory.mktemp("harmful_content"))
+    trial = Trial(Case("harmful_content", "harmful_content"), tmp_path_factory.mktemp("harmful_content"))
+    trial.config = TINY
     yield trial
     trial.close()
