@@ -72,44 +72,49 @@ def test_a_reviewer_needs_the_token_and_an_author_does_not(desk: Desk) -> None:
 
 
 def test_removed_appealed_granted(desk: Desk) -> None:
-    desk.held(5_000_101, "so here is what we think of that", 9)
-    told = desk.author("notice", 5_000_101, 9).json()
+    desk.held(5_000_101, "so here is what we think of that", 7_000_009)
+    told = desk.author("notice", 5_000_101, 7_000_009).json()
     assert told["state"] == "waiting" and told["policy"] == "" and told["appeal_until"] == 0
     case = desk.until(5_000_101)
     assert (
-        case["user_id"] == 9
+        case["user_id"] == 7_000_009
         and case["state"] == "waiting"
         and case["until"] == desk.served.clock.now() + ASSIGNED_SECONDS
     )
     assert desk.verdict(5_000_101, "hate").json()["state"] == "removed"
 
-    told = desk.author("notice", 5_000_101, 9).json()
+    told = desk.author("notice", 5_000_101, 7_000_009).json()
     assert (told["state"], told["policy"], told["decided_by"]) == ("removed", "hate", "reviewer")
     assert "hate" in told["text"] and told["version"] == desk.served.service.version
     assert not {"score", "probability", "words"} & told.keys(), "nothing to get below, nothing to spell otherwise"
-    assert desk.post("strikes", {"user_id": 9}).json()["strikes"] == 1
+    assert desk.post("strikes", {"user_id": 7_000_009}).json()["strikes"] == 1
 
-    assert desk.author("appeal", 5_000_101, 9).json()["state"] == "appealed"
-    counted = desk.post("strikes", {"user_id": 9}).json()
+    assert desk.author("appeal", 5_000_101, 7_000_009).json()["state"] == "appealed"
+    counted = desk.post("strikes", {"user_id": 7_000_009}).json()
     assert (counted["strikes"], counted["open_appeals"]) == (0, 1), "while it is open it does not count"
     assert desk.next(1)["post_id"] != 5_000_101, "not heard by who decided"
     assert desk.until(5_000_101, reviewer=2)["state"] == "appealed"
     assert desk.verdict(5_000_101, "", 2).json()["state"] == "granted"
-    assert desk.post("strikes", {"user_id": 9}).json() == {"user_id": 9, "strikes": 0, "open_appeals": 0, "posts": []}
+    assert desk.post("strikes", {"user_id": 7_000_009}).json() == {
+        "user_id": 7_000_009,
+        "strikes": 0,
+        "open_appeals": 0,
+        "posts": [],
+    }
 
 
 def test_removed_appealed_upheld(desk: Desk) -> None:
-    desk.held(5_000_102, "another matter of taste altogether", 10)
+    desk.held(5_000_102, "another matter of taste altogether", 7_000_010)
     desk.until(5_000_102)
     desk.verdict(5_000_102, "spam")
-    desk.author("appeal", 5_000_102, 10)
+    desk.author("appeal", 5_000_102, 7_000_010)
     desk.until(5_000_102, 2)
     assert desk.verdict(5_000_102, "spam", 2).json()["state"] == "upheld"
-    assert desk.post("strikes", {"user_id": 10}).json()["posts"] == [5_000_102]
+    assert desk.post("strikes", {"user_id": 7_000_010}).json()["posts"] == [5_000_102]
 
 
 def test_every_illegal_move_is_refused_and_changes_nothing(desk: Desk) -> None:
-    desk.held(5_000_103, "some say this and some say that", 11)
+    desk.held(5_000_103, "some say this and some say that", 7_000_011)
     end = desk.served.platform.log.end
 
     def refused(answer: Any, status: int, *said: str) -> None:
@@ -118,10 +123,10 @@ def test_every_illegal_move_is_refused_and_changes_nothing(desk: Desk) -> None:
         assert all(error[part] for part in ("what", "why", "next")) and all(word in error["why"] for word in said)
         assert desk.served.platform.log.end == end
 
-    refused(desk.author("appeal", 5_000_103, 11), 409, "is waiting")
+    refused(desk.author("appeal", 5_000_103, 7_000_011), 409, "is waiting")
     refused(desk.verdict(5_000_103, "hate"), 409, "nobody's")
-    refused(desk.author("notice", 5_000_103, 12), 404)
-    refused(desk.author("appeal", 999_999, 11), 404)
+    refused(desk.author("notice", 5_000_103, 7_000_012), 404)
+    refused(desk.author("appeal", 999_999, 7_000_011), 404)
     refused(desk.verdict(999_999, "hate"), 404)
     refused(desk.verdict(5_000_103, "hatred"), 404, "hate")
     refused(desk.post("appeal", {"post_id": -1, "user_id": 1}), 422)
@@ -137,12 +142,12 @@ def test_every_illegal_move_is_refused_and_changes_nothing(desk: Desk) -> None:
     end = desk.served.platform.log.end
     refused(desk.verdict(5_000_103, "hate"), 409, "is removed")
     desk.served.clock.set(desk.served.clock.now() + APPEAL_DAYS * DAY + 1)
-    refused(desk.author("appeal", 5_000_103, 11), 409, "within")
+    refused(desk.author("appeal", 5_000_103, 7_000_011), 409, "within")
 
 
 def test_two_reviewers_are_handed_two_posts(desk: Desk) -> None:
     for post_id in (5_000_111, 5_000_112):
-        desk.held(post_id, f"the {post_id}th word on it", 13)
+        desk.held(post_id, f"the {post_id}th word on it", 7_000_013)
     first, second = desk.next(1), desk.next(2)
     assert first["post_id"] != second["post_id"]
     assert desk.next(3)["post_id"] not in (first["post_id"], second["post_id"])
@@ -151,17 +156,17 @@ def test_two_reviewers_are_handed_two_posts(desk: Desk) -> None:
 
 def test_what_a_person_decided_stands_until_the_post_changes(desk: Desk) -> None:
     words = "we have seen this bread before and it was lovely"
-    desk.held(5_000_121, words, 14)
+    desk.held(5_000_121, words, 7_000_014)
     desk.until(5_000_121)
     desk.verdict(5_000_121, "drugs")
     hidden = words + "\u200b" * 60
-    again = desk.served.ask(post_id=5_000_121, user_id=14, text=hidden, image="")
+    again = desk.served.ask(post_id=5_000_121, user_id=7_000_014, text=hidden, image="")
     assert again["action"] == "remove" and "a reviewer has decided" in again["why"][0]["evidence"]
-    copy = desk.served.ask(post_id=5_000_122, user_id=15, text=words.upper() + " !!", image="")
+    copy = desk.served.ask(post_id=5_000_122, user_id=7_000_015, text=words.upper() + " !!", image="")
     assert (copy["action"], copy["policy"]) == ("remove", "drugs") and "post 5000121" in copy["why"][0]["evidence"]
-    other = desk.served.ask(post_id=5_000_121, user_id=14, text=words + " really", image="")
+    other = desk.served.ask(post_id=5_000_121, user_id=7_000_014, text=words + " really", image="")
     assert other["why"][0]["stage"] == "policy", "its words have changed: judged anew"
-    desk.author("appeal", 5_000_122, 15)
+    desk.author("appeal", 5_000_122, 7_000_015)
     desk.until(5_000_122, 2)
     desk.verdict(5_000_122, "", 2)
     assert desk.served.ask(post_id=5_000_123, text=words, image="")["why"][0]["stage"] == "policy", (
@@ -171,19 +176,21 @@ def test_what_a_person_decided_stands_until_the_post_changes(desk: Desk) -> None
 
 def test_reports_bring_a_post_to_a_person_and_never_remove_it(desk: Desk) -> None:
     now = desk.served.clock.now()
-    fine = desk.served.ask(post_id=5_000_131, user_id=16, text="so i tried this bread and it was lovely", image="")
+    fine = desk.served.ask(
+        post_id=5_000_131, user_id=7_000_016, text="so i tried this bread and it was lovely", image=""
+    )
     reports = [
-        {"event_id": f"r{at}", "kind": "report", "event_time": now, "keys": {"post_id": 5_000_131, "user_id": 16}, "values": {"policy": POLICIES.index("hate")}}
+        {"event_id": f"r{at}", "kind": "report", "event_time": now, "keys": {"post_id": 5_000_131, "user_id": 7_000_016}, "values": {"policy": POLICIES.index("hate")}}
         for at in range(200)
     ]  # fmt: skip
     desk.served.post(*reports)
-    told = desk.author("notice", 5_000_131, 16).json()
+    told = desk.author("notice", 5_000_131, 7_000_016).json()
     assert told["state"] == ("waiting" if fine["action"] in ("allow", "demote", "queue") else "removed")
     if told["state"] == "waiting":
         assert desk.until(5_000_131)["reports"] == 200
         assert desk.verdict(5_000_131, "").json()["state"] == "cleared"
         desk.served.post(*({**report, "event_id": f"more-{report['event_id']}"} for report in reports))
-        assert desk.author("notice", 5_000_131, 16).json()["state"] == "cleared", (
+        assert desk.author("notice", 5_000_131, 7_000_016).json()["state"] == "cleared", (
             "once a person has looked, reports are done"
         )
 
@@ -191,12 +198,12 @@ def test_reports_bring_a_post_to_a_person_and_never_remove_it(desk: Desk) -> Non
 def test_a_restart_loses_nothing(trial: Trial) -> None:
     with trial.apart("restart") as served:
         desk = Desk(served)
-        for post_id, user_id, policy in ((5_000_201, 21, "nudity"), (5_000_202, 22, "spam")):
+        for post_id, user_id, policy in ((5_000_201, 7_000_021, "nudity"), (5_000_202, 7_000_022, "spam")):
             desk.held(post_id, f"words of {post_id} and no others", user_id)
             desk.until(post_id)
             desk.verdict(post_id, policy)
-        desk.author("appeal", 5_000_202, 22)
-        desk.held(5_000_203, "and these are of yet another post", 23)
+        desk.author("appeal", 5_000_202, 7_000_022)
+        desk.held(5_000_203, "and these are of yet another post", 7_000_023)
         handed = desk.until(5_000_203, 5)
         before = _told(desk)
         posts = dict(served.service.docket._posts)
@@ -210,18 +217,22 @@ def test_a_restart_loses_nothing(trial: Trial) -> None:
 def _told(desk: Desk) -> list[Any]:
     notices = [
         desk.author("notice", post_id, user_id).json()
-        for post_id, user_id in ((5_000_201, 21), (5_000_202, 22), (5_000_203, 23))
+        for post_id, user_id in ((5_000_201, 7_000_021), (5_000_202, 7_000_022), (5_000_203, 7_000_023))
     ]
-    return [*notices, desk.post("strikes", {"user_id": 21}).json(), desk.post("strikes", {"user_id": 22}).json()]
+    return [
+        *notices,
+        desk.post("strikes", {"user_id": 7_000_021}).json(),
+        desk.post("strikes", {"user_id": 7_000_022}).json(),
+    ]
 
 
 def test_a_forgotten_author_has_no_strikes(desk: Desk) -> None:
-    desk.held(5_000_141, "what nobody will remember of me", 31)
+    desk.held(5_000_141, "what nobody will remember of me", 7_000_031)
     desk.until(5_000_141)
     desk.verdict(5_000_141, "spam")
-    assert desk.post("strikes", {"user_id": 31}).json()["strikes"] == 1
+    assert desk.post("strikes", {"user_id": 7_000_031}).json()["strikes"] == 1
     desk.served.post(
-        {"event_id": "f-31", "kind": "forget", "event_time": desk.served.clock.now(), "keys": {"user_id": 31}}
+        {"event_id": "f-31", "kind": "forget", "event_time": desk.served.clock.now(), "keys": {"user_id": 7_000_031}}
     )
-    assert desk.post("strikes", {"user_id": 31}).json()["strikes"] == 0
-    assert desk.author("notice", 5_000_141, 31).status_code == 404
+    assert desk.post("strikes", {"user_id": 7_000_031}).json()["strikes"] == 0
+    assert desk.author("notice", 5_000_141, 7_000_031).status_code == 404

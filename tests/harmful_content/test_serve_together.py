@@ -139,13 +139,14 @@ def test_a_batch_has_an_answer_for_each_in_order(trial: Trial) -> None:
         {**EXAMPLE, "post_id": 50 + at, "text": f"number {at} so i tried this bread", "image": png() if at % 2 else ""}
         for at in range(40)
     ]
-    for _ in range(10):
-        got = trial.served.client.post(f"{ROUTE}/batch", json={"posts": posts}).json()["answers"]
-        if not any(set(answer["degraded"]) & set(SHARES) for answer in got):
-            break
+    with broken(trial, "log"):  # nothing is written, so all read the same log
+        for _ in range(10):
+            got = trial.served.client.post(f"{ROUTE}/batch", json={"posts": posts}).json()["answers"]
+            alone = trial.served.ask(**posts[3])
+            if set(got[0]["degraded"]) & set(SHARES) == set(alone["degraded"]) & set(SHARES) == {"log"}:
+                break
     assert [answer["post_id"] for answer in got] == [post["post_id"] for post in posts]
     assert len({answer["request_id"] for answer in got}) == 40
-    alone = whole(trial, **posts[3])
     assert alone["scores"] == pytest.approx(got[3]["scores"], abs=1e-5), (
         "neighbours, buckets and padding change no score"
     )
