@@ -10,6 +10,9 @@ from harmful_content.schema import MOST_CHARS, Images
 
 FEWEST_WORDS = 3  # of a text without a picture: a shorter one is written by many, and means many things
 FEWEST_HIDDEN, MOST_HIDDEN = 20, 0.5  # characters nobody sees: fewer are typing, a greater share of the text hides it
+_TURNS = set(
+    "\u202a\u202b\u202d\u202e\u2066\u2067\u2068"
+)  # that letters run the other way, whatever script they are of
 _UNSEEN = {"Cf", "Cc", "Co", "Cs", "Mn", "Me"}
 _SPACES = "\t\n\r"
 
@@ -27,8 +30,10 @@ def fingerprint(text: str, images: Images) -> int:
 
 
 def is_hidden(text: str) -> bool:
-    """Is most of it what no reader sees: zero-width and control characters, marks piled on letters? Such a text says something else to a machine."""
+    """Is most of it what no reader sees (zero-width and control characters, marks piled on letters), or is it turned around again and again? Such a
+    text says something else to a machine than to a reader."""
     if text.isascii() and text.isprintable():
         return False
     unseen = sum(unicodedata.category(letter) in _UNSEEN and letter not in _SPACES for letter in text)
-    return unseen >= FEWEST_HIDDEN and unseen > MOST_HIDDEN * len(text)
+    turned = sum(letter in _TURNS for letter in text)
+    return turned >= FEWEST_HIDDEN or (unseen >= FEWEST_HIDDEN and unseen > MOST_HIDDEN * len(text))
