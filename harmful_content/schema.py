@@ -227,7 +227,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What is done with the post and why: `policy` and `score` are of the policy acted on, or of the likeliest one where the action is allow;
+    """What is done with the post and why: `policy` and `score` are of the policy acted on, or of the one nearest to its threshold where the action is allow;
     `notice` is for the author, "" unless the post was removed or demoted."""
 
     request_id: int

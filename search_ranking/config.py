@@ -46,7 +46,7 @@ class Config:
     weight_tags: float = 0.5
     # dense leg
     encoder: str = "looks"  # words by the thumbnails they stand with; or own (taught by clicks, else by titles), pretrained, or best: which
-    # of the last two is installed
+    # of the last two is installed; or a folder or an id ORG/NAME of a sentence encoder
     dim: int = 64
     epochs: int = 3
     batch_size: int = 512

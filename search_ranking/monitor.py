@@ -25,7 +25,7 @@ FEWEST = 300  # impressions; below it every number is noise
 RATE_CHANGE = 0.25  # of a rate, against a served week
 FAR_CHANGE = 0.75  # of a rate, against the old engine's rows: the ranker is there to change it
 SHARE_CHANGE = 0.02
-COLD_CHANGE = 0.25
+COLD_CHANGE = 0.4  # a healthy week brings a fifth of queries that training never met, one of new needs three fifths
 
 
 def reference(predictions: Ranking | Floats, rows: Rows, config: Config, *, served: bool = False) -> References:

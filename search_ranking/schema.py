@@ -128,6 +128,8 @@ class Queries:
     text: Texts
 
     def of(self, query_id: Ints) -> Texts:
+        """[n] ids of rows -> [n] texts. Of any other query there is none."""
+        assert np.isin(query_id, self.query_id).all(), "a query of no row has no text"
         texts: Texts = self.text[np.searchsorted(self.query_id, query_id)]
         return texts
 
@@ -273,7 +275,7 @@ class Answer:
     timings_ms: Timings
     why: list[Why]
     understood: dict[str, str]  # what was made of the query: corrected, language, intent, entity
-    total: int  # candidates that could be shown, over all pages
+    total: int  # candidates that could be shown when the list was made, over all pages
     results: list[Result]
 
 

@@ -58,8 +58,9 @@ def read_beir(folder: Path) -> tuple[Dataset, Judgments]:
         tags=np.full(len(found.titles), ""),
         frames=np.zeros((len(found.titles), 0), np.float32),
     )
-    rows = [_rows(part, ids, ~np.isin(ids[part.query], ids[asked])) for part in (train, valid)]
-    learnt = np.unique(np.concatenate([part.query for part in (train, valid)]))
+    ours = ~np.isin(ids, ids[asked])  # no test query has their text
+    rows = [_rows(part, ids, ours[part.query]) for part in (train, valid)]
+    learnt = np.unique(np.concatenate([part.query[ours[part.query]] for part in (train, valid)]))
     known, first = np.unique(ids[learnt], return_index=True)
     queries = Queries(query_id=known, text=np.array(found.queries, dtype=np.str_)[learnt[first]])
     requests = _requests(asked, ids[asked], np.array(found.queries, dtype=np.str_)[asked])

@@ -32,13 +32,13 @@ def read(config: Config) -> tuple[Dataset, Judgments]:
     events, ids = arrived(truth)
     rows = labels.join(events)
     part = (rows.event_time - begin) / day
-    requests, asked = _requests(truth, ids, events, begin + world.TEST_FROM * day, config)
-    texts, first = np.unique(ids, return_index=True)
+    since = begin + world.TEST_FROM * day
+    requests, asked = _requests(truth, ids, events, since, config)
     dataset = Dataset(
         train=rows.take(part < TRAIN),
-        valid=rows.take((part >= TRAIN) & (part < world.TEST_FROM)),
+        valid=rows.take((part >= TRAIN) & (rows.event_time < since)),
         test=requests,
-        queries=Queries(query_id=texts, text=truth.query_text[first]),
+        queries=_asked_before(truth, ids, since),
         catalog=catalog(truth),
         history=AsOfStore(events),
     )
@@ -103,6 +103,13 @@ def catalog(truth: World) -> Catalog:
     )
 
 
+def _asked_before(truth: World, ids: Ints, until: float) -> Queries:
+    """Each query of the log before the cut, as it was first typed. What is first asked later has no text here: nobody could have learnt it."""
+    asked = truth.log.query_id[truth.log.event_time < until]
+    known, first = np.unique(ids[asked], return_index=True)
+    return Queries(query_id=known, text=truth.query_text[asked[first]])
+
+
 def _requests(truth: World, ids: Ints, events: Events, since: float, config: Config) -> tuple[Requests, Ints]:
     """`num_judged` of the searches after the cut, drawn evenly: traffic as it is. -> they, and the world's query behind each."""
     log = truth.log
@@ -135,9 +142,10 @@ def _key(truth: World, requests: Requests, asked: Ints) -> Judgments:
     relevant = np.where(found >= 2, truth.documents.document_id[best], -1)
     total, strange = unshared(need, requests.query, truth.documents, truth.texts)
     share = np.where(total > 0, strange / np.maximum(total, 1), 0.0)
+    words = np.where(share > 0.5, "few shared", np.where(share > 0, "some shared", "all shared"))
     slices: dict[str, Texts] = {
         "traffic": np.array(KINDS)[need.kind],
-        "words": np.where(share > 0.5, "few shared", np.where(share > 0, "some shared", "all shared")),
+        "words": np.where(total > 0, words, "nothing relevant"),  # of what answers well, as `unshared` counts it
     }
     return Judgments(
         requests=requests,

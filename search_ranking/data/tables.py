@@ -87,6 +87,7 @@ def read(path: Path) -> tuple[Dataset, Judgments]:
     train, valid = (rows.take(split == name) for name in SPLITS)
     said = tables["queries"].roles
     order = np.argsort(said["query_id"], kind="stable")
+    order = order[np.isin(said["query_id"][order], rows.query_id)]  # one that only `requests` asks is not learnt from
     queries = Queries(query_id=said["query_id"][order], text=said["query"][order])
     events = events_of(tables["events"], SHOWN, VALUES) if "events" in tables else collection.nothing()
     dataset = Dataset(

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from common.contract import Experiment, Table
+import numpy as np
+
+from common.contract import Experiment, Floats, Ints, Table
 from common.eval.chart import Chart
+from search_ranking import model
 from search_ranking.config import Config
-from search_ranking.model.clicks.debias import debias_table
+from search_ranking.experiments.lab import Lab, against, columns, ordered, trained
+from search_ranking.model.clicks import weights
+from search_ranking.model.clicks.debias import THAN, debias_table
 from search_ranking.model.clicks.planted import Plan
+from search_ranking.model.ltr import Groups, trees
 
 ETAS = (0.5, 1.0, 2.0)
 SIZES = (500, 2_000, 6_000, 20_000)  # sessions
-WAYS = ("raw", "ips", "ips_estimated", "ips_normalised", "position", "raw_pairwise", "ips_pairwise", "grades")
+SERVED = "a_list_a_click"
+CURVES = {"ips": "", SERVED: ", a list a click"}  # of the chart: what stands behind the steepness
+NORMALISED = f"{SERVED}_normalised"
+WAYS = (
+    *("raw", "ips", "ips_estimated", "ips_normalised", "position", "raw_pairwise", "ips_pairwise", "grades"),
+    *(f"raw_{SERVED}", SERVED, NORMALISED),
+)
 ETA, SHORT_AND_LONG = 1.0, (1_000, 8_000)  # of the ways
 LOGS, WAYS_LOGS = 4, 3
 
@@ -22,11 +35,13 @@ def debias(config: Config) -> Table:
 
     ndcg@10 of LambdaMART on one planted log, weighed minus as the clicks are, judged on the true grades of other queries. A weight takes
     bias away and brings noise in. On a short log the noise costs more (below zero), on a long one the bias; the steeper people stop
-    reading, the longer the log has to be. The examination is the planted one, so nothing is lost here by measuring it."""
-    found = debias_table(Plan(), ETAS, SIZES, rungs=("raw", "ips"), seeds=_logs(config, LOGS))
+    reading, the longer the log has to be. The examination is the planted one, so nothing is lost here by measuring it. Lists are pages, or, as
+    the ranker that is served has them, a list for each click, all of whose rows have its weight."""
+    rungs = [name for rung in CURVES for name in (THAN.get(rung, "raw"), rung)]
+    found = debias_table(Plan(), ETAS, SIZES, rungs=rungs, seeds=_logs(config, LOGS))
     return [
         {
-            "steepness": f"{row['eta']:g}", "sessions": row["sessions"], "difference": row["gain"],
+            "steepness": f"{row['eta']:g}{CURVES[row['rung']]}", "sessions": row["sessions"], "difference": row["gain"],
             "low": row["low"], "high": row["high"], "ndcg@10": row["ndcg@10"], "wins": row["wins"], "clipped": row["clipped"],
         }
         for row in found if row["than"]
@@ -36,9 +51,10 @@ def debias(config: Config) -> Table:
 def debias_ways(config: Config) -> Table:
     """Which way of undoing position bias pays, and from when on?
 
-    Each over the raw clicks under the same loss, on a log before the flip and on one after it, at steepness 1. On the short log
-    none gains. Weights scaled to 1 on average within a query lose least there and gain most later. `ips_estimated` has to measure the
-    curve on the same clicks; `grades`, the true ones of the same rows, says what is left to gain."""
+    Each over the raw clicks in the same lists under the same loss, on a log before the flip and on one after it, at steepness 1. On the short log
+    weights lose, but for those scaled to 1 on average within a query. On the long one all gain: of pages as lists most with that scale,
+    of a list for each click (`a_list_a_click`, what is served) as much without it. `ips_estimated` has to measure the curve on the same clicks;
+    `grades`, the true ones of the same rows, says what is left to gain."""
     found = debias_table(Plan(), (ETA,), SHORT_AND_LONG, rungs=WAYS, seeds=_logs(config, WAYS_LOGS))
     return [
         {
@@ -49,11 +65,43 @@ def debias_ways(config: Config) -> Table:
     ]  # fmt: skip
 
 
+def debias_served(config: Config) -> Table:
+    """Do the weights of the served ranker make better pages than others, on the world?
+
+    The same lists, a click each, and the same trees; judged by planted gain of the test requests, paired over queries with what is served. Clicks
+    as they are, the foil, and LightGBM's own `position`; `normalised`: the weights of each query's clicks average one."""
+    lab = trained(config)
+    served, slot = model.lessons(lab.dataset.train, lab.model.legs, lab.features, lab.dataset, config)
+    raw = replace(served, weights=np.ones(len(served.grades)))
+    ways = {SERVED: served, NORMALISED: normalised(lab, served), f"raw_{SERVED}": raw}
+    setting, read = model.setting(config), columns(lab, lab.candidates)
+    rankers = {name: trees.fit(lists, None, setting) for name, lists in ways.items()}
+    rankers["position"] = trees.fit(raw, None, setting, slot)
+    pages = {name: lab.report(ordered(lab.candidates, one.score(read))) for name, one in rankers.items()}
+    return against("weights", pages, SERVED)
+
+
+def normalised(lab: Lab, lists: Groups) -> Groups:
+    """Lists of model.lessons, their weights averaging one over the lists of each query."""
+    rows = lab.dataset.train
+    asked: Ints = rows.query_id[rows.labels["clicked"] > 0]  # of each list, in their order
+    assert lists.weights is not None
+    assert len(asked) == len(lists.sizes)
+    own: Floats = lists.weights[lists.starts]
+    labels = weights.Labels(values=own, weights=own, clipped=0.0)
+    scaled = weights.self_normalised(labels, np.ones(len(own), bool), asked).weights
+    return replace(lists, weights=scaled[lists.query])
+
+
 def _logs(config: Config, num: int) -> range:
     return range(config.seed, config.seed + num)
 
 
-EXPERIMENTS: Mapping[str, Experiment] = {"debias": debias, "debias_ways": debias_ways}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "debias": debias,
+    "debias_ways": debias_ways,
+    "debias_served": debias_served,
+}
 CHARTS: Mapping[str, Chart] = {
     "debias": Chart(
         title="Clicks weighed by one over examination against clicks as they are, by how steeply people stop reading (0.5, 1, 2)",

@@ -41,9 +41,9 @@ def encoders(config: Config) -> Table:
             say(f"{name} is left out: {error}")
             continue
         queries, start = lab.queries(), time.process_time()
-        leg = found.legs.dense(queries, k)
+        leg = found.legs.dense(queries, k, lab.among(lab.rules))
         spent = time.process_time() - start
-        fused, few = found.retrieve(lab.dataset.test, k), lab.few_shared
+        fused, few = lab.retrieved(found), lab.few_shared
         reports[name] = lab.report(lab.ranked(fused, found))
         more[name] = lab.recall(leg, "leg", few) | lab.recall(fused, "fused", few) | lab.recall(fused, "fused, all")
         more[name] |= {"fit_s": seconds, "query_ms": 1_000 * spent / len(queries)}

@@ -48,7 +48,7 @@ def engagement(config: Config) -> Table:
     }  # fmt: skip
     read = columns(lab, lab.candidates)
     rankers = {name: trees.fit(groups, None, model.setting(config)) for name, groups in labels.items()}
-    found = {name: lab.report(ordered(lab.candidates.ids, one.score(read))) for name, one in rankers.items()}
+    found = {name: lab.report(ordered(lab.candidates, one.score(read))) for name, one in rankers.items()}
     return [row | {"lists": int((~labels[row["labels"]].one_grade).sum())} for row in against("labels", found, SERVED)]
 
 
@@ -96,7 +96,7 @@ def clickbait(config: Config) -> Table:
 
 def _orders(lab: Lab) -> dict[str, Ranking]:
     """Of the candidates. A rate is smoothed clicks over expected looks, as of the moment of the request."""
-    ids, test = lab.candidates.ids, lab.dataset.test
+    found, ids, test = lab.candidates, lab.candidates.ids, lab.dataset.test
     row, place = np.nonzero(ids >= 0)
     inputs = lab.features.of(
         lab.features.asked(test.query.tolist()), row, test.query_id[row], ids[row, place], test.event_time[row],
@@ -107,14 +107,14 @@ def _orders(lab: Lab) -> dict[str, Ranking]:
     grade, catchy = _planted(lab, ids)
     worth = lab.judgments.gain(test, ids)[row, place]
     return {
-        "as served": ordered(ids, score),
+        "as served": ordered(found, score),
         "no ranker": lab.candidates,
-        "by the document's click rate": ordered(ids, rate["doc_coec"]),
-        "by the pair's click rate": ordered(ids, rate["pair_coec"]),
-        "served, catchy titles lifted": ordered(ids, score + LIFT * catchy[row, place]),
-        "oracle: catchy titles": ordered(ids, catchy[row, place]),
-        "oracle: what will be clicked": ordered(ids, (CLICK_GRADE * grade / 4 + CLICK_CATCHY * catchy)[row, place]),
-        "oracle: what is worth most": ordered(ids, worth),
+        "by the document's click rate": ordered(found, rate["doc_coec"]),
+        "by the pair's click rate": ordered(found, rate["pair_coec"]),
+        "served, catchy titles lifted": ordered(found, score + LIFT * catchy[row, place]),
+        "oracle: catchy titles": ordered(found, catchy[row, place]),
+        "oracle: what will be clicked": ordered(found, (CLICK_GRADE * grade / 4 + CLICK_CATCHY * catchy)[row, place]),
+        "oracle: what is worth most": ordered(found, worth),
     }
 
 

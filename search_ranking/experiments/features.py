@@ -14,6 +14,7 @@ from common.eval import ranking
 from common.features.views import View
 from search_ranking import baseline, data, evaluate, features, model, policy
 from search_ranking.config import Config
+from search_ranking.experiments.lab import ordered
 from search_ranking.experiments.worlds import over_worlds, worlds
 from search_ranking.model.ltr import Groups, trees
 from search_ranking.model.ltr.trees import Trees
@@ -104,7 +105,8 @@ class Lab:
         legs = model.Legs(baseline.fit(dataset, fitted, config), own, index)
         _, page = np.unique(dataset.valid.request_id, return_inverse=True)
         pages = dataset.valid.take((np.bincount(page, dataset.valid.labels["clicked"]) > 0)[page])
-        found = legs.fused(fitted, dataset.test.query.tolist(), config.num_candidates, config.fusion_weight)
+        among = policy.Policy(page_size=config.page_size).among(fitted, dataset.test)
+        found = legs.fused(fitted, dataset.test.query.tolist(), config.num_candidates, config.fusion_weight, among)
         return Lab(config, dataset, data.judgments(config), fitted, legs, rows, pages, found)
 
     def lessons(self, store: FeatureStore) -> Groups:
@@ -135,11 +137,7 @@ class Lab:
         return {GAIN: self._gain(grown, served[:, columns]), CLICKS: self._clicks(grown, shown[:, columns])}
 
     def _gain(self, grown: Trees, table: Floats) -> Floats:
-        scores = np.full(self.found.ids.shape, -np.inf)
-        scores[self.found.ids >= 0] = grown.score(table)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        ids, scores = (np.take_along_axis(part, order, 1) for part in (self.found.ids, scores))
-        ranked = Ranking(ids=ids, scores=scores)
+        ranked = ordered(self.found, grown.score(table))
         test = self.dataset.test
         rules = policy.fit(ranked, self.dataset.valid, self.config)
         page = rules.apply(ranked, policy.contexts(self.fitted, test, ranked)).ids[:, : evaluate.K]

@@ -10,6 +10,7 @@ from common.contract import Experiment, Ints, Ranking, Table
 from common.eval.report import paired
 from search_ranking.config import Config
 from search_ranking.experiments.lab import GAIN, Lab, against, corrected, trained
+from search_ranking.features.among import EachAmong
 from search_ranking.model.retrieval import fusion as rules
 from search_ranking.model.retrieval.fusion import Learned
 
@@ -27,7 +28,7 @@ def fusion(config: Config) -> Table:
     of the others. What meaning finds is there to be ranked, and a ranker taught by pages of words hardly lifts it: the rules differ far more in
     recall than on the page. The learned layer knows nothing but clicks on such pages, and listens to words."""
     lab, k, half = trained(config), config.num_candidates, (0.5, 0.5)
-    legs = _legs(lab, lab.queries())
+    legs = _legs(lab)
     found = {
         "words alone": legs[0],
         "meaning alone": legs[1],
@@ -36,6 +37,7 @@ def fusion(config: Config) -> Table:
         RRF: rules.rrf(legs, k),
         "learned from clicks": _learned(lab).fuse(legs, k),
     }
+    found = {name: lab.filled(one) for name, one in found.items()}
     table = against("fusion", {name: lab.report(one) for name, one in found.items()}, RRF)
     ranked = {name: lab.report(lab.ranked(one)) for name, one in found.items()}
     for row, (name, one) in zip(table, found.items(), strict=True):
@@ -53,7 +55,7 @@ def fusion_trap(config: Config) -> Table:
     over queries; it is best far from a half, at a weight that holds for this catalogue and no other. The first row is the whiteboard's sum: 24.5
     beside .82."""
     lab, k = trained(config), config.num_candidates
-    legs = _legs(lab, lab.queries())
+    legs = _legs(lab)
     found = {weight: rules.weighted_sum(legs, (weight, 1 - weight), k) for weight in WEIGHTS}
     reports = {str(weight): lab.report(one) for weight, one in found.items()}
     rows = against("weight_of_words", reports | {RRF: lab.report(rules.rrf(legs, k))}, RRF)[:-1]
@@ -67,16 +69,21 @@ def fusion_trap(config: Config) -> Table:
     return [first, *rows]
 
 
-def _legs(lab: Lab, queries: Sequence[str]) -> list[Ranking]:
+def _legs(lab: Lab) -> list[Ranking]:
+    """Of the test requests, each among what may be shown for it."""
+    return _found(lab, lab.queries(), lab.among(lab.rules))
+
+
+def _found(lab: Lab, queries: Sequence[str], among: EachAmong | None = None) -> list[Ranking]:
     legs, k = lab.model.legs, lab.config.num_candidates
-    return [legs.lexical(queries, k), legs.dense(queries, k)]
+    return [legs.lexical(queries, k, among), legs.dense(queries, k, among)]
 
 
 def _learned(lab: Lab) -> Learned:
     """Fitted on queries of the validation days: relevant is what was clicked for them."""
     query_id, relevant = _clicked(lab)
     queries = corrected(lab.features, lab.dataset.queries.of(query_id).tolist())
-    return rules.fit(_legs(lab, queries), relevant)
+    return rules.fit(_found(lab, queries), relevant)
 
 
 def _clicked(lab: Lab) -> tuple[Ints, Ints]:

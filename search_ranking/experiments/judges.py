@@ -74,7 +74,7 @@ def judge(config: Config) -> Table:
     is judged once. Noise is averaged away and bias is not: for the close question it flips at a bias of about a grade, however many judgments
     the money buys; for the other it does not flip."""
     lab = trained(config)
-    words = lab.model.legs.words.retrieve(lab.dataset.test, config.num_candidates)
+    words = lab.retrieved(lab.model.legs.words)
     questions = {
         FUSED: _pages(lab, words, lab.candidates),
         SERVED: _pages(lab, words, lab.ranked(lab.candidates)),

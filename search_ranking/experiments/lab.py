@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -13,9 +13,12 @@ from common.errors import InputError
 from common.eval import intervals, ranking
 from common.eval.report import Report, paired
 from search_ranking import data, evaluate, features, model, policy
+from search_ranking.baseline import Baseline, filled
 from search_ranking.config import Config
 from search_ranking.features import Features
-from search_ranking.model import TwoStage
+from search_ranking.features.among import EachAmong
+from search_ranking.model import TwoStage, best_first, somebody_found
+from search_ranking.policy import Policy
 from search_ranking.schema import Dataset, Judgments
 
 GAIN = f"expected_gain@{evaluate.K}"
@@ -23,22 +26,44 @@ GAIN = f"expected_gain@{evaluate.K}"
 
 @dataclass(frozen=True, eq=False)
 class Lab:
-    """The case as it is served. `candidates` [num_requests, num_candidates] of the test requests, fused and not ranked."""
+    """The case as pipeline has it: its candidates, ranked and judged, are the report of the model."""
 
     config: Config
     dataset: Dataset
     judgments: Judgments
     features: Features
     model: TwoStage
-    candidates: Ranking
+
+    @cached_property
+    def candidates(self) -> Ranking:
+        """[num_requests, num_candidates] of the test requests, fused and not ranked."""
+        return self.retrieved(self.model)
+
+    def retrieved(self, ranker: TwoStage | Baseline, rules: Policy | None = None) -> Ranking:
+        """[num_requests, num_candidates] of what the rules allow: those of the config, or `rules`."""
+        return ranker.retrieve(
+            self.dataset.test, self.config.num_candidates, self.dataset.history, self.among(rules or self.rules)
+        )
+
+    def filled(self, found: Ranking) -> Ranking:
+        """A list nobody found holds what is watched most, as the lists of TwoStage.retrieve do."""
+        nobody = np.flatnonzero((found.ids < 0).all(axis=1))
+        return filled(found, nobody, self.features.popular, self.among(self.rules))
+
+    @property
+    def rules(self) -> Policy:
+        return Policy(page_size=self.config.page_size)
+
+    def among(self, rules: Policy) -> EachAmong:
+        """What may be shown for each test request."""
+        return rules.among(self.features, self.dataset.test)
 
     def ranked(self, candidates: Ranking, better: TwoStage | None = None) -> Ranking:
         return (better or self.model).rerank(self.dataset.test, candidates, self.dataset.history)
 
-    def page(self, found: Ranking, rules: policy.Policy | None = None) -> Ranking:
+    def page(self, found: Ranking, rules: Policy | None = None) -> Ranking:
         """First pages, [num_requests, page_size], under the rules of the config or under `rules`."""
-        law = rules or policy.Policy(page_size=self.config.page_size)
-        return law.apply(found, policy.contexts(self.features, self.dataset.test, found))
+        return (rules or self.rules).apply(found, policy.contexts(self.features, self.dataset.test, found))
 
     def report(self, found: Ranking) -> Report:
         return evaluate.evaluate(self.page(found), self.judgments, self.config)
@@ -48,16 +73,21 @@ class Lab:
         return corrected(self.features, self.dataset.test.query.tolist())
 
     def recall(self, found: Ranking, name: str, rows: Bools | None = None) -> dict[str, float | None]:
-        """{name, name_low, name_high}: of the relevant documents the share among all of `found`, mean over requests that have one; of `rows`
-        [num_requests] only. Interval over queries."""
-        key = f"recall@{found.ids.shape[1]}"
-        known: Bools = np.max(self.judgments.relevant, axis=1) >= 0
+        """{name, name_low, name_high}: of the relevant documents that may be shown the share among all of `found`, mean over requests that have
+        one; of `rows` [num_requests] only. Interval over queries."""
+        key, relevant = f"recall@{found.ids.shape[1]}", self.relevant
+        known: Bools = np.max(relevant, axis=1) >= 0
         asked = np.flatnonzero(known if rows is None else known & rows)
         if not len(asked):
             raise InputError(f"None of {len(known)} requests of this slice has a relevant document. Judge more.")
-        units = ranking.judge(found.ids[asked], self.judgments.relevant[asked], [key])[key]
+        units = ranking.judge(found.ids[asked], relevant[asked], [key])[key]
         share = intervals.mean(units, self.dataset.test.query_id[asked])
         return {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high}
+
+    @cached_property
+    def relevant(self) -> Ints:
+        """[num_requests, m] documents that are relevant and may be shown, -1 the others: no leg can find what it may not."""
+        return allowed(self.judgments.relevant, self.among(self.rules))
 
     @property
     def few_shared(self) -> Bools:
@@ -73,9 +103,12 @@ def trained(config: Config) -> Lab:
         raise InputError(f"This experiment asks what was planted; {config.data} does not know. Leave --data out.")
     dataset = data.load(config)
     fitted = features.fit(dataset, config)
-    better = model.fit(dataset, fitted, config)
-    candidates = better.retrieve(dataset.test, config.num_candidates)
-    return Lab(config, dataset, data.judgments(config), fitted, better, candidates)
+    return Lab(config, dataset, data.judgments(config), fitted, model.fit(dataset, fitted, config))
+
+
+def allowed(ids: Ints, among: EachAmong) -> Ints:
+    """ids [n, k], -1 pads -> the same with -1 for what may not be shown for that request."""
+    return np.array([np.where(among(row).of(each), each, -1) for row, each in enumerate(ids)])
 
 
 def corrected(fitted: Features, texts: Sequence[str]) -> list[str]:
@@ -92,12 +125,12 @@ def columns(lab: Lab, candidates: Ranking) -> Floats:
     )  # fmt: skip
 
 
-def ordered(ids: Ints, values: Floats) -> Ranking:
-    """ids [n, k], -1 pads; values of the others in their order [num_pairs] -> by value, ties as they stood."""
-    scores = np.full(ids.shape, -np.inf)
-    scores[ids >= 0] = values
-    order = np.argsort(-scores, axis=1, kind="stable")
-    return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+def ordered(candidates: Ranking, values: Floats) -> Ranking:
+    """candidates [n, k]; values of those that are no padding, in their order [num_pairs] -> by value, ties as they stood. A list of what nobody
+    found stays as it stands, as TwoStage leaves it."""
+    scores = np.full(candidates.ids.shape, -np.inf)
+    scores[candidates.ids >= 0] = values
+    return best_first(candidates.ids, np.where(somebody_found(candidates.scores), scores, candidates.scores))
 
 
 def against(column: str, reports: Mapping[str, Report], base: str) -> Table:

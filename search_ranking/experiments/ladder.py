@@ -45,7 +45,7 @@ def ladder(config: Config) -> Table:
     }.items():
         scores[name] = trees.fit(train, None, setting).score(read)
     scores[SERVED] = lab.model.ranker.score(read)
-    reports = {name: lab.report(ordered(lab.candidates.ids, score)) for name, score in scores.items()}
+    reports = {name: lab.report(ordered(lab.candidates, score)) for name, score in scores.items()}
     reports[NO_RANKER] = lab.report(lab.candidates)
     table = against("model", reports, SERVED)
     for row in table:

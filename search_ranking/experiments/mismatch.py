@@ -12,6 +12,7 @@ from common.eval import ranking
 from common.eval.chart import Chart
 from search_ranking import baseline, data, evaluate, features, model, policy
 from search_ranking.config import Config
+from search_ranking.experiments.lab import allowed
 from search_ranking.experiments.worlds import over_worlds, worlds
 from search_ranking.model.retrieval import dense
 from search_ranking.schema import Judgments
@@ -62,20 +63,22 @@ def _judged(config: Config) -> Judged:
     legs = model.Legs(baseline.fit(dataset, fitted, config), own, index)
     asked = dataset.test.query.tolist()
     texts = [" ".join(one.corrected) for one in fitted.understand(asked)]
+    rules = policy.Policy(page_size=config.page_size)
+    among = rules.among(fitted, dataset.test)
     found = {
-        "words": legs.lexical(texts, FOUND),
-        "dense": legs.dense(texts, FOUND),
-        "both": legs.fused(fitted, asked, FOUND, config.fusion_weight),
+        "words": legs.lexical(texts, FOUND, among),
+        "dense": legs.dense(texts, FOUND, among),
+        "both": legs.fused(fitted, asked, FOUND, config.fusion_weight, among),
     }
-    rules = policy.fit(found["words"], dataset.valid, config)
     pages = {name: rules.apply(one, policy.contexts(fitted, dataset.test, one)) for name, one in found.items()}
-    return Judged(dataset.test.query_id, {name: _units(key, pages[name], found[name]) for name in found})
+    relevant = allowed(key.relevant, among)
+    return Judged(dataset.test.query_id, {name: _units(key, relevant, pages[name], found[name]) for name in found})
 
 
-def _units(key: Judgments, page: Ranking, found: Ranking) -> dict[str, Floats]:
-    """The page is judged under the rules, what was found before them: they come last."""
+def _units(key: Judgments, relevant: Ints, page: Ranking, found: Ranking) -> dict[str, Floats]:
+    """relevant [num_requests, m]: that may be shown, -1 the others."""
     gain = ranking.expected_gain(key.gain(key.requests, page.ids[:, : evaluate.K]), evaluate.K)
-    return {GAIN: gain, **ranking.judge(found.ids, key.relevant, (RECALL,))}
+    return {GAIN: gain, **ranking.judge(found.ids, relevant, (RECALL,))}
 
 
 EXPERIMENTS: Mapping[str, Experiment] = {"mismatch": mismatch}

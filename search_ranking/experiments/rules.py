@@ -30,11 +30,11 @@ def rules(config: Config) -> Table:
     `cost`: gain without the rule minus gain with it, paired over queries; planted gain knows no law, so it counts what is forbidden in full.
     `broken`: share of pages that would break the rule if it were off; in the last row any rule."""
     lab = trained(config)
-    found, whole = lab.ranked(lab.candidates), Policy(page_size=config.page_size)
-    full = evaluate.evaluate(lab.page(found, whole), lab.judgments, config)
+    full = lab.report(lab.ranked(lab.candidates))
     table: Table = []
     for name, off in {"none": (), **{one: (one,) for one in ASKED}, "all": ASKED}.items():
-        page = lab.page(found, replace(whole, off=off))
+        loose = replace(lab.rules, off=off)
+        page = lab.page(lab.ranked(lab.retrieved(lab.model, loose)), loose)
         report = evaluate.evaluate(page, lab.judgments, config)
         cost = paired(report, full)
         table.append(

@@ -34,7 +34,7 @@ def understanding(config: Config) -> Table:
     for name, without in _off(whole).items():
         fitted = replace(lab.features, understanding=without)
         better = model.fit(lab.dataset, fitted, config)
-        report = lab.report(lab.ranked(better.retrieve(lab.dataset.test, config.num_candidates), better))
+        report = lab.report(lab.ranked(lab.retrieved(better), better))
         other = fitted.understand(lab.dataset.test.query.tolist())
         moved = np.array([one != two for one, two in zip(read, other, strict=True)])
         for part, rows in _slices(lab).items():

@@ -38,7 +38,7 @@ from search_ranking.schema import Dataset, Queries, Rows
 QUERY_WORDS, OTHER_WORDS = 12, 8  # of a query; of what may stand for them
 
 VIEWS: tuple[View, ...] = (
-    View("query", ("query_id",), (Count("impression"), Count("click"))),
+    View("query", ("query_id",), (Count("impression"),)),
     View(
         "doc",
         ("doc_id",),
@@ -47,7 +47,7 @@ VIEWS: tuple[View, ...] = (
     View(
         "query_doc",
         ("query_id", "doc_id"),
-        (Count("impression", "seen_ppm"), Count("click"), Count("click", "satisfied"), Count("click", "dwell_seconds")),
+        (Count("impression", "seen_ppm"), Count("click"), Count("click", "satisfied")),
     ),
 )
 QUERY, DOC, QUERY_DOC = VIEWS
@@ -190,7 +190,7 @@ class Features:
             **self._document(index, event_time),
             **_counted("doc", of_doc[:, :3]),
             "doc_lately": np.log1p(of_doc[:, 3]),
-            **_counted("pair", store.read(QUERY_DOC, pair(query_id, doc_id), moment)[:, :3]),
+            **_counted("pair", store.read(QUERY_DOC, pair(query_id, doc_id), moment)),
             "query_asked": np.log1p(store.read(QUERY, query_id, moment)[:, 0]),
         }
         return Inputs(np.stack(list(found.values()), axis=1), tuple(found))
@@ -274,16 +274,21 @@ def _texts(dataset: Dataset) -> understanding.Documents:
 
 
 def _log(dataset: Dataset) -> understanding.Log:
-    """Of the training rows alone. A judgment is no click: other words for a query's words, learnt from what was judged right for it, would hand
-    the ranker the very label it is taught by (a click is one of many, and the ranker's comes later)."""
-    rows, queries = dataset.train, dataset.queries
-    query = np.searchsorted(queries.query_id, rows.query_id)
+    """Of the training rows alone, the wording too. A judgment is no click: other words for a query's words, learnt from what was judged right for
+    it, would hand the ranker the very label it is taught by.
+
+    The ranker is taught by the clicks that synonyms and topics were learnt from, so it meets in them what it will not meet at work. That costs
+    nothing to be seen: learnt from the earlier half of training, they are a fifth as many pairs and change gain at 10 by 0.0002
+    [-0.0004, 0.0009]; with the later half alone left to the ranker, by -0.0022 [-0.0034, -0.0010] (4,500 validation requests, DEMO of three
+    seeds)."""
+    rows = dataset.train
+    queries, query = np.unique(rows.query_id, return_inverse=True)
     first = np.unique(rows.request_id, return_index=True)[1]
-    asked = np.bincount(query[first], minlength=len(queries.query_id))
+    asked = np.bincount(query[first], minlength=len(queries))
     clicked = rows.labels["clicked"] > 0 if "clicked" in rows.labels else np.zeros(len(rows), bool)
     both = np.stack([query[clicked], np.searchsorted(dataset.catalog.doc_id, rows.doc_id[clicked])])
     (of, document), clicks = np.unique(both, axis=1, return_counts=True)
-    return understanding.Log(queries.text.tolist(), asked, of, document, clicks)
+    return understanding.Log(dataset.queries.of(queries).tolist(), asked, of, document, clicks)
 
 
 def _suggestions(dataset: Dataset) -> Suggestions:

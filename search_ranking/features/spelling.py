@@ -1,7 +1,7 @@
 """Correcting words by what documents and queries hold: no dictionary from outside, so names and new words are as right as any other.
 
 In:     words of documents, words of logged queries with how often each was asked.
-Out:    Spelling.candidates (all known words within two edits), Spelling.correct (one word), .save and load.
+Out:    Spelling.correct: a word -> the word meant; .save and load.
 Choice: symmetric deletes (Garbe 2012, SymSpell): two words within d edits agree after at most d deletions from each, so deletions of the first
         PREFIX letters, hashed, find every candidate; the true distance then decides (restricted Damerau-Levenshtein, bit-parallel, Hyyrö 2003).
         The choice is a noisy channel (Kernighan et al. 1990): log count of the word meant minus PRICE for each slip.
@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from common.contract import Ints
 from common.data import columns
-from common.errors import InputError
 
 REACH = 2  # edits
 PREFIX = 7  # letters that are indexed: fewer make more false candidates, more make more keys
@@ -67,15 +66,6 @@ class Spelling:
     def correct(self, word: str) -> str:
         """The word itself if it is known, too short or holds a digit, or if nothing is near; else the likeliest word meant."""
         return word if word in self._rank else self._best(word)
-
-    def knows(self, word: str) -> bool:
-        return word in self._rank
-
-    def candidates(self, word: str, reach: int = REACH) -> list[tuple[str, int]]:
-        """Every known word within `reach` (at most REACH) edits and the distance, the most frequent first."""
-        if not 0 <= reach <= REACH:
-            raise InputError(f"reach is {reach}; expected 0 to {REACH}: the index holds no more deletions.")
-        return [(self._words[at], distance) for at, distance in self._near(word, reach)]
 
     def save(self, path: Path) -> None:
         columns.save_dataclass(path, self)

@@ -1,12 +1,12 @@
 """Completing a query while it is typed, from what others asked: recent counts first, one slip forgiven, nobody's private question shown.
 
-In:     the query log, a row an asking: text, user, time; words that must not be offered; the moment it is seen from.
-Out:    Suggestions.suggest(prefix, k) -> texts; .without(blocked) at once, without learning anew; .save and load.
+In:     the query log, a row an asking: text, user, time; the moment it is seen from.
+Out:    Suggestions.suggest(prefix, k) -> texts; .save and load.
 Choice: a sorted array and bisect: a prefix is a range, the best k of a range a partial sort, and nothing to build. A count halves every
         half_life seconds. A query fewer than min_users people asked is dropped before anything is written: it may hold a name or an address.
 Else:   a trie with the best k kept at each node, from a million queries on; a language model, for tails nobody has asked twice.
-Breaks: what is offered is asked more, so the popular stays popular; min_users counts accounts, which can be made; a blocked word misspelt is
-        another word; prefixes are matched from the front only ("lessons" does not find "guitar lessons").
+Breaks: what is offered is asked more, so the popular stays popular; min_users counts accounts, which can be made; nothing
+        holds back what many ask and nobody should be offered; prefixes are matched from the front only ("lessons" does not find "guitar lessons").
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ class Suggestions:
         users: Ints,
         times: Ints,
         now: int,
-        blocked: Iterable[str] = (),
         half_life: int = HALF_LIFE,
         min_users: int = MIN_USERS,
     ) -> Suggestions:
@@ -61,7 +60,7 @@ class Suggestions:
         score = np.bincount(row, weights=np.exp2(-(now - times[seen]) / half_life), minlength=len(text))
         asked = np.unique(np.stack([row, np.maximum(users[seen], -1)]), axis=1)[0]
         kept = np.bincount(asked, minlength=len(text)) >= min_users
-        return cls(text[kept], score[kept].astype(np.float64)).without(blocked)
+        return cls(text[kept], score[kept].astype(np.float64))
 
     def suggest(self, prefix: str, k: int = 8) -> list[str]:
         """What begins with the prefix, the best first; if that is fewer than k, then what begins with it but for one slip in its last word."""
@@ -72,12 +71,6 @@ class Suggestions:
             near = self._best([self._range(slip) for slip in self._slips(typed)], k + len(found))
             found += [at for at in near if at not in found][: k - len(found)]
         return [self._texts[at] for at in found]
-
-    def without(self, blocked: Iterable[str]) -> Suggestions:
-        """The same, less every query that holds a blocked word or phrase."""
-        phrases = [f" {phrase} " for phrase in map(normalise, blocked) if phrase]
-        kept = np.array([not any(phrase in f" {text} " for phrase in phrases) for text in self._texts], dtype=np.bool_)
-        return Suggestions(self.text[kept], self.score[kept])
 
     def save(self, path: Path) -> None:
         columns.save_dataclass(path, self)

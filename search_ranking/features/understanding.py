@@ -3,8 +3,8 @@
 In:     documents' texts, tags, languages and categories; logged queries, and what was clicked for them.
 Out:    understand(texts) -> Understood, one each; the same object in training and in serving, saved and loaded as columns.
 Choice: the plainest learned classifier, multinomial naive Bayes, twice: intent over stems (a query's label is the category of what was clicked
-        for it), language over character n-grams of documents. A name is a phrase documents tag themselves with, or two words that hardly
-        stand apart in titles. What is below its confidence is "": a wrong intent costs more than none.
+        for it), language over character n-grams of documents. A name is a phrase documents tag themselves with and hardly ever say
+        outside their titles, or two words that hardly stand apart there. What is below its confidence is "": a wrong intent costs more than none.
 Else:   a small Transformer for intent and a tagger for names, when queries are sentences; a language code from the client, when it sends one.
 Breaks: position bias labels intents too; naive Bayes is surer than it is right; a query of one short word has no language; a name that is
         also a word ("apple") is always the name. Text in a language no document has is given to its nearest relative or to none.
@@ -143,7 +143,7 @@ def fit(documents: Documents, log: Log, settings: Settings = Settings()) -> Unde
         synonyms=synonyms.learn(meant, log.query, log.document, log.clicks, settings.min_cosine),
         intent=_intent(meant, documents.categories, log),
         language=_language(documents),
-        names=learn_names(texts, tags, settings.name_confidence),
+        names=learn_names(texts, tags, said, settings.name_confidence),
         settings=settings,
     )
 

@@ -35,7 +35,7 @@ from search_ranking.model.ltr import Groups, trees
 from search_ranking.model.ltr.trees import Trees
 from search_ranking.model.retrieval import dense, encoder, fusion, hashed, looks
 from search_ranking.model.retrieval.dense import Dense
-from search_ranking.model.retrieval.encoder import Encoder, Vectors
+from search_ranking.model.retrieval.encoder import Encoder, HuggingFace, Vectors
 from search_ranking.model.retrieval.hashed import Hashed
 from search_ranking.model.retrieval.looks import Looks
 from search_ranking.schema import Catalog, Dataset, Requests, Rows
@@ -93,7 +93,7 @@ def load(folder: Path) -> TwoStage:
         )
     simple = baseline.load(folder.parent / "baseline")
     said = json.loads((folder / "model.json").read_text())
-    own = _LOAD[said["encoder"]](folder)
+    own = _KINDS[said["encoder"]][1](folder)
     legs = Legs(simple, own, dense.load(folder, own.fingerprint), said["fusion"])
     return TwoStage(simple.features, legs, trees.load(folder), float(said["fusion_weight"]), tuple(said["columns"]))
 
@@ -107,8 +107,8 @@ def meaning(dataset: Dataset, config: Config) -> tuple[Encoder, Vectors, Rows]:
         return seen, seen.together(said), rows
     own: Encoder
     if config.encoder not in ENCODERS:
-        raise InputError(f"encoder={config.encoder!r}. {did_you_mean(config.encoder, ENCODERS)}")
-    if config.encoder == "pretrained" or (config.encoder == "best" and encoder.installed()):
+        own = encoder.named(config.encoder, ENCODERS)
+    elif config.encoder == "pretrained" or (config.encoder == "best" and encoder.installed()):
         own = encoder.pretrained()
     elif "grade" in rows.labels:  # without thumbnails and clicks a title and its text are all that mean the same
         say(
@@ -179,7 +179,7 @@ def lessons(
         features, legs, dataset.queries.of(asked).tolist(), which, rows.query_id, rows.doc_id, rows.event_time, rows.moment,
         dataset.history, learnt,
     )  # fmt: skip
-    row, click = _a_list_a_click(rows.request_id, clicked)
+    row, click = weights.a_list_a_click(rows.request_id, clicked)
     grades = np.where(row == click, 1.0, 0.0)
     sizes = np.unique(click, return_counts=True)[1]
     return Groups(features=read[row], grades=grades, sizes=sizes, weights=weight[click]), slot[row]
@@ -205,18 +205,6 @@ def graded(rows: Rows, legs: Legs, features: Features, dataset: Dataset, config:
     which, doc_id = asked[taught], found[taught, place]
     read = scored(features, legs, written, taught, which, doc_id, none, none, dataset.history, tuple(JUDGED))
     return Groups(features=read, grades=grades[taught, place], sizes=np.unique(taught, return_counts=True)[1])
-
-
-def _a_list_a_click(request_id: Ints, clicked: Bools) -> tuple[Ints, Ints]:
-    """Rows of pages, [n] each, those of one page together -> of each click's list the rows [m], and the click they belong to [m]."""
-    start = np.flatnonzero(np.diff(request_id, prepend=-1))
-    size = np.diff(np.append(start, len(request_id)))
-    clicks = np.flatnonzero(clicked)
-    page = np.searchsorted(start, clicks, side="right") - 1
-    click, place = np.repeat(clicks, size[page]), np.concatenate([np.arange(one) for one in size[page]])
-    row = np.repeat(start[page], size[page]) + place
-    kept = (row == click) | ~clicked[row]
-    return row[kept], click[kept]
 
 
 def scored(
@@ -303,7 +291,7 @@ class TwoStage:
         )
 
     def _rerank(self, requests: Requests, ids: Ints, before: Floats, store: FeatureStore) -> Ranking:
-        found = before.max(axis=1, keepdims=True, initial=-np.inf) > NOBODY
+        found = somebody_found(before)
         row, column = np.nonzero((ids >= 0) & found)
         rows = scored(
             self.features, self.legs, requests.query.tolist(), row, requests.query_id[row], ids[row, column],
@@ -311,23 +299,33 @@ class TwoStage:
         )  # fmt: skip
         scores = np.where(found, -np.inf, before)
         scores[row, column] = self.ranker.score(rows)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+        return best_first(ids, scores)
 
     def save(self, folder: Path) -> None:
         own = self.legs.encoder
-        kind = "looks" if isinstance(own, Looks) else "own" if isinstance(own, Hashed) else "pretrained"
-        if isinstance(own, Looks | Hashed):
-            own.save(folder)
+        assert isinstance(own, Looks | Hashed | HuggingFace), own
+        own.save(folder)
         self.legs.vectors.save(folder)
         self.ranker.save(folder)
         said = {
-            "encoder": kind,
+            "encoder": next(kind for kind, (made, _) in _KINDS.items() if isinstance(own, made)),
             "fusion": self.legs.fusion,
             "fusion_weight": self.fusion_weight,
             "columns": self.columns,
         }
         (folder / "model.json").write_text(json.dumps(said))
+
+
+def somebody_found(scores: Floats) -> Bools:
+    """scores [n, k] of candidates, each row falling -> [n, 1]: a leg found the list, and it is not what is watched most."""
+    found: Bools = scores.max(axis=1, keepdims=True, initial=-np.inf) > NOBODY
+    return found
+
+
+def best_first(ids: Ints, scores: Floats) -> Ranking:
+    """[n, k] each -> each row by its score, ties as they stood."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
 
 
 def texts(catalog: Catalog) -> list[str]:
@@ -336,8 +334,8 @@ def texts(catalog: Catalog) -> list[str]:
     return [" ".join(part[said.startswith(part[0]) :]) for part in parts for said in part[1:2]]
 
 
-_LOAD: Mapping[str, Callable[[Path], Encoder]] = {
-    "looks": looks.load,
-    "own": hashed.load,
-    "pretrained": lambda folder: encoder.pretrained(),
+_KINDS: Mapping[str, tuple[type[Looks | Hashed | HuggingFace], Callable[[Path], Encoder]]] = {
+    "looks": (Looks, looks.load),
+    "own": (Hashed, hashed.load),
+    "named": (HuggingFace, encoder.load),
 }

@@ -1,7 +1,7 @@
 """Scores -> a page: what may not be shown is not, whatever its score; of copies only the best stands.
 
 In:     candidates in order of score; what the rules ask of each, and of whoever searches.
-Out:    Policy.decide(request, candidates, context) -> Decision: the page, what was left out and why, how many could be shown in all.
+Out:    Policy.decide(request, candidates, context) -> Decision: the page, what was left out and why, what could be shown in all.
         Policy.among: the same rules over the whole catalogue, for the legs to look among what may be shown.
 Choice: hard rules and nothing else: somebody who searches said what they want. Exclusions and "one of each set of copies" are a partition
         matroid: greedy from the top is the best page, and the longest.
@@ -12,7 +12,7 @@ Breaks: a page that shows what is barred, two copies, a page shorter than it had
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -81,11 +81,15 @@ class Context:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """`kept` places among the candidates, in order: the page. `total`: how many may be shown, over all pages."""
+    """Places among the candidates, in order: `kept` of this page, `listed` over all pages."""
 
     kept: Ints
-    total: int
+    listed: Ints
     why: list[Why]
+
+    @property
+    def total(self) -> int:
+        return len(self.listed)
 
 
 RULES: Mapping[str, Callable[[Ints, Context], Bools]] = {
@@ -115,14 +119,19 @@ class Policy:
     page_size: int
     off: tuple[str, ...] = ()
 
-    def decide(self, request: Request | None, candidates: Ranking, context: Context) -> Decision:
-        """candidates [1, k] of one request, best first -> the page that was asked for."""
+    def decide(
+        self, request: Request | None, candidates: Ranking, context: Context, listed: Ints | None = None
+    ) -> Decision:
+        """candidates [1, k] of one request, best first -> the page that was asked for. `listed`: what the first page's decision said of the same
+        candidates; what may no longer be shown then leaves its page shorter, and moves no other."""
         ids = candidates.ids[0]
         order = np.flatnonzero(self._allowed(ids, context))
         lawful = order if "copies" in self.off else _first_copies(order, context.group)
         offset, size = (request.offset, request.page_size) if request is not None else (0, self.page_size)
-        kept = lawful[offset : offset + size]
-        begin, end = kept[0] if offset and len(kept) else 0, kept[-1] if len(kept) == size else len(ids)
+        listed = lawful if listed is None else listed
+        page = listed[offset : offset + size]
+        kept = page[np.isin(page, lawful)]
+        begin, end = page[0] if offset and len(page) else 0, page[-1] if len(page) == size else len(ids)
         copies = np.setdiff1d(order, lawful)
         why = [
             Why(
@@ -134,7 +143,7 @@ class Policy:
             )
             for place in copies[(copies >= begin) & (copies < end)][:3].tolist()
         ]
-        return Decision(kept=kept, total=len(lawful), why=why)
+        return Decision(kept=kept, listed=listed, why=why)
 
     def among(self, features: Features, requests: Requests) -> EachAmong:
         """What may be shown for each request, copies aside: a narrow filter then leaves a full list where there is one. The page is decided by
@@ -142,12 +151,31 @@ class Policy:
         doc_id, whose = features.documents.doc_id, _whose(requests)
         return lambda row: Among(doc_id, self._allowed(doc_id, Context.of(features, doc_id, **whose[row])))
 
+    def emptied(self, features: Features, requests: Requests) -> list[Why]:
+        """Where nothing in the catalogue may be shown to the one who asks: the rule that left nothing of what those before it had left, told of
+        the document that is watched most of these."""
+        ids, who = features.popular, _whose(requests)[0]
+        before = np.ones(len(ids), bool)
+        for name, left in self._left(ids, Context.of(features, ids, **who)):
+            if before.any() and not left.any():
+                evidence = f"none of the {int(before.sum())} documents that the rules before it leave passes"
+                return [Why(item=int(ids[before][0]), stage="rules", reason=name, effect=0.0, evidence=evidence)]
+            before = left
+        return []
+
     def _allowed(self, ids: Ints, context: Context) -> Bools:
         allowed = np.ones(len(ids), bool)
+        for _, left in self._left(ids, context):
+            allowed = left
+        return allowed
+
+    def _left(self, ids: Ints, context: Context) -> Iterator[tuple[str, Bools]]:
+        """Rule by rule, what it and those before it allow."""
+        left = np.ones(len(ids), bool)
         for name, rule in RULES.items():
             if name not in self.off:
-                allowed &= rule(ids, context)
-        return allowed
+                left = left & rule(ids, context)
+                yield name, left
 
     def apply(self, rankings: Ranking, given: Sequence[Context]) -> Ranking:
         """The same rules over many requests: rankings [n, k] and a context for each -> [n, page_size], first pages."""

@@ -143,9 +143,13 @@ class Service:
         for stage, lost in ordered.lost:
             if stage not in deadline.degraded:
                 deadline.degrade(stage, lost)  # of the first page's list, and so of this one
-        place, decision = self._page(request, ordered, held)
+        decision = self._decided(request, ordered, held)
+        place = decision.kept
+        if ordered.listed is None:
+            self.lists.keep(request, replace(ordered, listed=decision.listed))
         results = shown(self.features, self.titles, ordered, place, request.offset)
-        why = brought(ordered, place)
+        why = [] if decision.total else self.policy.emptied(self.features, _asked(request, ordered.made))
+        why += brought(ordered, place)
         why += self.stages.run("why", deadline, lambda: moved(self.model, self.names, ordered, place), lambda: [])
         degraded = any(stage in SHARES for stage in deadline.degraded)
         cold = not np.isin(query_id(ordered.understood.text), self.features.queries.query_id)
@@ -169,9 +173,7 @@ class Service:
             among = self.policy.among(self.features, _asked(request, now))
             found = self._candidates(understood, among, deadline)
             ordered = self._ordered(request.query, understood, found, among, now, store, deadline)
-        ordered = replace(ordered, lost=tuple(deadline.reasons[before:]))
-        self.lists.keep(request, ordered)
-        return ordered
+        return replace(ordered, lost=tuple(deadline.reasons[before:]))
 
     def _understood(self, query: str, deadline: Deadline) -> Understood:
         """Where it does not come in time, the words as they were typed."""
@@ -188,6 +190,8 @@ class Service:
         query, k, legs = [" ".join(understood.corrected)], self.config.num_candidates, self.model.legs
         calls = {"lexical": lambda: legs.lexical(query, k, among), "dense": lambda: legs.dense(query, k, among)}
         found = self.stages.side_by_side(deadline, calls)
+        if not any((leg.ids >= 0).any() for leg in found.values()) and not among(0).allowed.any():
+            return {}  # a filter's doing and not the query's: the answer is empty, and `why` names the rule
         if "lexical" in found and not (found["lexical"].ids >= 0).any():
             deadline.degrade("query", "none of its words stands in a document that may be shown")
         if any((leg.ids >= 0).any() for leg in found.values()):
@@ -245,15 +249,12 @@ class Service:
         legs, names = self.model.legs, self.model.columns
         return model.scored(known, legs, [query], same, asked, ids, same + now, same + moment, store, names)
 
-    def _page(self, request: Request, ordered: Ordered, held: Held[_Known]) -> tuple[Ints, Decision]:
-        """-> where in the list the results of this page stand. Every candidate comes through here, so what is gone ends here, whichever leg
-        or rung brought it, and in whichever list."""
-        here = np.flatnonzero(~held.gone(ordered.ids))
-        ids = ordered.ids[here]
-        candidates = Ranking(ids=ids[None], scores=ordered.scores[here][None])
+    def _decided(self, request: Request, ordered: Ordered, held: Held[_Known]) -> Decision:
+        """Every candidate comes through here, so what is gone ends here, whichever leg or rung brought it, and in whichever list."""
+        candidates = Ranking(ids=ordered.ids[None], scores=ordered.scores[None])
         context = policy.contexts(self.features, _asked(request, ordered.made), candidates)[0]
-        decision = self.policy.decide(request, candidates, context)
-        return here[decision.kept], decision
+        there = replace(context, known=context.known & ~held.gone(ordered.ids))
+        return self.policy.decide(request, candidates, there, ordered.listed)
 
 
 @dataclass(frozen=True)

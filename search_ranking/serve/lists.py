@@ -1,6 +1,7 @@
 """Lists of which the next page may be asked for: a page is a stretch of a list, and the list stays as it was made.
 
-Made anew it would be another one: what the first page showed was seen, its rates changed, and a result would come twice or never.
+Made anew it would be another one: what the first page showed was seen, its rates changed, and a result would come twice or never. What is deleted
+in between keeps its place and is not shown: were it taken out, all behind it would move up, and the first of the next page would never come.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Ordered:
     made: int  # seconds UTC
     moment: int  # log position at which the features were read, -1 where they were not
     lost: tuple[tuple[str, str], ...] = ()  # (stage, why) it was made without
+    listed: Ints | None = None  # places of what could be shown when the first page was: pages are stretches of these
 
 
 class Lists:

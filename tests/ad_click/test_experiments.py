@@ -279,6 +279,7 @@ def test_expected_loss_is_the_mean_over_labels() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_day_trains_on_labels_that_are_in() -> None:
     flow = stream.stream(TINY)
     latest = flow.rows.event_time[flow.day < stream.FIRST - flow.lag].max() + TINY.click_window_hours * 3600

@@ -214,6 +214,7 @@ def overdraft(lot: days.Stretch, played: days.Played) -> float:
     return float(np.maximum(played.spent - budget, 0).max(axis=0).sum() / played.charged.sum())
 
 
+@pytest.mark.slow
 def test_pacing_spends_no_more_than_a_hard_stop(lot: days.Stretch, played: dict[str, days.Played]) -> None:
     """Up to the clicks that come late, which neither knows of."""
     hard, paced, endless = (played[name] for name in ("hard", "paced", "endless"))

@@ -41,6 +41,7 @@ def count(reactions: list[tuple[simulate.Visit, list[Event]]]) -> Counter[str]:
     return Counter(event.kind for _, events in reactions for event in events)
 
 
+@pytest.mark.slow
 def test_a_conversion_comes_after_its_click_as_often_as_planted() -> None:
     reactions, truth = played(SMOKE), world.plant(SMOKE)
     expected = []

@@ -61,6 +61,7 @@ def test_a_plan_that_cannot_be_sized_is_refused() -> None:
         replace(ADS, zones=1)
 
 
+@pytest.mark.slow
 def test_size_counts_every_package_of_the_project() -> None:
     rows = {row["package"]: row for row in size.table()}
     assert {"common", "tests"} <= set(rows)

@@ -253,6 +253,7 @@ def rates(found: Table) -> dict[str, float]:
     return {row["test"]: row["rate"] for row in found}
 
 
+@pytest.mark.slow
 def test_two_thousand_a_a_tests_are_refuted_one_time_in_twenty_and_the_foils_more_often() -> None:
     found = rates(power.false_positives(2_000))
     for name in power.HONEST:
@@ -267,6 +268,7 @@ def test_where_no_user_leans_to_either_ranker_interleaving_by_session_is_right_a
     assert found["team draft, a session a user"] < 0.08 and found["A/B, a session a user"] > 0.15
 
 
+@pytest.mark.slow
 def test_where_a_few_users_are_most_of_the_traffic_five_percent_is_not_kept() -> None:
     assert rates(power.false_positives(1_000, num_users=200, most=10**6))["A/B"] > 0.07
 

@@ -82,6 +82,7 @@ def test_every_stage_of_every_case_says_what_it_chose() -> None:
     assert "| - |" not in command.stages(FOUND, ROOT)
 
 
+@pytest.mark.slow
 def test_the_command_shows_the_rows_and_ends_well(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(argv=["compare", "--json"])
@@ -91,6 +92,7 @@ def test_the_command_shows_the_rows_and_ends_well(capfd: pytest.CaptureFixture[s
     assert all(set(row["cells"]) == set(FOUND) - set(said["missing"]) for row in said["rows"])
 
 
+@pytest.mark.slow
 def test_the_command_fails_on_a_page_that_is_stale(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ def inputs(trial: Trial) -> Inputs:
     return found
 
 
+@pytest.mark.slow
 def test_frozen_patches_tell_a_sign_from_other_pictures(planted: World) -> None:
     """A line over what the encoder says finds signs it was not fitted on; over the mean colour it does not."""
     from sklearn.linear_model import LogisticRegression

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,34 +144,6 @@ def test_a_fit_is_a_function_of_its_arguments_and_a_fingerprint_of_the_encoder(t
 
 def test_pieces_are_the_same_in_every_process() -> None:
     assert hashed.pieces("cat", 1000) == (266, 524, 832, 276, 679, 239, 665)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of a few hundred weights, made here: the reading and pooling are tested without the network."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("tiny")
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghij"]
-    made: Any = Tokenizer(models.WordPiece({word: at for at, word in enumerate(vocabulary)}, unk_token="[UNK]"))
-    made.normalizer, made.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
-    made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    made.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"})
-    )
-    torch.manual_seed(0)
-    shape: dict[str, Any] = {
-        "hidden_size": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-    }
-    config = BertConfig(vocab_size=len(vocabulary), max_position_embeddings=32, **shape)
-    model: Any = BertModel(config)
-    model.save_pretrained(folder)
-    return folder
 
 
 def test_a_model_from_a_folder_pools_each_texts_own_tokens(tiny: Path) -> None:

@@ -16,6 +16,7 @@ from common.features.asof import AsOfStore
 from search_ranking import model
 from search_ranking.config import SMOKE
 from search_ranking.experiments import CHARTS, EXPERIMENTS, clicks, curves, features, mismatch, online, worlds
+from search_ranking.experiments import lab as labs
 from search_ranking.features import QUERY_DOC
 from search_ranking.model.clicks.debias import over_logs
 
@@ -69,9 +70,33 @@ def test_undoing_the_bias_hurts_on_a_short_log_helps_on_a_long_one_and_the_chart
     monkeypatch.setattr(clicks, "ETAS", (1.0,))
     monkeypatch.setattr(clicks, "SIZES", (2_000, 6_000))
     table = clicks.debias(SMOKE)
-    assert row(table, sessions=2_000)["high"] < 0 < row(table, sessions=6_000)["low"]
-    (flip,) = flips(table, CHARTS["debias"])
+    pages = [found for found in table if found["steepness"] == "1"]
+    assert row(pages, sessions=2_000)["high"] < 0 < row(pages, sessions=6_000)["low"]
+    assert len([found for found in table if found["steepness"] == "1, a list a click"]) == len(pages) == 2
+    flip = next(one for one in flips(table, CHARTS["debias"]) if one.series == "1")
     assert 2_000 < flip.value < 6_000
+
+
+@pytest.mark.slow
+def test_the_lists_of_the_served_ranker_are_weighed_anew_and_nothing_else_changes() -> None:
+    """On the world: within each query the weights average one and keep their ratios. Planted: weights that are all one are all one after it."""
+    one = labs.trained(TINY)
+    served, _ = model.lessons(one.dataset.train, one.model.legs, one.features, one.dataset, TINY)
+    assert served.weights is not None
+    asked = one.dataset.train.query_id[one.dataset.train.labels["clicked"] > 0]
+    found = clicks.normalised(one, served)
+    assert found.weights is not None and np.array_equal(found.features, served.features)
+    before, after = served.weights[served.starts], found.weights[found.starts]
+    assert np.array_equal(found.weights, after[found.query]), "a weight belongs to its whole list"
+    for query in np.unique(asked)[:50]:
+        mine = asked == query
+        assert after[mine].mean() == pytest.approx(1) and np.ptp(after[mine] / before[mine]) < 1e-9
+    even = clicks.normalised(one, replace(served, weights=np.ones(len(served.grades))))
+    assert even.weights is not None and (even.weights == 1).all() and not (found.weights == 1).all()
+    report = one.report(one.ranked(one.candidates))
+    table = clicks.debias_served(TINY)
+    assert table[0]["weights"] == clicks.SERVED and table[0][labs.GAIN] == report.metrics[labs.GAIN].value
+    labs.trained.cache_clear()
 
 
 def test_a_lucky_log_is_not_taken_for_the_truth() -> None:

@@ -15,7 +15,8 @@ from common.contract import Floats, Ints, Ranking, Table
 from common.errors import InputError
 from common.eval.chart import flips
 from search_ranking import world
-from search_ranking.config import SMOKE
+from search_ranking.baseline import NOBODY
+from search_ranking.config import SMOKE, Config
 from search_ranking.experiments import (
     CHARTS,
     EXPERIMENTS,
@@ -29,6 +30,7 @@ from search_ranking.experiments import (
     understanding,
 )
 from search_ranking.experiments.judges import Pages, Panel, units
+from search_ranking.features.among import Among
 from search_ranking.model import setting
 from search_ranking.model.ltr import Groups, planted, trees
 
@@ -79,7 +81,8 @@ def test_what_only_the_world_knows_is_not_asked_of_real_data() -> None:
 def test_values_put_candidates_in_order_and_padding_last() -> None:
     rng = np.random.default_rng(0)
     ids = np.where(rng.random((20, 9)) < 0.2, -1, rng.permuted(np.tile(np.arange(9), (20, 1)), axis=1))
-    found = lab.ordered(ids, values := rng.integers(0, 4, int((ids >= 0).sum())).astype(float))
+    stood = Ranking(ids=ids, scores=np.where(ids >= 0, 1.0, -np.inf))
+    found = lab.ordered(stood, values := rng.integers(0, 4, int((ids >= 0).sum())).astype(float))
     start = 0
     for before, after, scores in zip(ids, found.ids, found.scores, strict=True):
         known = before[before >= 0].tolist()
@@ -88,6 +91,22 @@ def test_values_put_candidates_in_order_and_padding_last() -> None:
         expected = sorted(known, key=lambda one: -worth[one])  # stable: ties as they stood
         assert after.tolist() == expected + [-1] * (len(before) - len(known))
         assert scores[: len(known)].tolist() == [worth[one] for one in expected]
+
+
+def test_a_list_nobody_found_stays_as_it_stands() -> None:
+    """The control: the same list, found by a leg, is put in order."""
+    ids, values = np.array([[5, 3, 8, -1]] * 2), np.array([0.1, 0.9, 0.5] * 2)
+    popular = NOBODY - np.arange(4.0)
+    scores = np.where(ids >= 0, [popular, popular + 1e-9], -np.inf)
+    found = lab.ordered(Ranking(ids=ids, scores=scores), values)
+    assert found.ids.tolist() == [[5, 3, 8, -1], [3, 8, 5, -1]]
+    assert found.scores.tolist() == [scores[0].tolist(), [0.9, 0.5, 0.1, -np.inf]]
+
+
+def test_what_may_not_be_shown_is_not_asked_of_a_leg() -> None:
+    among = [Among(np.arange(10), np.arange(10) % 2 == row) for row in range(2)]
+    ids = np.array([[1, 4, -1, 6], [1, 4, 3, 12]])
+    assert lab.allowed(ids, among.__getitem__).tolist() == [[-1, 4, -1, 6], [1, -1, 3, -1]]
 
 
 def test_some_lists_are_whole_lists() -> None:
@@ -207,8 +226,15 @@ def test_an_experiment_gives_rows_of_finite_numbers(name: str) -> None:
     CHECKS.get(name, lambda _: None)(table)
 
 
+def served(config: Config) -> float:
+    """Gain of the case as it is served."""
+    one = lab.trained(config)
+    return one.report(one.ranked(one.candidates)).metrics[lab.GAIN].value
+
+
 def check_ladder(table: Table) -> None:
     assert row(table, model=ladder.SERVED)["against as served"] == 0
+    assert row(table, model=ladder.SERVED)[lab.GAIN] == served(TINY), "put in order by hand, as by TwoStage"
     assert row(table, model=ladder.NO_RANKER)["high"] < 0
 
 
@@ -220,6 +246,7 @@ def check_ladder_planted(table: Table) -> None:
 
 def check_fusion(table: Table) -> None:
     recall = "recall, few shared words"
+    assert row(table, fusion=fusion.RRF)["ranked"] == served(TINY)
     assert row(table, fusion=fusion.RRF)[recall] > row(table, fusion="words alone")[recall]
 
 
@@ -256,6 +283,7 @@ def check_clickbait(table: Table) -> None:
 
 
 def check_rules(table: Table) -> None:
+    assert row(table, without="none")[lab.GAIN] == served(TINY)
     assert row(table, without="none")["broken"] == row(table, without="none")["cost"] == 0
     assert all(row(table, without=name)["broken"] > 0 for name in ("explicit", "country", "copies"))
     assert row(table, without="all")["broken"] == max(found["broken"] for found in table)

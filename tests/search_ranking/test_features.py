@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +13,12 @@ import pytest
 from common.contract import Events, Floats, Ints
 from common.eval.classification import auc
 from common.features.asof import AsOfStore
-from search_ranking import features
+from common.features.text import normalise
+from search_ranking import data, features
 from search_ranking.config import SMOKE
 from search_ranking.features import Features
-from search_ranking.schema import EVENTS, Catalog, Dataset, Queries, Requests, Rows
+from search_ranking.features.understanding import Understanding
+from search_ranking.schema import EVENTS, Catalog, Dataset, Queries, Requests, Rows, query_id
 
 TITLES = ("bicycle repair", "bicycle tour", "violin lesson", "violin repair", "rice", "bicycle")
 DAY = 86_400
@@ -117,3 +122,63 @@ def test_a_rate_over_the_whole_log_knows_the_label_and_as_of_the_moment_knows_no
     )
     assert auc(clicked.astype(float), leaked) == 1.0
     assert auc(clicked.astype(float), honest) == 0.5
+
+
+# ------------------------------------------------------------------------------------------------------------------------ what it may see
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return data.load(replace(SMOKE, num_users=300, num_docs=800, num_queries=300, num_sessions=4_000, num_judged=50))
+
+
+def bytes_of(fitted: Features, folder: Path) -> dict[str, bytes]:
+    fitted.understanding.save(folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_wording_known_is_that_of_rows_alone(dataset: Dataset) -> None:
+    rows = np.concatenate([dataset.train.query_id, dataset.valid.query_id])
+    assert np.array_equal(dataset.queries.query_id, np.unique(rows))
+    assert dataset.queries.query_id.tolist() == [query_id(normalise(text)) for text in dataset.queries.text.tolist()]
+    later = dataset.test.query_id[~np.isin(dataset.test.query_id, rows)]
+    assert len(later), "somebody asks for the first time in the test"
+    with pytest.raises(AssertionError, match="no text"):
+        dataset.queries.of(later)
+
+
+def test_understanding_learns_from_no_wording_but_what_training_asked(dataset: Dataset, tmp_path: Path) -> None:
+    """Known queries that hold two synonyms side by side would make company of them (synonyms.MOST_TOGETHER). Asked after training nothing moves;
+    asked in training the pair is gone, and the new word is known."""
+    before = features.fit(dataset, SMOKE)
+    assert isinstance(before.understanding, Understanding)
+    found = before.understanding.synonyms
+    pair = f"{found.word[0]} {found.other[0]}"
+    texts = [f"{pair} zyqqo{'x' * at}" for at in range(300)]
+    new = np.array([query_id(text) for text in texts])
+    every, order = np.append(dataset.queries.query_id, new), np.argsort(np.append(dataset.queries.query_id, new))
+    queries = Queries(query_id=every[order], text=np.append(dataset.queries.text, texts)[order])
+    valid, train = asked(dataset.valid, new), asked(dataset.train, np.append(new, new[[0] * 9]))
+    later = features.fit(replace(dataset, queries=queries, valid=valid), SMOKE)
+    assert bytes_of(before, tmp_path / "before") == bytes_of(later, tmp_path / "later")
+    known = features.fit(replace(dataset, queries=queries, train=train), SMOKE)
+    assert isinstance(known.understanding, Understanding) and isinstance(later.understanding, Understanding)
+    other = known.understanding.synonyms
+    assert (found.word[0], found.other[0]) not in set(zip(other.word.tolist(), other.other.tolist(), strict=True))
+    assert "zyqqo" in known.understanding.spelling.word and "zyqqo" not in later.understanding.spelling.word
+
+
+def asked(rows: Rows, query: Ints) -> Rows:
+    """The rows, and a page of one result nobody clicked on for each of these queries."""
+    more = rows.take(np.zeros(len(query), np.int64))
+    request, none = int(rows.request_id.max()) + 1 + np.arange(len(query)), np.zeros(len(query))
+    labels = {name: none for name in rows.labels}
+    columns: dict[str, Any] = {
+        name: np.append(getattr(rows, name), getattr(more, name))
+        for name in ("user_id", "doc_id", "event_time", "moment")
+    }
+    return Rows(
+        request_id=np.append(rows.request_id, request), query_id=np.append(rows.query_id, query), **columns,
+        labels={name: np.append(column, labels[name]) for name, column in rows.labels.items()},
+        numbers={name: np.append(column, more.numbers[name]) for name, column in rows.numbers.items()},
+    )  # fmt: skip

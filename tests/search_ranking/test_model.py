@@ -15,6 +15,7 @@ from search_ranking import data, features, model
 from search_ranking.baseline import NOBODY, filled
 from search_ranking.config import SMOKE
 from search_ranking.model.clicks import by_ctr
+from search_ranking.model.clicks.weights import a_list_a_click
 from search_ranking.model.ltr import Groups, trees
 from search_ranking.model.retrieval import looks
 from search_ranking.world.history import examination
@@ -61,7 +62,7 @@ def test_each_click_has_a_list_of_its_own_and_no_other_click_in_it() -> None:
     for _ in range(50):
         request = np.repeat(np.arange(8) * 3, rng.integers(1, 6, 8))
         clicked = rng.random(len(request)) < 0.4
-        row, click = model._a_list_a_click(request, clicked)
+        row, click = a_list_a_click(request, clicked)
         expected = [
             (at, int(one))
             for one in np.flatnonzero(clicked)

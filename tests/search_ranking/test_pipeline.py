@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,9 +12,11 @@ import pytest
 
 from common.contract import Result
 from common.eval.report import is_better, paired
+from common.lifecycle.manifest import plain
 from common.lifecycle.registry import Registry
 from search_ranking import baseline, data, evaluate, features, model, monitor, pipeline, policy, world
 from search_ranking.config import SMOKE
+from search_ranking.experiments import lab
 
 pytestmark = pytest.mark.slow
 PARTS: dict[str, ModuleType] = {
@@ -45,6 +48,16 @@ def test_the_same_candidates_in_a_random_order_are_not(result: Result) -> None:
     assert not is_better(paired(report, result.reports["baseline"]), "expected_gain@10")
 
 
+def test_what_experiments_call_served_is_what_was_published(result: Result) -> None:
+    """To the last bit, interval and slice. The control: candidates found without the rules' mask give another report."""
+    trained = lab.trained(SMOKE)
+    lab.trained.cache_clear()
+    published = json.dumps(result.artifact.manifest["reports"]["model"])
+    assert json.dumps(plain(trained.report(trained.ranked(trained.candidates)))) == published
+    unmasked = trained.model.retrieve(trained.dataset.test, SMOKE.num_candidates, trained.dataset.history)
+    assert json.dumps(plain(trained.report(trained.ranked(unmasked)))) != published
+
+
 def test_every_part_is_saved_again_as_it_was_read(result: Result, tmp_path: Path) -> None:
     for name, stage in PARTS.items():
         folder = result.artifact.folder / name
@@ -57,6 +70,13 @@ def test_every_part_is_saved_again_as_it_was_read(result: Result, tmp_path: Path
             if path.is_file()
         }
         assert files and files == again, (name, files.keys() ^ again.keys())
+
+
+def test_requests_that_nothing_answers_well_are_a_slice_of_their_own(result: Result) -> None:
+    judgments = data.judgments(SMOKE)
+    nothing, answered = judgments.slices["words"] == "nothing relevant", judgments.grades.max(axis=1) >= 3
+    assert np.array_equal(nothing, ~answered) and 0 < nothing.sum() < 0.5 * len(nothing)
+    assert {"words=nothing relevant", "words=all shared"} <= set(result.reports["model"].slices)
 
 
 def test_the_truth_knows_what_each_search_meant() -> None:

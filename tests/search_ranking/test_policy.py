@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from common.checks import Trial
-from common.contract import Ranking
+from common.contract import Ints, Ranking
 from search_ranking import features, policy
 from search_ranking.policy import INVARIANTS, RULES, Context, Decision, Policy, invariants
 from search_ranking.schema import Request, Requests
@@ -39,10 +39,13 @@ class Bent(Policy):
 
     how: str = ""
 
-    def decide(self, request: Request | None, candidates: Ranking, context: Context) -> Decision:
-        found = super().decide(request, candidates, context)
+    def decide(
+        self, request: Request | None, candidates: Ranking, context: Context, listed: Ints | None = None
+    ) -> Decision:
+        found = super().decide(request, candidates, context, listed)
         bent = {"short": found.kept[:-1], "turned": found.kept[::-1]}
-        return replace(found, kept=bent.get(self.how, found.kept), total=found.total + (self.how == "more"))
+        boast = np.append(found.listed, -1) if self.how == "more" else found.listed
+        return replace(found, kept=bent.get(self.how, found.kept), listed=boast)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +67,25 @@ def test_many_pages_at_once_are_those_of_one_at_a_time() -> None:
         candidates, context, _ = drawn[row]
         kept = WHOLE.decide(None, candidates, context).kept
         assert found.ids[row][found.ids[row] >= 0].tolist() == candidates.ids[0][kept].tolist()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_may_no_longer_be_shown_leaves_its_page_and_moves_no_other(seed: int) -> None:
+    """Over all pages of a list: nothing twice, nothing left out, each in the page it was in. The control: without the first page's list they move."""
+    rng = np.random.default_rng(seed)
+    candidates, context, _ = invariants.draw(rng)
+    first = WHOLE.decide(asked := Request(user_id=1, query="", page_size=3), candidates, context)
+    now = replace(context, known=context.known & (rng.random(len(context.known)) < 0.8))
+    pages = [replace(asked, offset=at) for at in range(0, len(first.listed), 3)]
+    found = [WHOLE.decide(one, candidates, now, first.listed) for one in pages]
+    gone = set(first.listed[~now.known[first.listed]].tolist())
+    for at, one in zip(range(0, len(first.listed), 3), found, strict=True):
+        assert one.kept.tolist() == [place for place in first.listed[at : at + 3].tolist() if place not in gone]
+        assert one.total == first.total
+    if gone & set(first.listed[:-3].tolist()):
+        assert [one.kept.tolist() for one in found] != [
+            WHOLE.decide(one, candidates, now).kept.tolist() for one in pages
+        ]
 
 
 def _padded(context: Context, length: int) -> Context:
@@ -97,6 +119,27 @@ def test_the_legs_look_among_what_the_rules_allow(trial: Trial) -> None:
             assert np.flatnonzero(among(row).allowed).tolist() == rules.decide(None, everything, context).kept.tolist()
             sizes.add((off, int(among(row).allowed.sum())))
     assert len(sizes) > 20, "the requests differ"
+
+
+@pytest.mark.slow
+def test_the_rule_that_leaves_nothing_is_named_and_no_other(trial: Trial) -> None:
+    fitted, now = features.load(trial.artifact.folder / "features"), int(trial.dataset.test.event_time[0])
+
+    def why(rules: Policy = WHOLE, **who: Any) -> list[str]:
+        one = np.array([0])
+        who = {name: np.array([value]) for name, value in who.items()}
+        asked = Requests(user_id=one, query_id=one, query=np.array([""]), event_time=one + now, moment=one, **who)
+        found = rules.emptied(fitted, asked)
+        assert bool(found) is not bool(rules.among(fitted, asked)(0).allowed.any())
+        return [f"{each.stage} {each.reason}" for each in found]
+
+    assert why() == why(language="en") == why(max_age_days=300) == []
+    assert why(language="xx") == ["rules language"]
+    assert why(language="xx", max_age_days=300) == ["rules language"]
+    assert why(replace(WHOLE, off=("language",)), language="xx") == []
+    youngest = float(np.nanmax(fitted.documents.uploaded))
+    late = replace(WHOLE, off=("language",))
+    assert why(late, language="xx", max_age_days=1) == ([] if now - youngest <= 86_400 else ["rules max_age_days"])
 
 
 def test_a_policy_is_read_back_as_it_was(tmp_path: Path) -> None:

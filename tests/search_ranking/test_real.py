@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +32,7 @@ from search_ranking.data import collection, letor
 from search_ranking.model import given
 from search_ranking.model.ltr import trees
 from search_ranking.model.retrieval import dense, encoder
-from search_ranking.schema import Dataset
+from search_ranking.schema import Dataset, Queries
 
 TOPICS, EACH = 25, 8
 HISTORY = ("pair_coec", "pair_satisfied", "title_other", "description_other", "any_match")
@@ -176,6 +177,29 @@ def test_a_query_of_the_test_is_no_row(beir_folder: Path) -> None:
     dataset = data.load(config_of("beir", beir_folder))
     assert len(dataset.train) == 120 and not np.isin(dataset.train.query_id, dataset.test.query_id).any()
     assert not len(dataset.history.events) and not dataset.train.moment.any() and "clicked" not in dataset.train.labels
+
+
+def test_a_text_of_the_test_is_unknown_wherever_else_it_stands(beir_folder: Path, tmp_path: Path) -> None:
+    """A training query of the same words goes with its judgments, and a table of queries may say more than its rows."""
+    folder = tmp_path / "set"
+    shutil.copytree(beir_folder, folder)
+    lines = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
+    lines[0]["text"] = lines[-1]["text"].upper()
+    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    before, after = (data.load(config_of("beir", one)) for one in (beir_folder, folder))
+    assert not np.isin(before.test.query_id, before.queries.query_id).any()
+    assert not np.isin(after.test.query_id, after.queries.query_id).any()
+    assert len(after.queries.query_id) == len(before.queries.query_id) - 1
+    assert np.array_equal(
+        after.queries.query_id, np.unique(np.concatenate([after.train.query_id, after.valid.query_id]))
+    )
+    more = Queries(
+        query_id=np.append(before.queries.query_id, before.test.query_id),
+        text=np.append(before.queries.text, before.test.query),
+    )
+    data.write(replace(before, queries=more), data.judgments(config_of("beir", beir_folder)), tmp_path / "tables")
+    again, _ = collection_of(tmp_path / "tables")
+    assert np.array_equal(again.queries.query_id, before.queries.query_id)
 
 
 def test_a_set_without_training_judgments_says_so(tmp_path: Path) -> None:

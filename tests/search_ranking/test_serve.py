@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -145,6 +146,22 @@ def test_without_a_word_it_is_what_is_watched_most_and_says_so(trial: Trial) -> 
         places_ = [int(np.flatnonzero(popular == doc_id)[0]) for doc_id in ids(answer)]
         assert places_ == sorted(places_) and answer["understood"]["corrected"] == ""
         assert {why["stage"] for why in answer["why"] if why["reason"] == "candidate"} == {"popular"}
+
+
+def test_what_was_first_asked_in_the_test_is_cold_and_answered_as_offline(trial: Trial) -> None:
+    """The log holds its pages, the artifact nothing of it: it is judged as a query that somebody brings tomorrow."""
+    test, known = trial.dataset.test, trial.dataset.queries.query_id
+    asked_before = np.isin(test.query_id, known)
+    assert asked_before.any() and not asked_before.all()
+    assert np.array_equal(trial.part("features").queries.query_id, known)
+    for cold, query in ((False, test.query[asked_before][0]), (True, test.query[~asked_before][0])):
+        answer = whole(trial, query=str(query), page_size=50)
+        logged = impressions(trial, answer)
+        assert len(logged["cold"]) and (logged["cold"] == cold).all(), query
+        ranked = offline(trial, as_asked(str(query), trial.served.clock.now(), int(logged["moment"][0])))
+        kept = np.isin(ranked.ids[0], ids(answer))
+        assert ranked.ids[0][kept].tolist() == ids(answer)
+        assert ranked.scores[0][kept].tolist() == [result["score"] for result in answer["results"]]
 
 
 def test_words_nobody_knows_and_slips_of_the_finger_are_answered(trial: Trial) -> None:
@@ -293,7 +310,14 @@ def test_filters_leave_what_fits_and_total_says_how_much(trial: Trial) -> None:
     young = whole(trial, query=query, page_size=50, max_age_days=days)
     assert len(young["results"]) == 50 and young["total"] == len(in_pages_with(trial, query, max_age_days=days))
     assert (today - catalog.numbers["uploaded"][ids(young)] <= days * DAY).all()
-    assert whole(trial, query=query, language="xx")["total"] == 0
+    none = trial.served.ask(query=query, language="xx")
+    assert none["total"] == 0 and not none["results"] and not none["degraded"], "the filter's doing, not the query's"
+    assert [(why["stage"], why["reason"]) for why in none["why"]] == [("rules", "language")]
+    nonsense = trial.served.ask(query="qzxv jjkwq")
+    assert nonsense["degraded"] == ["query", "candidates"] and {why["stage"] for why in nonsense["why"]} <= {
+        "popular",
+        "rules",
+    }
     assert not catalog.explicit[ids(every)].any() and (catalog.min_age[ids(every)] == 0).all()
 
 
@@ -459,6 +483,31 @@ def test_a_document_of_training_is_deleted_from_every_rung_and_every_page(trial:
         catalog = trial.dataset.catalog
         put(trial, *(_item(catalog, doc_id) for doc_id in gone))
         until(trial, lambda answer: popular in ids(answer), query="")
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_documents_deleted_between_two_pages_move_no_other(
+    trial: Trial, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of the first page, one of a later one: the list goes on where it stood, without them. The control: of places counted anew one is
+    skipped for each that was deleted before."""
+    query = asked_often(trial)[0]
+    if not kept:
+        keep = Lists.keep
+        monkeypatch.setattr(Lists, "keep", lambda self, asked, made: keep(self, asked, replace(made, listed=None)))
+    first = whole(trial, query=query, page_size=5)
+    rest = ids(trial.served.ask(query=query, offset=5, page_size=30))
+    gone = [ids(first)[2], rest[7]]
+    try:
+        delete(trial, *gone)
+        pages = [trial.served.ask(query=query, page_size=5, offset=offset) for offset in range(5, 35, 5)]
+        assert [len(page["results"]) for page in pages] == ([5, 4, 5, 5, 5, 5] if kept else [5] * 6)
+        found = [doc_id for page in pages for doc_id in ids(page)]
+        assert (found == [doc_id for doc_id in rest if doc_id not in gone]) is kept
+        assert (pages[-1]["total"] == first["total"]) is kept, "nothing is beyond what is said to be there"
+    finally:
+        put(trial, *(_item(trial.dataset.catalog, doc_id) for doc_id in gone))
+        until(trial, lambda answer: set(gone) <= set(ids(answer)), query=query, page_size=50)
 
 
 def _item(catalog: Any, doc_id: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 
 from common.contract import Ints
 from common.features.copies import copies
@@ -41,6 +42,7 @@ def same(one: Documents, other: Documents, *but: str) -> bool:
     return all(np.array_equal(column, getattr(other, name)) for name, column in vars(one).items() if name not in but)
 
 
+@pytest.mark.slow
 def test_joined_is_a_catalogue_made_anew_whatever_came_in_whatever_order() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)

@@ -47,6 +47,10 @@ def vocabulary(letters: str, most: int, seed: int, size: int = 300) -> dict[str,
     return {"".join(rng.choices(letters, k=rng.randint(1, most))): int(rng.paretovariate(0.6)) for _ in range(size)}
 
 
+def near_of(spelled: Spelling, word: str, most: int) -> dict[str, int]:
+    return {str(spelled.word[at]): distance for at, distance in spelled._near(word, most)}
+
+
 @pytest.mark.parametrize(("letters", "most"), [("ab", 11), ("abcdef", 7), ("aé動", 9)])
 def test_candidates_and_the_choice_are_those_of_brute_force(letters: str, most: int) -> None:
     known = vocabulary(letters, most, seed=1)
@@ -57,7 +61,7 @@ def test_candidates_and_the_choice_are_those_of_brute_force(letters: str, most: 
         near = {other: by_table(word, other) for other in known}
         assert spelled.correct(word) == best_by_force(known, near, word)
         for far in (0, 1, 2):
-            assert dict(spelled.candidates(word, far)) == {other: d for other, d in near.items() if d <= far}
+            assert near_of(spelled, word, far) == {other: d for other, d in near.items() if d <= far}
 
 
 def test_an_index_of_too_few_deletions_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,9 +71,7 @@ def test_an_index_of_too_few_deletions_would_be_caught(monkeypatch: pytest.Monke
     assert spelled._index is not None  # built while REACH is 1
     monkeypatch.setattr(spelling, "REACH", 2)
     near = {"abcdef"[:n] + "cbafed"[n:] for n in range(6)}
-    assert any(
-        dict(spelled.candidates(word, 2)) != {o: d for o in known if (d := by_table(word, o)) <= 2} for word in near
-    )
+    assert any(near_of(spelled, word, 2) != {o: d for o in known if (d := by_table(word, o)) <= 2} for word in near)
 
 
 def test_a_known_word_is_never_touched() -> None:
@@ -81,9 +83,10 @@ def test_a_frequent_typo_is_no_word_and_a_new_word_of_queries_is() -> None:
     documents = [["guitar", "lessons"]] * 400 + [["accoustic"]]
     queries = {"guitar": 5_000, "guitr": 60, "lessons": 900, "ukulele": 40, "accoustic": 1}
     spelled = Spelling.fit(documents, queries)
-    assert not spelled.knows("guitr") and spelled.correct("guitr") == "guitar"
-    assert spelled.knows("ukulele") and spelled.correct("ukuleel") == "ukulele"
-    assert not spelled.knows("accoustic")  # one document and one query: no evidence
+    known = set(spelled.word.tolist())
+    assert "guitr" not in known and spelled.correct("guitr") == "guitar"
+    assert "ukulele" in known and spelled.correct("ukuleel") == "ukulele"
+    assert "accoustic" not in known  # one document and one query: no evidence
     naive = Spelling.of({"guitar": 5_400, "lessons": 1_300} | queries)  # the foil: whatever is frequent is known
     assert naive.correct("guitr") == "guitr"
 
@@ -115,8 +118,5 @@ def test_saved_and_loaded_it_is_the_same_and_torn_it_is_refused(tmp_path: Path) 
         spelling.load(tmp_path / "spelling.parquet")
 
 
-def test_an_empty_vocabulary_changes_nothing_and_a_far_reach_is_refused() -> None:
-    nothing = Spelling.of({})
-    assert nothing.correct("guitar") == "guitar" and nothing.candidates("guitar") == []
-    with pytest.raises(InputError, match="reach is 3"):
-        nothing.candidates("guitar", 3)
+def test_an_empty_vocabulary_changes_nothing() -> None:
+    assert Spelling.of({}).correct("guitar") == "guitar"

@@ -72,6 +72,7 @@ def test_planted_pairs_are_found_and_neighbouring_topics_are_not(seed: int) -> N
     assert precision > 0.9 and recall > 0.65
 
 
+@pytest.mark.slow
 def test_more_clicks_find_more_pairs_and_few_clicks_not_wrong_ones() -> None:
     few, many = precision_recall(clicked(0, asks=2_000)), precision_recall(clicked(0, asks=30_000))
     assert few[0] > 0.9 and few[1] < 0.6

@@ -115,10 +115,17 @@ def test_names_are_told_from_words_and_the_longest_wins(learned: Understanding) 
     assert [one.entity for one in found] == ["nora velasquez", "", ""]
     texts = [["big", "apple", "tour"]] * 4 + [["apple", "pie"], ["green", "apple"]] + [["how", "to", "bake"]] * 600
     tags = [[["apple"], ["big", "apple", "tour"]]] * 4 + [[["how"]]] * 602
-    names = learn_names(texts, tags, 0.5)
+    nothing: list[list[str]] = [[]] * len(texts)
+    names = learn_names(texts, tags, nothing, 0.5)
     assert names["apple"] == pytest.approx(4 / 6) and names["big apple tour"] == 1.0
     assert "how" not in names  # nearly all documents are tagged so: a subject
     assert name_in(["the", "big", "apple", "tour"], names) == "big apple tour" and name_in([], names) == ""
+    mentioned = [[], *[["an", "apple", "a", "day"]] * 2, *nothing[3:]]
+    assert "apple" in learn_names(texts, tags, mentioned, 0.5), "of who says it, all say it in the title"
+    mentioned[-1] = ["apple", "sauce"]
+    assert learn_names(texts, tags, mentioned, 0.5).keys() == {*names} - {"apple"}, (
+        "what texts only mention is a subject"
+    )
 
 
 def test_language_is_that_of_the_letters_and_abstains_on_too_few(learned: Understanding) -> None:

@@ -44,6 +44,7 @@ def ranked(k: int) -> Ranking:
     return Ranking(ids=np.arange(k)[None], scores=-np.arange(k, dtype=float)[None])
 
 
+@pytest.mark.slow
 def test_twenty_thousand_lists_keep_every_rule_and_some_of_them_cannot_give_what_is_asked() -> None:
     short = 0
     for seed in range(20_000):
@@ -85,6 +86,7 @@ class Liar(Policy):
         return replace(found, infeasible=[*found.infeasible, *said])
 
 
+@pytest.mark.slow
 def test_a_policy_that_says_there_was_none_where_there_was_is_noticed() -> None:
     liar = Liar(**vars(FULL))
     noticed = {

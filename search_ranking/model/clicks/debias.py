@@ -6,8 +6,10 @@ Every rung learns from the same rows with the same trees; judged on the true gra
     ips            the same, weight 1 / examination on the clicks                ips_estimated  the same, examination by `intervention.harvest` from this log
     ips_normalised the same, the clicks of each query weighing 1 on average      position       the same as raw, LightGBM's own `position=`
     raw_pairwise   weights.pairwise on clicks                                    ips_pairwise   weights.pairwise on click / examination
+    a_list_a_click lists of weights.a_list_a_click, every row the weight 1 / examination of its click: what `model.lessons` teaches the served ranker;
+                   raw_a_list_a_click without weights, a_list_a_click_normalised with the clicks of each query weighing 1 on average
 
-ips against raw, and ips_pairwise against raw_pairwise, differ in the weight of a click alone. `wins` says on how many logs (`seeds`) a rung beat its
+Each rung is held against the raw one of the same lists and loss (THAN), from which it differs in the weight of a click alone. `wins` says on how many logs (`seeds`) a rung beat its
 raw. Trees are not tuned by rung, and their number moves the flip: weighted clicks are fewer, and overfit sooner.
 """
 
@@ -27,6 +29,12 @@ from common.training.seeding import lightgbm_threads
 from search_ranking.model.clicks import intervention, planted, weights
 from search_ranking.model.clicks.planted import Log, Plan, World
 
+THAN = {
+    "ips_pairwise": "raw_pairwise",
+    "a_list_a_click": "raw_a_list_a_click",
+    "a_list_a_click_normalised": "raw_a_list_a_click",
+}
+"""The raw rung of the same lists and loss; of the others it is "raw"."""
 K, TREES, TEST = 10, 100, 10_000  # TEST: added to a seed, queries of its own
 GAIN = [0.0, 1.0, 2.0, 3.0]  # linear, as common.eval.ranking.ndcg
 
@@ -79,7 +87,7 @@ def lambdamart(features: Floats, labels: Ints, sizes: Ints, *, weight: Floats | 
 
 
 def by_objective(features: Floats, objective: weights.Objective, seed: int = 0) -> Score:
-    """Trees on one of weights.pairwise and weights.pointwise."""
+    """Trees on weights.pairwise."""
     import lightgbm
 
     return _grown(lightgbm.Dataset(features), {"objective": objective}, seed)
@@ -114,9 +122,9 @@ def _lab(plan: Plan, size: int, seed: int) -> tuple[World, Log, World]:
 
 
 def _row(units: Mapping[str, Floats], rung: str) -> dict[str, Any]:
-    than = "raw_pairwise" if rung == "ips_pairwise" else "raw"
+    than = THAN.get(rung, "raw")
     row: dict[str, Any] = {"rung": rung, "ndcg@10": float(units[rung].mean())}
-    if than not in units or rung in ("raw", "raw_pairwise"):
+    if than not in units or rung in ("raw", *THAN.values()):
         return row | {"than": None, "gain": None, "low": None, "high": None, "wins": None}
     apart = units[rung] - units[than]
     gain = over_logs(apart)
@@ -145,6 +153,16 @@ def _lists(label: str, weigh: str | None = None) -> Callable[[World, Log, float,
         labels = world.grades[log.query_id, log.doc_id] if label == "grade" else log.clicked.astype(np.int64)
         weight = None if weigh is None else _WEIGHTS[weigh](world, log, most)
         return lambdamart(features, labels, sizes, weight=weight, position=log.slot if label == "click at" else None, seed=seed)  # fmt: skip
+
+    return rung
+
+
+def _a_list_a_click(weigh: str | None = None) -> Callable[[World, Log, float, int], Score]:
+    def rung(world: World, log: Log, most: float, seed: int) -> Score:
+        row, click = weights.a_list_a_click(log.session, log.clicked)
+        features, sizes = world.features[log.query_id[row], log.doc_id[row]], np.unique(click, return_counts=True)[1]
+        weight = None if weigh is None else _WEIGHTS[weigh](world, log, most)[click]
+        return lambdamart(features, (row == click).astype(np.int64), sizes, weight=weight, seed=seed)
 
     return rung
 
@@ -188,4 +206,7 @@ RUNGS: Mapping[str, Callable[[World, Log, float, int], Score]] = {
     "raw_pairwise": _pairwise(debiased=False),
     "ips_pairwise": _pairwise(debiased=True),
     "grades": _lists("grade"),
+    "raw_a_list_a_click": _a_list_a_click(),
+    "a_list_a_click": _a_list_a_click("planted"),
+    "a_list_a_click_normalised": _a_list_a_click("normalised"),
 }

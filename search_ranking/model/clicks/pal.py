@@ -3,7 +3,8 @@
     factorised    P(click | slot, x) = P(seen | slot) x P(click | seen, x), two networks under one cross-entropy; serving asks the second alone
     additive      log odds of a click = b[slot] + f(x): the position feature that is set to slot 0 when serving
 
-Both are position-based and both let features tell relevance, so they fail where `em.by_regression` fails. The additive model is a logistic one of
+Both are position-based and both let features tell relevance, so they fail where the old ranker knew what the features do not tell:
+documents in slot 0 are better than their features say, and that is counted as being seen more. The additive model is a logistic one of
 clicks: no pair of (b, f) gives a product of two probabilities, save where both are small.
 """
 

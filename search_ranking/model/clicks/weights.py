@@ -1,17 +1,15 @@
 """Clicks turned into unbiased labels, and the objectives that learn from them.
 
     ips        c / t[slot]                        E = P(attracted) under the position-based model           (Joachims et al. 2017)
-    affine     (c - b[slot]) / a[slot]            E = relevance under trust bias, which no weight repairs   (Vardasbi et al. 2020)
-               a = t (plus - minus), b = t minus, with plus and minus = P(click | seen, relevant or not) by slot
 
-An objective that is linear in the label stays unbiased when such a label takes the place of the true one, also above 1 and below 0:
+Under trust bias no weight repairs a click: an affine correction does, which wants the bias measured first (Vardasbi et al. 2020; not built).
+An objective that is linear in the label stays unbiased when such a label takes the place of the true one, also above 1:
 
-    pointwise  cross-entropy, gradient sigmoid(s) - label
     pairwise   sum over i of label_i x sum over all j of |discount_i - discount_j| x log(1 + exp(s_j - s_i)), every other j of the list, clicked
                or not: an unclicked document is not an irrelevant one, and leaving out the clicked would bring the click of j back in
 
 The short way is `ips` as `weight` of a LightGBM Dataset under its lambdarank. It is not this sum: LightGBM multiplies each row's whole gradient
-by the row's own weight, so in a pair the unclicked side keeps weight 1. LightGBM's `position=` is a third way: a bias added to the score,
+by the row's own weight, so in a pair the unclicked side keeps weight 1. `a_list_a_click` makes lists in which both sides have it. LightGBM's `position=` is a third way: a bias added to the score,
 learnt along the way. `debias.debias_table` puts all of them side by side.
 
 Breaks: a slot that is seen once in a hundred weighs 100; clip, and read the share that was clipped, which is where bias comes back in.
@@ -50,18 +48,6 @@ def ips(slot: Ints, clicked: Bools, examination: Floats, *, most: float = MOST) 
     return Labels(values=np.where(clicked, weights, 0.0), weights=weights, clipped=_share(full > most, clicked))
 
 
-def affine(slot: Ints, clicked: Bools, examination: Floats, plus: Floats, minus: Floats, *, most: float = MOST) -> Labels:  # fmt: skip
-    """plus, minus [num_slots]: P(click | seen) of relevant and other documents, plus > minus at every slot. Labels lie on both sides of [0, 1];
-    `weights` are 1 throughout: there is no weight that does this."""
-    _refuse(examination, slot)
-    if (plus <= minus).any():
-        at = int(np.flatnonzero(plus <= minus)[0])
-        raise InputError(f"Slot {at}: the relevant are clicked with {plus[at]}, the others with {minus[at]}. A click there says nothing of relevance: leave the slot out.")  # fmt: skip
-    full = 1 / (examination * (plus - minus))[slot]
-    values = (clicked - (examination * minus)[slot]) * np.minimum(full, most)
-    return Labels(values=values, weights=np.ones(len(slot)), clipped=_share(full > most, clicked))
-
-
 def self_normalised(labels: Labels, clicked: Bools, groups: Ints) -> Labels:
     """ips labels scaled so that the clicks of each group [n] weigh 1 on average (Swaminathan and Joachims 2015): less variance, and a bias that
     goes with the clicks of a group. A group is a query with its many sessions, or the whole log. Never a session: one with a single click would
@@ -73,14 +59,16 @@ def self_normalised(labels: Labels, clicked: Bools, groups: Ints) -> Labels:
     return Labels(values=np.where(clicked, weights, 0.0), weights=weights, clipped=labels.clipped)
 
 
-def pointwise(labels: Floats) -> Objective:
-    """labels [n] -> a LightGBM objective. The curvature is that of cross-entropy, whatever the label."""
-
-    def objective(score: Floats, train: Any) -> tuple[Floats, Floats]:
-        probability = 1 / (1 + np.exp(-np.clip(score, -30, 30)))
-        return probability - labels, probability * (1 - probability)
-
-    return objective
+def a_list_a_click(request_id: Ints, clicked: Bools) -> tuple[Ints, Ints]:
+    """Rows of pages, [n] each, those of one page together -> of each click's list the rows [m], and the click they belong to [m]."""
+    start = np.flatnonzero(np.diff(request_id, prepend=-1))
+    size = np.diff(np.append(start, len(request_id)))
+    clicks = np.flatnonzero(clicked)
+    page = np.searchsorted(start, clicks, side="right") - 1
+    click, place = np.repeat(clicks, size[page]), np.concatenate([np.arange(one) for one in size[page]])
+    row = np.repeat(start[page], size[page]) + place
+    kept = (row == click) | ~clicked[row]
+    return row[kept], click[kept]
 
 
 def pairwise(labels: Floats, sizes: Ints) -> Objective:

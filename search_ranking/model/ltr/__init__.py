@@ -1,7 +1,7 @@
 """Learning to rank: what every rung of the ladder is given, and how all of them are judged.
 
 In:     Groups: features [n, d], grades [n] from 0 to 4, how many rows each query has, weights [n] if rows do not count alike.
-Out:    a Scorer: features [n, d] -> scores [n], of which only the order within a query means anything.
+Out:    a model, whose `score`: features [n, d] -> scores [n], of which only the order within a query means anything.
 Choice: LambdaMART (trees.py), where `ladder.ladder` does not say otherwise: it is told the metric and finds interactions for itself.
 Else:   a network (networks.py), where it must go on learning from new clicks: trees are grown anew; a line, where relevance adds up.
 Breaks: a constant scorer on rows that stand in the order of their grades looks perfect, so equal scores share their gains (`ndcg`).
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
@@ -20,10 +19,6 @@ from common.errors import InputError
 from common.eval import ranking
 
 TOP_GRADE = 4.0
-
-
-class Scorer(Protocol):
-    def score(self, features: Floats) -> Floats: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """A small network as scorer, trained with any loss of losses.py; without hidden layers it is a line, and with bce logistic regression.
 
 In:     Groups to learn from, Groups to stop by, a Setting.
-Out:    Network, a Scorer: what standardises features is part of it.
+Out:    Network: what standardises features is part of it.
 Choice: features of one row alone, padded only within a batch: a query of 1,200 rows does not make the others as long.
 Else:   rows that look at each other (Pang et al. 2020, SetRank), where what stands beside a result changes its worth.
 Breaks: stopped by the training loss, a pairwise network trades the head for pairs nobody sees: valid NDCG@10 stops it.

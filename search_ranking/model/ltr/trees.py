@@ -1,7 +1,7 @@
 """Boosted trees as scorer: LambdaMART, which is told NDCG, or a regression on the grade, which is not.
 
 In:     Groups to learn from, Groups to stop by, a Setting; `position` [n], if the grades are clicks and the place of each was logged.
-Out:    Trees, a Scorer: LightGBM's text, and the sum of its bytes.
+Out:    Trees: LightGBM's text, and the sum of its bytes.
 Choice: LightGBM's lambdarank (Burges 2010, MSR-TR-2010-82, section 7) with gains 2^g - 1, stopped by the same NDCG@10 as the networks.
 Else:   the regression, where grades are no whole numbers or LambdaMART's lists are too short to learn from.
 Breaks: LightGBM's text reader trusts its input: a child that points nowhere is a crash. `load` refuses what is not a tree.

@@ -3,6 +3,8 @@
 As in `search_ranking.baseline.lexical`: what was built, a mask of what is gone since, an overlay of what was put since (scanned, so exact),
 a new state swapped in by the writer. Vectors mean something only beside those of the same encoder, so an index carries its encoder's fingerprint,
 a question carries its own, and one of another encoder is refused: the products would be numbers like any others, and the answers random.
+So an index is never exchanged alone. A new one comes with its encoder and the ranker that learnt beside it, as a version: the alias moves, the
+server mounts it beside the one that answers (`mlsd serve --wait`), and what was put since training is put into it too.
 Which index is right for millions of vectors is the business of visual_search.
 """
 
@@ -29,6 +31,7 @@ PER_LIST, PROBES = (
     256,
     24,
 )  # documents in a list on average; lists looked at
+TOGETHER = 0.2  # share of the documents below which copying their vectors costs less than scanning all
 SHARE, AT_LEAST = 0.05, 256  # built anew when more than this share of the documents, and so many, came or went
 
 
@@ -64,7 +67,7 @@ class State:
 
 @dataclass(eq=False)
 class Dense:
-    """`search` and `score` from any thread; `put`, `delete` and `swap` too, one after another."""
+    """`search` and `score` from any thread; `put` and `delete` too, one after another."""
 
     _state: State
     _writing: threading.Lock = field(default_factory=threading.Lock)
@@ -119,12 +122,6 @@ class Dense:
             state = self._state.without(doc_id)
             self._state = _built(*state.kept(), state.fingerprint) if state.due else state
 
-    def swap(self, other: Dense) -> None:
-        """Everything at once for another index, of a new encoder say: whoever asks sees the old one or the new one. Who asks with the old
-        encoder's vectors from then on is refused, so swap both where both are held."""
-        with self._writing:
-            self._state = other._state
-
     def save(self, folder: Path) -> None:
         """dense.safetensors. Lists are made again when it is read: they are a function of the vectors."""
         from safetensors.numpy import save
@@ -138,7 +135,7 @@ class Dense:
         if fingerprint != state.fingerprint:
             raise InputError(
                 f"The index holds vectors of encoder {state.fingerprint[:12]}, not of {fingerprint[:12]}: their products mean nothing. "
-                "Encode with that encoder, or build an index of this one and swap it in."
+                "Encode with that encoder, or publish this one with an index of its own."
             )
         if vectors.ndim != 2 or vectors.shape[1] != state.vectors.shape[1] or not np.isfinite(vectors).all():
             raise InputError(f"Vectors {vectors.shape}, expected finite numbers [n, {state.vectors.shape[1]}].")
@@ -204,13 +201,18 @@ def _nearest(state: State, queries: Vectors, k: int) -> Ranking:
 
 
 def _narrowed(state: State, among: Among) -> State:
-    """As if what may not be answered were gone. Few that are left are scanned; of many, as many more lists are looked at as fewer stand in each."""
+    """As if what may not be answered were gone. While fewer than EXACT_BELOW are left they are scanned, as a catalogue of that size is: few are
+    brought together first, many are left where they lie. Of more, as many more lists are looked at as fewer stand in each."""
     kept = state.alive & among.of(state.doc_id)
-    if state.lists is not None and kept.sum() < EXACT_BELOW:
-        return replace(
-            state, doc_id=state.doc_id[kept], vectors=state.vectors[kept], alive=kept[kept], num_built=0, lists=None
-        )
-    return replace(state, alive=kept)
+    left = np.count_nonzero(kept)
+    if state.lists is not None and left >= EXACT_BELOW:
+        return replace(state, alive=kept)
+    if left >= TOGETHER * len(kept):
+        return replace(state, alive=kept, num_built=0, lists=None)
+    rows = np.flatnonzero(kept)
+    return replace(
+        state, doc_id=state.doc_id[rows], vectors=state.vectors[rows], alive=kept[rows], num_built=0, lists=None
+    )
 
 
 def _ask(state: State, queries: Vectors, k: int) -> tuple[Vectors, Ints]:

@@ -1,8 +1,8 @@
 """The trade-offs, each a runnable comparison with a number.
 
 In:     a Config.
-Out:    EXPERIMENTS: name -> a table.
-Choice: one so far: what each modality is worth, by taking it away from the trained model.
+Out:    EXPERIMENTS: name -> a table; CHARTS: which of them are curves over a knob.
+Choice: what each modality is worth, by taking it away from the trained model (here); the rest by the question they answer, a file each.
 Else:   a model trained without it, which makes do better than one that misses it.
 Breaks: rows of a table that judge other posts: all share theirs.
 """
@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from common.contract import Experiment, Table
+from common.eval.chart import Chart
 from common.eval.report import paired
 from harmful_content import data, evaluate, features, model
 from harmful_content.config import Config
+from harmful_content.experiments import human_bias, prevalence
 from harmful_content.features import Inputs
 
 
@@ -51,4 +53,9 @@ def _anonymous(inputs: Inputs) -> Inputs:
     return replace(inputs, numbers=np.zeros_like(inputs.numbers))
 
 
-EXPERIMENTS: Mapping[str, Experiment] = {"missing modality": missing_modality}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "missing modality": missing_modality,
+    **prevalence.EXPERIMENTS,
+    **human_bias.EXPERIMENTS,
+}
+CHARTS: Mapping[str, Chart] = {**prevalence.CHARTS}
