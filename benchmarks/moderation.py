@@ -46,6 +46,7 @@ from harmful_content import pipeline
 from harmful_content.config import SMOKE, Config
 from harmful_content.features import Inputs
 from harmful_content.model.network import Text
+from harmful_content.policy import Context, Scored
 from harmful_content.schema import EXAMPLE, MOST_CHARS, NO_IMAGES, Request
 from harmful_content.serve import ROUTE, Service, batches, scoring
 
@@ -173,7 +174,8 @@ def served(service: Service, scorer: scoring.Scores, together: int = TOGETHER, s
                 rows = batches.rows(some, [NO_IMAGES] * len(some), service.features, 0, store.position)
                 inputs = service.features.inputs(rows, store)
             scores = scoring.bucketed(scorer, inputs) if split else scorer.score(inputs)
-            decisions += [service.policy.decide(one) for one in scores]
+            for request, one in zip(some, scores, strict=True):
+                decisions.append(service.policy.decide(request, Scored(score=one, unreported=one), Context()))
         return decisions
 
     return score

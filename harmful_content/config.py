@@ -43,9 +43,51 @@ class Config:
     batch_size: int = 512
     learning_rate: float = 3e-3
     hand_weight: float = 3.0  # of a hand label against a natural one
-    # policy
-    removal_cost: float = 1.0  # of removing a post that was fine
-    harm_cost: float = 2.0  # of leaving a post that violates a policy
+    # policy: what things cost, in views of a hateful post by people who did not look for it; `thresholds` are solved from these
+    severity: float = 1.0  # harm of one view under a policy that is not ours (data of one's own)
+    severity_violence: float = 1.0  # a threat is as bad as hate
+    severity_nudity: float = 0.3  # unwanted, seldom lasting
+    severity_self_harm: float = 2.0  # who is moved by it may not live to appeal
+    severity_hate: float = 1.0  # the unit
+    severity_drugs: float = 0.5  # a buyer has to act on it first
+    severity_misinformation: float = 0.5  # harm only to those who believe it
+    severity_spam: float = 0.1  # a nuisance
+    minutes: float = 1.5  # of a reviewer for one post under a policy that is not ours
+    minutes_violence: float = 1.0
+    minutes_nudity: float = 0.5  # a glance
+    minutes_self_harm: float = 2.0  # help is offered beside
+    minutes_hate: float = 1.5  # who is meant, by whom
+    minutes_drugs: float = 1.0
+    minutes_misinformation: float = 4.0  # somebody has to look it up
+    minutes_spam: float = 0.3
+    typical_views: float = 70.0  # still to come when a post is judged
+    removal_cost: float = 100.0  # of removing a post that was fine: speech withheld, an appeal, an author who may leave
+    demotion_cost: float = 5.0  # of demoting one: it is seen later and by fewer, and nobody is told they did wrong
+    minute_cost: float = 1.0  # of a reviewer, their strain among it
+    demoted_views: float = 0.3  # of its views a demoted post keeps
+    waited_views: float = 0.3  # of its views a post has before a reviewer comes to it, on average
+    reviewer_error: float = 0.03  # of the posts a reviewer decides wrongly, either way
+    precision_floor: float = 0.9  # of the posts a machine removes alone, so many are violations, for sure at 95 %
+    # reports
+    report_push: float = 0.5  # of what is missing to certainty that any number of reports can add, for the queue alone
+    reporter_prior: float = 0.2  # of reports of somebody unknown, how many are upheld
+    reporter_strength: float = 5.0  # reports of a person that weigh as much as the prior
+    untested_most: float = 0.5  # what all reporters without a past weigh together: less than one good one
+    tested_reports: int = 3  # decided ones, from which a reporter has a past
+    tested_days: int = 30  # of the account, likewise
+    # queue
+    oldest_every: int = 20  # one review in so many goes to the post that has waited longest; 0: none
+    lot_every: int = (
+        10  # one in so many goes by lot to a post of the day, flagged or not: labels for the estimates; 0: none
+    )
+    lot_patience: int = 10  # of these, how many may be put off until nobody waits
+    view_half_life: float = 4.0  # hours in which half of a post's views have come
+    # strikes and appeals
+    strike_days: float = 90.0  # after which a strike weighs half
+    warn_at: float = 0.9  # strikes
+    limit_at: float = 2.5
+    suspend_at: float = 4.0
+    appeal_days: int = 14  # in which an author may appeal
     # serving
     deadline_ms: float = 200.0
 

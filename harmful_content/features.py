@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ AUTHOR = View(
 POST = View("post", ("post_id",), (*(Count("reactions", name) for name in EVENTS["reactions"].values), Count("report")))
 VIEWS = (AUTHOR, POST)
 POSTED, REMOVED, UPHELD = 0, 1, 2  # columns of AUTHOR
+REPORTED = (3, AUTHOR.width + POST.width - 1)  # columns of the numbers: reports of the author's posts, of this one
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,13 @@ class Features:
             codes=np.column_stack([np.zeros((len(rows), 0), dtype=np.int64), *codes]),
             sizes=tuple(len(known) for known in self.vocabularies.values()),
         )
+
+    def unreported(self, inputs: Inputs) -> Inputs:
+        """The same posts, as if nobody had ever reported them or their authors. What is unknown stays unknown."""
+        numbers, columns = inputs.numbers.copy(), list(REPORTED)
+        nothing = -self.scale.mean[columns] / self.scale.sd[columns]
+        numbers[:, columns] = np.where(numbers[:, columns] > nothing, nothing, numbers[:, columns])
+        return replace(inputs, numbers=numbers)
 
     def is_new_author(self, inputs: Inputs) -> Bools:
         """[n] has the author posted nothing before? False where the store could not be read: then nobody knows."""

@@ -180,10 +180,19 @@ def _newton(design: Floats, labels: Floats, offset: Floats, theta: Floats) -> tu
         expected = _sigmoid(offset + design @ theta)
         curvature = (design * (expected * (1 - expected))[:, None]).T @ design + 1e-9 * np.eye(len(theta))
         step = np.linalg.solve(curvature, design.T @ (labels - expected))
-        theta = theta + np.clip(step, -2, 2)  # separable labels have no maximum: walk there, do not jump
+        taken = np.clip(step, -2, 2)  # separable labels have no maximum: walk there, do not jump
+        loss = _loss(design, labels, offset, theta)
+        while _loss(design, labels, offset, theta + taken) > loss * (1 + 1e-9) and np.abs(taken).max() > 1e-9:
+            taken = taken / 2  # where labels are rare and logits far apart a whole step overshoots, and the next one comes back, for ever
+        theta = theta + taken
         if np.abs(step).max() < 1e-9:
             break
     return theta, curvature
+
+
+def _loss(design: Floats, labels: Floats, offset: Floats, theta: Floats) -> float:
+    logits = offset + design @ theta
+    return float((np.logaddexp(0, logits) - labels * logits).sum())
 
 
 def _need_both(labels: Floats) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from common.contract import Floats, Platform
 from common.errors import InputError
 from common.serving.app import route
@@ -28,14 +30,15 @@ from common.training import seeding
 from harmful_content import baseline, features, model, policy
 from harmful_content.config import Config
 from harmful_content.features import Inputs
+from harmful_content.policy import Decision
 from harmful_content.schema import EXAMPLE, NO_IMAGES, Answer, Images, Request, load_catalog
 from harmful_content.serve import batches, desk
-from harmful_content.serve.answers import Known, Outcome, answer, decided, impression
+from harmful_content.serve.answers import Known, Outcome, answer, decided, impression, unjudged
 from harmful_content.serve.batches import Answers, Posts
 from harmful_content.serve.decode import picture
 from harmful_content.serve.docket import Docket
 from harmful_content.serve.fingerprint import fingerprint, is_hidden
-from harmful_content.serve.scoring import bucketed
+from harmful_content.serve.scoring import bucketed, take
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -43,9 +46,20 @@ if TYPE_CHECKING:
     from common.lifecycle.registry import Artifact
 
 ROUTE = "/harmful_content/moderate"
-SHARES = {"decode": 0.2, "store": 0.12, "features": 0.18, "match": 0.1, "model": 0.2, "baseline": 0.08, "log": 0.1}
+SHARES = {
+    "decode": 0.2,
+    "store": 0.1,
+    "features": 0.16,
+    "match": 0.08,
+    "model": 0.18,
+    "baseline": 0.06,
+    "policy": 0.08,
+    "log": 0.1,
+}
 """The most of the deadline each stage may take; together less than all of it, so that the last rung has time left."""
-JUDGES = tuple(stage for stage in SHARES if stage != "log")  # without one of them a post was not judged whole
+JUDGES = tuple(
+    stage for stage in SHARES if stage not in ("policy", "log")
+)  # without one of them a post was not judged whole
 IN_FLIGHT, MOST_TOGETHER, WAIT_MS = 32, 16, 3.0
 
 
@@ -76,7 +90,7 @@ class Service:
         self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
         self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
         self.stages = Stages({name: share * self.config.deadline_ms for name, share in SHARES.items()})
-        self.docket = Docket(platform, self.config.reports_enough)
+        self.docket = Docket(platform, self.config)
         self._batcher = Batcher[Asked, Answer](self._together, most=MOST_TOGETHER, wait_ms=WAIT_MS)
         seeding.limit(seeding.serving_threads())
         self._warm()
@@ -95,7 +109,9 @@ class Service:
     def router(self) -> APIRouter:
         router = route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms, in_flight=IN_FLIGHT)
         router.include_router(batches.router(f"{ROUTE}/batch", self.respond_all, self.config.deadline_ms))
-        router.include_router(desk.router(desk.Desk(self.docket, self.platform, self.catalog, self.version)))
+        router.include_router(
+            desk.router(desk.Desk(self.docket, self.platform, self.catalog, self.config, self.version))
+        )
         return router
 
     def _warm(self) -> None:
@@ -131,11 +147,10 @@ class Service:
                 "features", shared, lambda: self.features.inputs(rows, read), lambda: self.features.inputs(rows, None)
             )
         known = self.stages.run("match", shared, lambda: self._known(asked), lambda: [Known()] * len(asked))
-        scores = self._score(inputs, shared)
-        outcomes = [
-            self._outcome(*each, inputs, at, shared) for at, each in enumerate(zip(asked, known, scores, strict=True))
-        ]
-        events = [impression(one, int(rows.moment[0]), now, self.version) for one in outcomes]
+        scored = self._score(inputs, shared)
+        outcomes = self._decided(asked, known, scored, inputs, shared)
+        moment, views = int(rows.moment[0]), self.policy.costs.views
+        events = [impression(one, moment, now, self.version, views) for one in outcomes]
         self.stages.run("log", shared, lambda: record(self.platform, events), lambda: None)
         for one in asked:
             one.deadline.take(shared)
@@ -153,30 +168,67 @@ class Service:
             found.append(Known.of(print_, self.docket.find(one.request.post_id), self.docket.known(print_)))
         return found
 
-    def _score(self, inputs: Inputs, deadline: Deadline) -> Sequence[Floats | None]:
-        """[num_policies] of each post, by the best rung that answers in time; None where none does."""
-        rungs = {"model": lambda: bucketed(self.model, inputs), "baseline": lambda: self.baseline.score(inputs)}
-        found: Floats | None = ladder(self.stages, deadline, rungs, last=lambda: None)[1]
-        return [None] * len(inputs) if found is None else list(found)
+    def _score(self, inputs: Inputs, deadline: Deadline) -> tuple[Floats, Floats] | None:
+        """-> scores, and as if nobody had reported anything [n, num_policies] each, by the best rung that answers in time; None where none does."""
 
-    def _outcome(
-        self, one: Asked, known: Known, scores: Floats | None, inputs: Inputs, at: int, shared: Deadline
-    ) -> Outcome:
-        """Labels what the request did not say, what training never saw, and an author of whom nothing is known."""
-        missing, unknown = batches.gaps(self.features, one.request)
-        for what, names in (("missing", missing), ("unknown value", unknown)):
-            if names:
-                one.deadline.degrade("context", f"{what}: {', '.join(names)}")
-        if self.features.is_new_author(inputs)[at]:
-            one.deadline.degrade("author", "new: this author has posted nothing before")
-        faults = [stage for stage in (*one.deadline.degraded, *shared.degraded) if stage in (*JUDGES, "text")]
-        decision = decided(self.policy.decide(scores), known, faults)
-        words = () if decision.policy < 0 else self.baseline.evidence(inputs.tokens[at], decision.policy)
-        return Outcome(
-            request=one.request, request_id=secrets.randbits(52), deadline=one.deadline, decision=decision, scores=scores, known=known,
-            words=[self.features.words.token(int(number)) or "(unknown word)" for number in words],
-            faults=faults, num_missing=len(missing), num_unknown=len(unknown),
-        )  # fmt: skip
+        def whole() -> tuple[Floats, Floats]:
+            scores, without = bucketed(self.model, inputs), self.features.unreported(inputs)
+            reported = np.flatnonzero((without.numbers != inputs.numbers).any(axis=1))
+            unreported = scores.copy()
+            if len(reported):
+                unreported[reported] = bucketed(self.model, take(without, reported))
+            return scores, unreported
+
+        rungs = {"model": whole, "baseline": lambda: (self.baseline.score(inputs),) * 2}
+        found: tuple[Floats, Floats] | None = ladder(self.stages, deadline, rungs, last=lambda: None)[1]
+        return found
+
+    def _decided(
+        self, asked: Sequence[Asked], known: Sequence[Known], scored: tuple[Floats, Floats] | None, inputs: Inputs, shared: Deadline
+    ) -> list[Outcome]:  # fmt: skip
+        nothing = np.full((len(asked), len(self.catalog)), np.nan)
+        score, unreported = (nothing, nothing) if scored is None else scored
+        gaps = [batches.gaps(self.features, one.request) for one in asked]
+        faults = [self._faults(one, unknown, shared) for one, (_, unknown) in zip(asked, gaps, strict=True)]
+        requests = [one.request for one in asked]
+
+        def decide() -> list[Decision]:
+            each = zip(requests, score, unreported, known, faults, strict=True)
+            return [decided(self.policy, *one, self.catalog, self.version) for one in each]
+
+        decisions = self.stages.run(
+            "policy", shared, decide, lambda: [unjudged(one, "policy did not answer") for one in requests]
+        )
+        is_new = self.features.is_new_author(inputs)
+        outcomes = []
+        for at, (one, decision, (missing, unknown)) in enumerate(zip(asked, decisions, gaps, strict=True)):
+            _label(one.deadline, missing, unknown, bool(is_new[at]))
+            words = () if decision.policy < 0 else self.baseline.evidence(inputs.tokens[at], decision.policy)
+            outcomes.append(
+                Outcome(
+                    request=one.request, request_id=secrets.randbits(52), deadline=one.deadline, decision=decision,
+                    scores=None if scored is None else score[at], known=known[at], num_missing=len(missing), num_unknown=len(unknown),
+                    words=[self.features.words.token(int(number)) or "(unknown word)" for number in words],
+                    is_degraded=any(stage in SHARES for stage in (*one.deadline.degraded, *shared.degraded)),
+                )
+            )  # fmt: skip
+        return outcomes
+
+    def _faults(self, one: Asked, unknown: Sequence[str], shared: Deadline) -> list[str]:
+        """Why the post was not judged whole."""
+        missed = [stage for stage in (*one.deadline.degraded, *shared.degraded) if stage in JUDGES]
+        faults = [f"{stage} did not answer" for stage in dict.fromkeys(missed)]
+        faults += ["most of the text is hidden from readers"] * ("text" in one.deadline.degraded)
+        return faults + ["the language is unknown"] * ("language" in unknown)
+
+
+def _label(deadline: Deadline, missing: Sequence[str], unknown: Sequence[str], is_new: bool) -> None:
+    """What the request did not say, what training never saw, and an author of whom nothing is known."""
+    for what, names in (("missing", missing), ("unknown value", unknown)):
+        if names:
+            deadline.degrade("context", f"{what}: {', '.join(names)}")
+    if is_new:
+        deadline.degrade("author", "new: this author has posted nothing before")
 
 
 def _picture_or_error(encoded: str) -> Images | InputError:

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.contract import Event, Floats, Why
 from common.serving.deadline import Deadline
-from harmful_content.policy import Decision
+from harmful_content.policy import Context, Decision, Policy, Scored
 from harmful_content.schema import ACTIONS, Action, Answer, Catalog, Request
 from harmful_content.serve.posts import GONE, Post
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What people decided of this post (`action` of the post itself) or of another one with the same words and picture (`copy_of`)."""
+    """What people decided of this post (`upheld`: whether it violates `policy`, None where nobody looked) or of another one with the same words and
+    picture (`copy_of`)."""
 
     fingerprint: int = 0
-    action: Action | None = None
+    upheld: bool | None = None
     policy: int = -1
     copy_of: int = -1
 
     @classmethod
     def of(cls, fingerprint: int, post: Post | None, copy: tuple[int, int] | None) -> Known:
         if post is not None and post.stands(fingerprint):
-            action: Action = "remove" if post.state in GONE else "allow"
-            return cls(fingerprint=fingerprint, action=action, policy=post.policy)
+            return cls(fingerprint=fingerprint, upheld=post.state in GONE, policy=post.policy)
         if copy is not None:
-            return cls(fingerprint=fingerprint, action="remove", policy=copy[0], copy_of=copy[1])
+            return cls(fingerprint=fingerprint, upheld=True, policy=copy[0], copy_of=copy[1])
         return cls(fingerprint=fingerprint)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """`words` speak for the policy, the loudest first; `faults` are the stages without which the post was judged."""
+    """`words` speak for the policy, the loudest first; `is_degraded`: a stage has missed."""
 
     request: Request
     request_id: int
@@ -42,19 +42,38 @@ class Outcome:
     scores: Floats | None
     known: Known
     words: Sequence[str]
-    faults: Sequence[str]
     num_missing: int
     num_unknown: int
+    is_degraded: bool
 
 
-def decided(judged: Decision, known: Known, faults: Sequence[str]) -> Decision:
-    """A person's word, else the machine's where it saw all there is, else a person's to come."""
-    if known.action is not None:
-        return Decision(known.action, known.policy, 1.0 if known.action == "remove" else judged.score)
-    return Decision("queue", judged.policy, judged.score) if faults else judged
+def decided(
+    rules: Policy, request: Request, score: Floats, unreported: Floats, known: Known, faults: Sequence[str],
+    catalog: Catalog, version: str,
+) -> Decision:  # fmt: skip
+    """A person's word, of the post or of its copy, else the rules'."""
+    context = Context(faults=faults, reviewed=known.upheld, policies=catalog.policy.tolist())
+    found = rules.decide(request, Scored(score=score, unreported=unreported, version=version), context)
+    return found if known.upheld is None else replace(found, policy=known.policy)
 
 
-def impression(one: Outcome, moment: int, now: int, version: str) -> Event:
+def unjudged(request: Request, fault: str) -> Decision:
+    """What nobody could decide waits for a person; nothing is known of how urgent it is."""
+    why = [Why(item=request.post_id, stage="policy", reason="fails closed", effect=0.0, evidence=fault)]
+    nothing = float("nan")
+    return Decision(
+        action=ACTIONS.index("queue"),
+        policy=-1,
+        probability=nothing,
+        threshold=nothing,
+        is_demoted=False,
+        priority=0.0,
+        why=why,
+    )
+
+
+def impression(one: Outcome, moment: int, now: int, version: str, views: float) -> Event:
+    """`views`: as many as the priority counts; the log holds the priority of one."""
     request, decision = one.request, one.decision
     return Event(
         event_id=f"impression-{one.request_id}",
@@ -62,16 +81,17 @@ def impression(one: Outcome, moment: int, now: int, version: str) -> Event:
         event_time=now,
         keys={"request_id": one.request_id, "post_id": request.post_id, "user_id": request.user_id},
         values={
-            "action": ACTIONS.index(decision.action),
+            "action": decision.action,
             "policy": max(decision.policy, 0),
             "probability_ppm": 0 if one.scores is None else round(1e6 * float(one.scores.max())),
-            "removed": int(decision.action == "remove"),
+            "removed": int(ACTIONS[decision.action] == "remove"),
             "num_missing": one.num_missing,
             "num_unknown": one.num_unknown,
-            "degraded": int(bool(one.faults)),
+            "degraded": int(one.is_degraded),
             "fingerprint": one.known.fingerprint,
             "version": content(version),
             "by_words": int(bool(one.words)),
+            "priority_ppm": round(1e6 * decision.priority / views),
         },
         moment=moment,
     )
@@ -83,36 +103,34 @@ def content(version: str) -> int:
 
 
 def answer(one: Outcome, catalog: Catalog, version: str) -> Answer:
-    names, decision = catalog.policy.tolist(), one.decision
-    told = decision.action in ("demote", "remove")
+    names, decision, scores = catalog.policy.tolist(), one.decision, one.scores
+    action: Action = ACTIONS[decision.action]
+    named = decision.policy >= 0
     return Answer(
         request_id=one.request_id,
         model_version=version,
         degraded=one.deadline.degraded,
         timings_ms=one.deadline.timings(),
-        why=[_why(one, names)],
+        why=_why(one, names),
         post_id=one.request.post_id,
-        action=decision.action,
-        policy=names[decision.policy] if decision.policy >= 0 else "",
-        score=decision.score,
-        scores={} if one.scores is None else dict(zip(names, one.scores.tolist(), strict=True)),
-        notice=str(catalog.notice[decision.policy]) if told else "",
+        action=action,
+        policy=names[decision.policy] if named else "",
+        score=float(scores[decision.policy]) if named and scores is not None else 0.0,
+        scores={} if scores is None else dict(zip(names, scores.tolist(), strict=True)),
+        notice=str(catalog.notice[decision.policy]) if action in ("demote", "remove") else "",
     )
 
 
-def _why(one: Outcome, names: Sequence[str]) -> Why:
-    """For the platform and its reviewers, not for the author: `notice` is theirs."""
-    decision, known = one.decision, one.known
-    stage, reason = "policy", names[decision.policy] if decision.policy >= 0 else "not judged"
+def _why(one: Outcome, names: Sequence[str]) -> list[Why]:
+    """The rules' reasons; whose copy it is; and the words that speak for the policy. For the platform and its reviewers, not for the author: `notice`
+    is theirs."""
+    decision, known, item = one.decision, one.known, one.request.post_id
+    why = list(decision.why)
     if known.copy_of >= 0:
-        stage, evidence = (
-            "match",
-            f"the same words and picture as post {known.copy_of}, which a reviewer found to violate",
-        )
-    elif known.action is not None:
-        stage, evidence = "match", "a reviewer has decided of this post"
-    elif one.faults:
-        evidence = f"held for a reviewer: judged without {', '.join(one.faults)}"
-    else:
+        evidence = f"the same words and picture as post {known.copy_of}, which a reviewer found to violate"
+        why.append(Why(item=item, stage="match", reason=names[known.policy], effect=1.0, evidence=evidence))
+    if one.scores is not None and decision.policy >= 0:
         evidence = f"words: {', '.join(one.words)}" if one.words else "picture, author or reactions"
-    return Why(item=one.request.post_id, stage=stage, reason=reason, effect=decision.score, evidence=evidence)
+        score = float(one.scores[decision.policy])
+        why.append(Why(item=item, stage="model", reason=names[decision.policy], effect=score, evidence=evidence))
+    return why

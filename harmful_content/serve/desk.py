@@ -19,14 +19,17 @@ from anyio import to_thread
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from common.contract import Event, Floats, Platform
-from common.errors import did_you_mean
+from common.errors import InputError, did_you_mean
 from common.serving.app import json_post
 from common.serving.guards import Refused
+from harmful_content.config import Config
 from harmful_content.features import POST
+from harmful_content.policy import appeals
+from harmful_content.policy.labels import CHOSEN
 from harmful_content.schema import EVENTS, Catalog
 from harmful_content.serve.answers import content
 from harmful_content.serve.docket import Docket
-from harmful_content.serve.posts import APPEAL_DAYS, DAY, DECIDES, NOBODY, Post, State
+from harmful_content.serve.posts import DAY, DECIDES, NOBODY, Post, State
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -80,6 +83,7 @@ class Case:
     by_words: bool = False
     reports: int = 0
     waiting_seconds: int = 0
+    chosen: str = ""  # priority | oldest | lot | appeal
     until: int = 0  # seconds UTC: then another may have it
 
 
@@ -101,14 +105,15 @@ class Notice:
 @dataclass(frozen=True, kw_only=True)
 class Strikes:
     user_id: int
-    strikes: int
+    strikes: float  # each half as heavy after a while, those of one evening one
+    standing: str  # good | warn | limit | suspend
     open_appeals: int
     posts: list[int]  # whose removals count
 
 
 class Desk:
-    def __init__(self, docket: Docket, platform: Platform, catalog: Catalog, version: str) -> None:
-        self.docket, self.platform, self.version = docket, platform, version
+    def __init__(self, docket: Docket, platform: Platform, catalog: Catalog, config: Config, version: str) -> None:
+        self.docket, self.platform, self.config, self.version = docket, platform, config, version
         self.policies: list[str] = catalog.policy.tolist()
         self.notices: list[str] = catalog.notice.tolist()
 
@@ -117,14 +122,15 @@ class Desk:
         with self.docket.lock:
             self.docket.follow()
             now = self.platform.clock.now()
-            post = self.docket.next(asked.reviewer_id, now, self._views)
-            if post is None:
+            chosen = self.docket.next(asked.reviewer_id, now, self._views)
+            if chosen is None:
                 return Case(post_id=-1)
-            until = now + ASSIGNED_SECONDS
-            self._write("assignment", post, now, {"reviewer_id": asked.reviewer_id}, {"until": until})
+            post, until = chosen.post, now + ASSIGNED_SECONDS
+            how = {"chosen": CHOSEN.index(chosen.kind), "propensity_ppm": _ppm(chosen.propensity)}
+            self._write("assignment", post, now, {"reviewer_id": asked.reviewer_id}, {"until": until, **how})
         return Case(
             post_id=post.post_id, user_id=post.user_id, state=post.state, policy=self.policies[post.policy], probability=post.probability,
-            by_words=post.by_words, reports=post.reports, waiting_seconds=now - post.since, until=until,
+            by_words=post.by_words, reports=post.reports, waiting_seconds=now - post.since, chosen=chosen.kind, until=until,
         )  # fmt: skip
 
     def verdict(self, said: Verdict) -> Case:
@@ -135,12 +141,13 @@ class Desk:
             self.docket.follow()
             now, post = self.platform.clock.now(), self._post(said.post_id)
             if post.state not in DECIDES:
-                raise _moved(post, f"A verdict is for a post that is {' or '.join(DECIDES)}.")
+                raise _moved(post, "There is nothing to decide.")
             if post.assigned_to != said.reviewer_id or now >= post.assigned_until:
                 whose = "nobody's" if post.assigned_to == NOBODY else "another reviewer's, or was yours too long ago"
                 raise _moved(post, f"It is {whose}. Ask for the next post first.")
             policy = self.policies.index(said.policy) if said.policy else post.policy
             values = {"policy": policy, "upheld": int(bool(said.policy))}
+            values |= {"chosen": post.chosen, "propensity_ppm": post.propensity_ppm}
             self._write("review", post, now, {"reviewer_id": said.reviewer_id}, values)
             decided = self._post(said.post_id)
         return Case(
@@ -151,8 +158,13 @@ class Desk:
         with self.docket.lock:
             self.docket.follow()
             now, post = self.platform.clock.now(), self._post(asked.post_id, asked.user_id)
-            if not post.may_appeal(now):
-                raise _moved(post, f"An appeal is for a post that is removed, within {APPEAL_DAYS} days, and once.")
+            removal = post.removal()
+            if removal is None:
+                raise _moved(post, "An appeal is for a post that is removed.")
+            try:
+                appeals.move(removal, "appealed", now, self.config)
+            except InputError as error:
+                raise _moved(post, str(error)) from None
             self._write("appeal", post, now, {}, {})
             return self._notice(self._post(asked.post_id), now)
 
@@ -163,18 +175,24 @@ class Desk:
     def strikes(self, asked: Author) -> Strikes:
         self.docket.follow()
         now, posts = self.platform.clock.now(), self.docket.of_author(asked.user_id)
-        counted = sorted(post.post_id for post in posts if post.is_strike(now))
-        appeals = sum(post.state == "appealed" for post in posts)
-        return Strikes(user_id=asked.user_id, strikes=len(counted), open_appeals=appeals, posts=counted)
+        removals = [removal for post in posts if (removal := post.removal()) is not None]
+        counted = sorted(one.post_id for one in removals if appeals.is_strike(one, now, self.config))
+        return Strikes(
+            user_id=asked.user_id, strikes=round(appeals.strikes(removals, now, self.config), 3),
+            standing=appeals.standing(removals, now, self.config),
+            open_appeals=sum(one.state == "appealed" for one in removals), posts=counted,
+        )  # fmt: skip
 
     def _notice(self, post: Post, now: int) -> Notice:
         own = content(self.version) == post.version
-        acted = post.state not in ("allowed", "waiting", "cleared", "granted")
+        acted = post.state not in ("allowed", "waiting", "cleared", "reversed")
+        removal = post.removal()
+        open_ = removal is not None and appeals.may_appeal(removal, now, self.config)
         return Notice(
             post_id=post.post_id, state=post.state, policy=self.policies[post.policy] if acted else "",
             text=self.notices[post.policy] if acted else "", because=("words" if post.by_words else "more than words") if acted else "",
             decided_by="reviewer" if post.reviewed else "machine", version=self.version if own else f"{post.version:08x}", since=post.since,
-            appeal_until=post.removed_at + APPEAL_DAYS * DAY if post.may_appeal(now) else 0,
+            appeal_until=post.removed_at + self.config.appeal_days * DAY if open_ else 0,
         )  # fmt: skip
 
     def _post(self, post_id: int, user_id: int | None = None) -> Post:
@@ -221,6 +239,11 @@ def _in_a_thread(call: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
         return await to_thread.run_sync(call, asked)
 
     return respond
+
+
+def _ppm(propensity: float) -> int:
+    """0 where it was no matter of chance."""
+    return 0 if np.isnan(propensity) else round(1e6 * propensity)
 
 
 def _moved(post: Post, why: str) -> Refused:

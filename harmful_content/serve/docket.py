@@ -4,30 +4,56 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from common.contract import FORGET, Bools, Event, Events, Floats, Platform
 from common.events import key_column, take, value_column
 from common.serving.platform import record
+from harmful_content.config import Config
+from harmful_content.policy.labels import CHOSEN
+from harmful_content.policy.queue import Shares
+from harmful_content.policy.queue import take as take_one
+from harmful_content.policy.views import to_come
 from harmful_content.schema import ACTIONS
 from harmful_content.serve import posts
-from harmful_content.serve.posts import DAY, REPORTED_DAYS, Post
+from harmful_content.serve.posts import BY_LOT, DAY, REPORTED_DAYS, Post
 
-OLDEST_EVERY = 4  # every so many assignments are for whoever has waited longest, so that nobody waits for ever
 LEAST_KEPT = 10_000  # posts, before the old ones among them are looked for
 KEYS = ("post_id", "user_id", "reviewer_id")
-VALUES = ("action", "policy", "probability_ppm", "fingerprint", "version", "by_words", "upheld", "until")
+VALUES = (
+    "action",
+    "policy",
+    "probability_ppm",
+    "fingerprint",
+    "version",
+    "by_words",
+    "priority_ppm",
+    "upheld",
+    "until",
+    "chosen",
+    "propensity_ppm",
+)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """`kind` of CHOSEN; `propensity` NaN where it was no matter of chance."""
+
+    post: Post
+    kind: str
+    propensity: float
 
 
 class Docket:
     """Held are the posts that were acted on or that a person has seen, and for a few days those that were allowed, as somebody may yet report them.
     Whoever looks at a post, decides and writes holds `lock`: two reviewers must not both find it undecided."""
 
-    def __init__(self, platform: Platform, reports_enough: int) -> None:
-        self._platform, self._enough = platform, reports_enough
+    def __init__(self, platform: Platform, config: Config) -> None:
+        self._platform, self._config, self._shares = platform, config, Shares.of(config)
         self.lock = threading.RLock()
-        self._position = self._assigned = self._time = 0
+        self._position = self._assigned = self._lots = self._time = 0
         self._kept = LEAST_KEPT
         self._posts: dict[int, Post] = {}
         self._known: dict[int, tuple[int, int]] = {}  # fingerprint of what a person found to violate -> policy, post
@@ -59,16 +85,25 @@ class Docket:
         """-> (policy, post_id) of the same words and picture that a person found to violate it."""
         return self._known.get(fingerprint) if fingerprint else None
 
-    def next(self, reviewer_id: int, now: int, views: Callable[[Sequence[int]], Floats]) -> Post | None:
-        """Which post this reviewer sees next: the likeliest harm times `views` (posts -> how often each was seen so far); now and then the one that
-        has waited longest."""
+    def next(self, reviewer_id: int, now: int, views: Callable[[Sequence[int]], Floats]) -> Chosen | None:
+        """Which post this reviewer sees next: mostly the one whose review prevents most harm a minute, by `views` (posts -> how often each was seen so
+        far). Chance is a function of the turn, so the log tells how likely each choice was."""
         free = [post for post in self._posts.values() if post.is_free(reviewer_id, now)]
+        kind = self._shares.kind(self._assigned, self._lots, bool(free))
+        if kind == "lot":
+            free = [post for post in self._posts.values() if _is_of_the_day(post, reviewer_id, now)]
         if not free:
             return None
-        if self._assigned % OLDEST_EVERY == OLDEST_EVERY - 1:
-            return min(free, key=lambda post: (post.since, post.post_id))
-        worth = np.array([post.probability for post in free]) * (1 + views([post.post_id for post in free]))
-        return free[int(worth.argmax())]
+        chance = np.random.default_rng([self._config.seed, self._assigned]).random()
+        at, propensity = take_one(kind, self._worth(free, now, views), np.array([post.since for post in free]), chance)
+        return Chosen(free[at], "appeal" if free[at].state == "appealed" else kind, propensity)
+
+    def _worth(self, free: Sequence[Post], now: int, views: Callable[[Sequence[int]], Floats]) -> Floats:
+        seen = views([post.post_id for post in free])
+        age = (now - np.array([post.judged_at or now for post in free])) / 3600
+        left = to_come(seen, age, np.full(len(free), self._config.typical_views), self._config.view_half_life)
+        worth: Floats = np.array([post.priority for post in free]) * left
+        return worth
 
     def _recent(self) -> int:
         return self._time - REPORTED_DAYS * DAY
@@ -84,10 +119,11 @@ class Docket:
             case "impression":
                 post = posts.judged(post, event)
             case "report":
-                post = posts.reported(post, event, self._enough)
+                post = posts.reported(post, event, self._config.reports_enough)
             case "assignment":
                 post = posts.assigned(post, event)
                 self._assigned += 1
+                self._lots += CHOSEN[event["chosen"]] == "lot"
             case "appeal":
                 post = posts.appealed(post, event)
             case "review":
@@ -110,6 +146,12 @@ class Docket:
             if post.state not in plain or post.since >= self._recent()
         }
         self._kept = max(LEAST_KEPT, len(self._posts))
+
+
+def _is_of_the_day(post: Post, reviewer_id: int, now: int) -> bool:
+    """In the lot: whatever was judged within a day and stands, flagged or not, that nobody has looked at."""
+    fresh = post.judged_at > 0 and now - post.judged_at <= DAY
+    return fresh and post.state in BY_LOT and not post.reviewed and not post.is_held(reviewer_id, now)
 
 
 def _of_interest(events: Events, recent: int) -> Bools:

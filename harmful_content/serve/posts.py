@@ -1,7 +1,7 @@
 """One post and the moves it may make; pure, so that the log folded again gives the same posts.
 
-    waiting -> removed | cleared             a reviewer decides
-    removed -> appealed -> upheld | granted  its author objects, another reviewer decides; both are final
+    waiting -> removed | cleared              a reviewer decides; so may one who was handed an allowed post by lot
+    removed -> appealed -> upheld | reversed  its author objects, another reviewer decides; both are final (policy.appeals)
 
 Every other move of people is refused. A machine moves a post only as long as no person has looked: what a person decided of these words and this
 picture stands.
@@ -13,15 +13,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from harmful_content.policy.appeals import Removal
 from harmful_content.schema import ACTIONS
 
-State = Literal["allowed", "demoted", "waiting", "removed", "cleared", "appealed", "upheld", "granted"]
+State = Literal["allowed", "demoted", "waiting", "removed", "cleared", "appealed", "upheld", "reversed"]
 OF_ACTION: Mapping[str, State] = {"allow": "allowed", "demote": "demoted", "queue": "waiting", "remove": "removed"}
-DECIDES: Mapping[State, tuple[State, State]] = {"waiting": ("cleared", "removed"), "appealed": ("granted", "upheld")}
+WAITS: tuple[State, ...] = ("waiting", "appealed")
+BY_LOT: tuple[State, ...] = ("allowed", "demoted", "waiting")
+DECIDES: Mapping[State, tuple[State, State]] = {
+    **dict.fromkeys(BY_LOT, ("cleared", "removed")),
+    "appealed": ("reversed", "upheld"),
+}
 """Where a review leads that finds nothing, and one that finds a violation."""
 GONE: tuple[State, ...] = ("removed", "appealed", "upheld")
 DAY = 86_400
-APPEAL_DAYS = 14  # in which an author may object
 REPORTED_DAYS = (
     3  # a post that only reports brought to the reviewers is hardly seen any more after that, and waits no longer
 )
@@ -38,28 +43,38 @@ class Post:
     state: State = "allowed"
     policy: int = 0
     probability: float = 0.0
+    priority: float = 0.0  # harm that a review prevents, a view and a minute
     fingerprint: int = 0  # of words and picture; 0 where there are none
     version: int = 0
     by_words: bool = False
     reports: int = 0
     by_reports: bool = False  # what it waits for
     since: int = 0
+    judged_at: int = 0  # first
     removed_at: int = 0
     reviewed: bool = False
     reviewer_id: int = NOBODY
     assigned_to: int = NOBODY
     assigned_until: int = 0
+    chosen: int = 0
+    propensity_ppm: int = 0
 
-    def may_appeal(self, now: int) -> bool:
-        return self.state == "removed" and now - self.removed_at <= APPEAL_DAYS * DAY
+    def removal(self) -> Removal | None:
+        """As the rules of appeals and strikes see it; None where it was not removed."""
+        if self.state not in ("removed", "appealed", "upheld", "reversed"):
+            return None
+        return Removal(
+            post_id=self.post_id, user_id=self.user_id, policy=self.policy, removed_at=self.removed_at, by_reviewer=self.reviewed,
+            state=self.state, moved_at=self.since,
+        )  # fmt: skip
 
-    def is_strike(self, now: int) -> bool:
-        """A removal that a person has looked at, or to which nobody objected in time."""
-        return self.state == "upheld" or (self.state == "removed" and (self.reviewed or not self.may_appeal(now)))
+    def is_held(self, reviewer_id: int, now: int) -> bool:
+        """Does somebody else have it?"""
+        return self.assigned_to not in (NOBODY, reviewer_id) and now < self.assigned_until
 
     def is_free(self, reviewer_id: int, now: int) -> bool:
-        """May this reviewer have it? Nobody hears an appeal against a decision of their own."""
-        if self.state not in DECIDES or (self.assigned_to not in (NOBODY, reviewer_id) and now < self.assigned_until):
+        """Does it wait, and may this reviewer have it? Nobody hears an appeal against a decision of their own."""
+        if self.state not in WAITS or self.is_held(reviewer_id, now):
             return False
         if self.state == "appealed":
             return not self.reviewed or self.reviewer_id != reviewer_id
@@ -80,7 +95,8 @@ def judged(post: Post, event: Event) -> Post:
         found = before
     said = {name: event[name] for name in ("policy", "fingerprint", "version")}
     return replace(
-        post, state=found, probability=event["probability_ppm"] / 1e6, by_words=bool(event["by_words"]), reviewed=False,
+        post, state=found, priority=event["priority_ppm"] / 1e6, judged_at=post.judged_at or time,
+        probability=event["probability_ppm"] / 1e6, by_words=bool(event["by_words"]), reviewed=False,
         by_reports=post.by_reports and before == found, since=post.since if before == found else time,
         removed_at=time if found == "removed" != before else post.removed_at, **said,
     )  # fmt: skip
@@ -95,7 +111,8 @@ def reported(post: Post, event: Event, enough: int) -> Post:
 
 
 def assigned(post: Post, event: Event) -> Post:
-    return replace(post, assigned_to=event["reviewer_id"], assigned_until=event["until"])
+    said = {name: event[name] for name in ("chosen", "propensity_ppm")}
+    return replace(post, assigned_to=event["reviewer_id"], assigned_until=event["until"], **said)
 
 
 def appealed(post: Post, event: Event) -> Post:

@@ -41,9 +41,9 @@ def test_an_answer_names_action_policy_score_and_evidence(served: Running) -> No
     assert answer["action"] in ACTIONS and answer["post_id"] == EXAMPLE["post_id"]
     assert set(answer["scores"]) == set(answer["scores"]) | {"violence", "spam"}
     assert answer["score"] == answer["scores"][answer["policy"]]
-    (why,) = answer["why"]
+    *_, why = answer["why"]
     assert why["reason"] == answer["policy"] and why["effect"] == answer["score"] and why["evidence"]
-    assert bool(answer["notice"]) == (answer["action"] == "remove")
+    assert bool(answer["notice"]) == (answer["action"] in ("demote", "remove"))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -93,7 +93,19 @@ def test_what_nobody_could_judge_is_queued(served: Running) -> None:
     finally:
         faults.clear()
     assert answer["action"] == "queue" and {"model", "baseline"} <= set(answer["degraded"])
-    assert answer["policy"] == "" and answer["scores"] == {} and answer["why"][0]["reason"] == "not judged"
+    assert answer["policy"] == "" and answer["scores"] == {} and answer["why"][0]["reason"] == "fails closed"
+
+
+def test_another_rung_or_an_unknown_language_goes_to_a_reviewer_and_it_is_said_why(served: Running) -> None:
+    faults = served.service.stages.faults
+    faults["model"] = Fault("fail")
+    try:
+        answer = served.ask()
+    finally:
+        faults.clear()
+    assert answer["action"] == "queue" and "model did not answer" in [why["evidence"] for why in answer["why"]]
+    answer = served.ask(categories={"language": "xx"})
+    assert answer["action"] == "queue" and answer["why"][0]["evidence"] == "the language is unknown"
 
 
 def test_an_impression_says_what_was_decided_and_counts_for_the_next_post(served: Running) -> None:

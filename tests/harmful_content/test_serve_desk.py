@@ -11,7 +11,7 @@ from common.checks import Trial
 from common.checks.trial import TOKEN, Running
 from harmful_content.schema import POLICIES
 from harmful_content.serve.desk import ASSIGNED_SECONDS
-from harmful_content.serve.posts import APPEAL_DAYS, DAY
+from harmful_content.serve.posts import DAY
 
 pytestmark = pytest.mark.slow
 NOBODY_ASKED = -1
@@ -55,6 +55,10 @@ class Desk:
         assert answer["action"] == "queue", answer
 
 
+def looked(answer: dict[str, Any]) -> bool:
+    return any("a reviewer" in why["evidence"] for why in answer["why"])
+
+
 @pytest.fixture(scope="module")
 def desk(trial: Trial) -> Iterator[Desk]:
     with trial.apart("desk") as served:
@@ -71,7 +75,7 @@ def test_a_reviewer_needs_the_token_and_an_author_does_not(desk: Desk) -> None:
     assert desk.post("strikes", {"user_id": 7}, "").status_code == 200
 
 
-def test_removed_appealed_granted(desk: Desk) -> None:
+def test_removed_appealed_reversed(desk: Desk) -> None:
     desk.held(5_000_101, "so here is what we think of that", 7_000_009)
     told = desk.author("notice", 5_000_101, 7_000_009).json()
     assert told["state"] == "waiting" and told["policy"] == "" and told["appeal_until"] == 0
@@ -94,7 +98,7 @@ def test_removed_appealed_granted(desk: Desk) -> None:
     assert (counted["strikes"], counted["open_appeals"]) == (0, 1), "while it is open it does not count"
     assert desk.next(1)["post_id"] != 5_000_101, "not heard by who decided"
     assert desk.until(5_000_101, reviewer=2)["state"] == "appealed"
-    assert desk.verdict(5_000_101, "", 2).json()["state"] == "granted"
+    assert desk.verdict(5_000_101, "", 2).json()["state"] == "reversed"
     assert desk.post("strikes", {"user_id": 7_000_009}).json() == {
         "user_id": 7_000_009,
         "strikes": 0,
@@ -141,8 +145,8 @@ def test_every_illegal_move_is_refused_and_changes_nothing(desk: Desk) -> None:
     assert desk.verdict(5_000_103, "hate").status_code == 200
     end = desk.served.platform.log.end
     refused(desk.verdict(5_000_103, "hate"), 409, "is removed")
-    desk.served.clock.set(desk.served.clock.now() + APPEAL_DAYS * DAY + 1)
-    refused(desk.author("appeal", 5_000_103, 7_000_011), 409, "within")
+    desk.served.clock.set(desk.served.clock.now() + desk.served.service.config.appeal_days * DAY + 1)
+    refused(desk.author("appeal", 5_000_103, 7_000_011), 409, "days ago")
 
 
 def test_two_reviewers_are_handed_two_posts(desk: Desk) -> None:
@@ -161,17 +165,15 @@ def test_what_a_person_decided_stands_until_the_post_changes(desk: Desk) -> None
     desk.verdict(5_000_121, "drugs")
     hidden = words + "\u200b" * 60
     again = desk.served.ask(post_id=5_000_121, user_id=7_000_014, text=hidden, image="")
-    assert again["action"] == "remove" and "a reviewer has decided" in again["why"][0]["evidence"]
+    assert again["action"] == "remove" and "a reviewer has looked" in again["why"][0]["evidence"]
     copy = desk.served.ask(post_id=5_000_122, user_id=7_000_015, text=words.upper() + " !!", image="")
-    assert (copy["action"], copy["policy"]) == ("remove", "drugs") and "post 5000121" in copy["why"][0]["evidence"]
+    assert (copy["action"], copy["policy"]) == ("remove", "drugs") and "post 5000121" in copy["why"][1]["evidence"]
     other = desk.served.ask(post_id=5_000_121, user_id=7_000_014, text=words + " really", image="")
-    assert other["why"][0]["stage"] == "policy", "its words have changed: judged anew"
+    assert not looked(other), "its words have changed: judged anew"
     desk.author("appeal", 5_000_122, 7_000_015)
     desk.until(5_000_122, 2)
     desk.verdict(5_000_122, "", 2)
-    assert desk.served.ask(post_id=5_000_123, text=words, image="")["why"][0]["stage"] == "policy", (
-        "granted: its like is known no more"
-    )
+    assert not looked(desk.served.ask(post_id=5_000_123, text=words, image="")), "reversed: its like is known no more"
 
 
 def test_reports_bring_a_post_to_a_person_and_never_remove_it(desk: Desk) -> None:

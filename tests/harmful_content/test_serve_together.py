@@ -17,7 +17,7 @@ from PIL import Image
 from common.checks import Trial
 from common.serving.deadline import Fault
 from harmful_content.schema import EXAMPLE, POLICIES
-from harmful_content.serve import JUDGES, ROUTE, SHARES
+from harmful_content.serve import ROUTE, SHARES
 
 pytestmark = pytest.mark.slow
 HARMLESS = {**EXAMPLE, "text": "so i tried this bread and it was lovely"}
@@ -95,8 +95,10 @@ def test_whatever_breaks_the_answer_is_labelled_in_time_and_never_allows(trial: 
         answers = [trial.served.ask(**post) for _ in range(2)]
     for answer in answers:
         assert stage in answer["degraded"]
-        if stage in JUDGES:
-            assert answer["action"] == "queue" and stage in answer["why"][0]["evidence"]
+        if stage != "log":
+            assert answer["action"] == "queue" and f"{stage} did not answer" in [
+                why["evidence"] for why in answer["why"]
+            ]
     assert min(answer["timings_ms"]["total"] for answer in answers) <= trial.config.deadline_ms
 
 

@@ -177,3 +177,16 @@ def test_a_level_mends_a_factor_on_all() -> None:
         assert found.apply(wrong).sum() / truth.sum() == pytest.approx(1, abs=0.08)
         assert np.array_equal(np.argsort(found.apply(wrong)), np.argsort(wrong))
         assert calibration.from_json(json.loads(json.dumps(found.as_json()))) == found
+
+
+def test_platt_finds_the_curve_of_rare_labels_with_logits_far_apart() -> None:
+    """Newton's whole steps jump to and fro here, and end at a slope of 0."""
+    rng = np.random.default_rng(0)
+    truth = np.full(50_000, 0.002)
+    truth[:2_000] = np.clip(rng.beta(0.5, 0.4, 2_000), 1e-4, 1 - 1e-4)
+    label = (rng.random(len(truth)) < truth).astype(float)
+    logits = np.log(truth) - np.log1p(-truth)
+    scores = 1 / (1 + np.exp(-(1.4 * logits + 0.5)))
+    found = calibration.Platt.fit(label, scores)
+    assert found.slope == pytest.approx(1 / 1.4, rel=0.1)
+    assert found.apply(scores).sum() == pytest.approx(label.sum())  # as maximum likelihood has it
