@@ -81,8 +81,9 @@ class Post:
         return not self.by_reports or now - self.since <= REPORTED_DAYS * DAY
 
     def stands(self, fingerprint: int) -> bool:
-        """Has a person decided of these words and this picture?"""
-        return self.reviewed and self.fingerprint == fingerprint
+        """Has a person decided of these words and this picture? A removal stands whatever the post is made into: its author may object, or write
+        another, but not edit a strike away."""
+        return self.reviewed and (self.state in GONE or self.fingerprint == fingerprint)
 
 
 def judged(post: Post, event: Event) -> Post:

@@ -99,12 +99,8 @@ def test_removed_appealed_reversed(desk: Desk) -> None:
     assert desk.next(1)["post_id"] != 5_000_101, "not heard by who decided"
     assert desk.until(5_000_101, reviewer=2)["state"] == "appealed"
     assert desk.verdict(5_000_101, "", 2).json()["state"] == "reversed"
-    assert desk.post("strikes", {"user_id": 7_000_009}).json() == {
-        "user_id": 7_000_009,
-        "strikes": 0,
-        "open_appeals": 0,
-        "posts": [],
-    }
+    counted = desk.post("strikes", {"user_id": 7_000_009}).json()
+    assert counted == {"user_id": 7_000_009, "strikes": 0, "standing": "good", "open_appeals": 0, "posts": []}
 
 
 def test_removed_appealed_upheld(desk: Desk) -> None:
@@ -158,7 +154,7 @@ def test_two_reviewers_are_handed_two_posts(desk: Desk) -> None:
     desk.served.clock.set(desk.served.clock.now() + ASSIGNED_SECONDS)
 
 
-def test_what_a_person_decided_stands_until_the_post_changes(desk: Desk) -> None:
+def test_what_a_person_removed_stands_and_so_do_its_copies(desk: Desk) -> None:
     words = "we have seen this bread before and it was lovely"
     desk.held(5_000_121, words, 7_000_014)
     desk.until(5_000_121)
@@ -168,12 +164,23 @@ def test_what_a_person_decided_stands_until_the_post_changes(desk: Desk) -> None
     assert again["action"] == "remove" and "a reviewer has looked" in again["why"][0]["evidence"]
     copy = desk.served.ask(post_id=5_000_122, user_id=7_000_015, text=words.upper() + " !!", image="")
     assert (copy["action"], copy["policy"]) == ("remove", "drugs") and "post 5000121" in copy["why"][1]["evidence"]
-    other = desk.served.ask(post_id=5_000_121, user_id=7_000_014, text=words + " really", image="")
-    assert not looked(other), "its words have changed: judged anew"
+    edited = desk.served.ask(post_id=5_000_121, user_id=7_000_014, text=words + " really", image="")
+    assert edited["action"] == "remove" and looked(edited), "nobody edits a strike away"
     desk.author("appeal", 5_000_122, 7_000_015)
     desk.until(5_000_122, 2)
     desk.verdict(5_000_122, "", 2)
     assert not looked(desk.served.ask(post_id=5_000_123, text=words, image="")), "reversed: its like is known no more"
+
+
+def test_what_was_cleared_stands_until_the_post_is_another(desk: Desk) -> None:
+    words = "yesterday we baked another bread and ate it"
+    desk.held(5_000_125, words, 7_000_017)
+    desk.until(5_000_125)
+    assert desk.verdict(5_000_125, "").json()["state"] == "cleared"
+    again = desk.served.ask(post_id=5_000_125, user_id=7_000_017, text=words + "\u200b" * 60, image="")
+    assert again["action"] == "allow" and looked(again)
+    edited = desk.served.ask(post_id=5_000_125, user_id=7_000_017, text=words + " in secret" + "\u200b" * 60, image="")
+    assert edited["action"] == "queue" and not looked(edited)
 
 
 def test_reports_bring_a_post_to_a_person_and_never_remove_it(desk: Desk) -> None:
