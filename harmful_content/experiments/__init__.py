@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from harmful_content.experiments import case_queue, human_bias, modalities, prevalence, review, rules
+from harmful_content.experiments import case_queue, human_bias, modalities, prevalence, review, rules, student
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **modalities.EXPERIMENTS,
@@ -22,5 +22,6 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **rules.EXPERIMENTS,
     **prevalence.EXPERIMENTS,
     **human_bias.EXPERIMENTS,
+    **student.EXPERIMENTS,
 }
 CHARTS: Mapping[str, Chart] = {**review.CHARTS, **prevalence.CHARTS}

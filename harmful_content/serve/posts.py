@@ -94,12 +94,12 @@ def judged(post: Post, event: Event) -> Post:
     before = "allowed" if post.reviewed else post.state  # reviewed, but since then it has become another post
     if (before == "waiting" and found in ("allowed", "demoted")) or (before, found) == ("removed", "waiting"):
         found = before
-    said = {name: event[name] for name in ("policy", "fingerprint", "version")}
     return replace(
         post, state=found, priority=event["priority_ppm"] / 1e6, judged_at=post.judged_at or time,
         probability=event["probability_ppm"] / 1e6, by_words=bool(event["by_words"]), reviewed=False,
         by_reports=post.by_reports and before == found, since=post.since if before == found else time,
-        removed_at=time if found == "removed" != before else post.removed_at, **said,
+        removed_at=time if found == "removed" != before else post.removed_at, policy=event["policy"],
+        fingerprint=event["fingerprint"], version=event["version"],
     )  # fmt: skip
 
 
@@ -112,8 +112,10 @@ def reported(post: Post, event: Event, enough: int) -> Post:
 
 
 def assigned(post: Post, event: Event) -> Post:
-    said = {name: event[name] for name in ("chosen", "propensity_ppm")}
-    return replace(post, assigned_to=event["reviewer_id"], assigned_until=event["until"], **said)
+    return replace(
+        post, assigned_to=event["reviewer_id"], assigned_until=event["until"], chosen=event["chosen"],
+        propensity_ppm=event["propensity_ppm"],
+    )  # fmt: skip
 
 
 def appealed(post: Post, event: Event) -> Post:

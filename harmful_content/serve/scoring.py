@@ -13,7 +13,7 @@ from common.training.formats import autocast
 from harmful_content.features import Inputs
 
 BUCKETS = (8, 16)  # words; what is longer shares the last one
-WORTH = 32  # posts; splitting fewer saves less padding than another call costs
+CALL = 1_000  # words of padding that cost what one more call does (measured: benchmarks/moderation.py)
 
 
 class Scores(Protocol):
@@ -33,11 +33,13 @@ def bucketed(scorer: Scores, inputs: Inputs) -> Floats:
 
 
 def by_length(tokens: Ints) -> list[Ints]:
-    """Places of the rows [n, num_tokens] of each length there is; all in one where they are few."""
-    if len(tokens) < WORTH:
-        return [np.arange(len(tokens))]
-    bucket = np.searchsorted(BUCKETS, (tokens != PAD).sum(axis=1))
-    return [np.flatnonzero(bucket == one) for one in np.unique(bucket)]
+    """Places of the rows [n, num_tokens] of each length there is; all in one where that pads less than more calls would cost."""
+    length = (tokens != PAD).sum(axis=1)
+    bucket = np.searchsorted(BUCKETS, length)
+    groups = [np.flatnonzero(bucket == one) for one in np.unique(bucket)]
+    apart = sum(len(rows) * int(length[rows].max()) for rows in groups)
+    saved = len(tokens) * int(length.max(initial=0)) - apart
+    return groups if saved > CALL * (len(groups) - 1) else [np.arange(len(tokens))]
 
 
 def take(inputs: Inputs, rows: Ints) -> Inputs:

@@ -158,7 +158,8 @@ def test_a_batch_with_one_bad_picture_names_it(trial: Trial) -> None:
     posts = [{**EXAMPLE, "post_id": at, "image": "AAAA" if at == 2 else ""} for at in range(4)]
     answer = trial.served.client.post(f"{ROUTE}/batch", json={"posts": posts})
     assert answer.status_code == 422 and "posts.2.image" in answer.json()["error"]["why"]
-    for bad in ({"posts": []}, {"posts": [EXAMPLE] * 65}, {"posts": EXAMPLE}, [EXAMPLE]):
+    bodies: tuple[Any, ...] = ({"posts": []}, {"posts": [EXAMPLE] * 65}, {"posts": EXAMPLE}, [EXAMPLE])
+    for bad in bodies:
         assert trial.served.client.post(f"{ROUTE}/batch", json=bad).status_code == 422
 
 
@@ -166,11 +167,13 @@ def test_posts_that_come_together_share_a_batch(trial: Trial) -> None:
     """As many features stages as batches: all who came while the first was under way went together."""
     service, calls = trial.served.service, list[int]()
     inputs = service.features.inputs
-    object.__setattr__(
-        service.features,
-        "inputs",
-        lambda rows, store: calls.append(len(rows)) or time.sleep(0.05) or inputs(rows, store),
-    )
+
+    def slow(rows: Any, store: Any) -> Any:
+        calls.append(len(rows))
+        time.sleep(0.05)
+        return inputs(rows, store)
+
+    object.__setattr__(service.features, "inputs", slow)
     try:
         threads = [threading.Thread(target=trial.served.ask, kwargs={"post_id": at}) for at in range(8)]
         for thread in threads:

@@ -46,9 +46,12 @@ class Slow:
 
 def test_alone_it_goes_at_once() -> None:
     batches: list[int] = []
-    batcher = Batcher[int, int](
-        lambda some: (batches.append(len(some)), [-one for one in some])[1], most=8, wait_ms=10_000
-    )
+
+    def negative(some: Sequence[int]) -> list[int]:
+        batches.append(len(some))
+        return [-one for one in some]
+
+    batcher = Batcher[int, int](negative, most=8, wait_ms=10_000)
     begin = time.perf_counter()
     assert [batcher.ask(at) for at in range(5)] == [0, -1, -2, -3, -4]
     assert batches == [1] * 5 and time.perf_counter() - begin < 5
