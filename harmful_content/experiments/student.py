@@ -35,7 +35,7 @@ AT_ONCE = 256  # posts in a timed call
 
 def student(config: Config) -> Table:
     """Macro pr_auc on the test posts, what is lost against the model (paired, over authors), kilobytes and CPU time of a post: the model; the student
-    taught by labels; taught by the model; and the same in 8 bits."""
+    taught by labels, by scores dealt to other posts, by the model; and the last in 8 bits."""
     dataset, judgments = data.load(config), data.judgments(config)
     fitted = features.fit(dataset, config)
     teacher = model.fit(dataset, fitted, config)
@@ -46,11 +46,17 @@ def student(config: Config) -> Table:
         folder = Path(temporary)
         whole, shared = sizes(teacher, folder)
         by_labels = taught(teacher, known, batch | targets(label, weight), config)
+        dealt = soft[np.random.default_rng(config.seed).permutation(len(soft))]
+        by_chance = taught(teacher, known, batch | targets(dealt, np.ones(soft.shape)), config)
         by_model = taught(teacher, known, batch | targets(soft, np.ones(soft.shape)), config)
         plain, small = (Exported(teacher, exported(by_model, batch, folder, in_8_bits)) for in_8_bits in (False, True))
         asked: dict[str, tuple[Callable[[Inputs], Floats], float]] = {
             "the model": (teacher.score, whole),
             "student, taught by labels": (scorer(teacher, by_labels), shared + plain.num_bytes),
+            "student, taught what the model says of other posts": (
+                scorer(teacher, by_chance),
+                shared + plain.num_bytes,
+            ),
             "student, taught by the model": (scorer(teacher, by_model), shared + plain.num_bytes),
             "student, taught by the model, int8 in ONNX": (small.score, shared + small.num_bytes),
         }
