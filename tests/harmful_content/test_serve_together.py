@@ -201,3 +201,28 @@ def test_the_same_answer_over_http_as_offline(trial: Trial) -> None:
     rows = batches.rows([Request(**EXAMPLE)], [NO_IMAGES], fitted, trial.served.clock.now(), moment)
     scores = trial.part("model").score(fitted.inputs(rows, AsOfStore(events)))[0]
     assert np.allclose(list(answer["scores"].values()), scores, atol=1e-9)
+
+
+def test_posts_decided_together_are_decided_as_one_by_one(trial: Trial) -> None:
+    from harmful_content.policy import Context, Scored
+    from harmful_content.schema import Request
+    from harmful_content.serve.answers import Known, decided
+
+    service, rng = trial.served.service, np.random.default_rng(0)
+    n, rules = 300, service.policy
+    requests = [Request(**{**EXAMPLE, "post_id": at}) for at in range(n)]
+    score = rng.random((n, len(POLICIES))) ** 6
+    score[rng.random(n) < 0.05] = np.nan
+    unreported = np.where(rng.random((n, 1)) < 0.2, score * rng.random((n, 1)), score)
+    known = [Known(upheld=bool(at % 2), policy=3) if at % 11 == 0 else Known() for at in range(n)]
+    faults = [["model did not answer"] if at % 7 == 0 else list[str]() for at in range(n)]
+    found = decided(rules, requests, score, unreported, known, faults, service.catalog, "v")
+    for at, one in enumerate(found):
+        context = Context(faults=faults[at], reviewed=known[at].upheld, policies=service.catalog.policy.tolist())
+        alone = rules.decide(requests[at], Scored(score=score[at], unreported=unreported[at], version="v"), context)
+        assert (one.action, one.why, one.is_demoted) == (alone.action, alone.why, alone.is_demoted)
+        assert one.policy == (known[at].policy if known[at].upheld is not None else alone.policy)
+        np.testing.assert_equal(
+            (one.probability, one.threshold, one.priority), (alone.probability, alone.threshold, alone.priority)
+        )
+    assert len({one.action for one in found}) > 2
