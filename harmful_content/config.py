@@ -34,6 +34,7 @@ class Config:
     reports_enough: int = 2  # under one policy, to count as a label
     # features
     num_tokens: int = 32  # of a text; the rest is cut
+    undisguise: bool = True  # h8, s p a c e s and look-alike letters are read as the words they stand for
     # baseline
     inverse_penalty: float = 3.0
     # model

@@ -13,7 +13,24 @@ from collections.abc import Mapping
 
 from common.contract import Experiment
 from common.eval.chart import Chart
-from harmful_content.experiments import case_queue, human_bias, modalities, prevalence, review, rules, student
+from harmful_content.experiments import (
+    cascade,
+    case_queue,
+    duplicates,
+    fairness,
+    few_shot,
+    functions,
+    human_bias,
+    labelling,
+    modalities,
+    obfuscation,
+    prevalence,
+    review,
+    rules,
+    student,
+    sweep,
+    temporal,
+)
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     **modalities.EXPERIMENTS,
@@ -22,6 +39,15 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **rules.EXPERIMENTS,
     **prevalence.EXPERIMENTS,
     **human_bias.EXPERIMENTS,
+    **fairness.EXPERIMENTS,
+    **functions.EXPERIMENTS,
+    **obfuscation.EXPERIMENTS,
+    **duplicates.EXPERIMENTS,
+    **few_shot.EXPERIMENTS,
+    **labelling.EXPERIMENTS,
+    **cascade.EXPERIMENTS,
+    **sweep.EXPERIMENTS,
+    **temporal.EXPERIMENTS,
     **student.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {**review.CHARTS, **prevalence.CHARTS}
+CHARTS: Mapping[str, Chart] = {**review.CHARTS, **prevalence.CHARTS, **labelling.CHARTS, **cascade.CHARTS}

@@ -20,12 +20,18 @@ from common.contract import Floats, Ints
 from harmful_content.config import DEFAULT, Config
 from harmful_content.schema import Images, Rows
 from harmful_content.world import people, pictures
+from harmful_content.world.lexicon import DIALECT_POLICIES, FRAMES, GROUPS, TERMS, TREND_POLICY, TREND_TERMS
 from harmful_content.world.people import START
-from harmful_content.world.posts import MODALITY, Posts, plant, truth
+from harmful_content.world.posts import FORMS, MODALITY, Posts, plant, truth
 from harmful_content.world.reach import TICKS, History, expected_views, history, tick
 from harmful_content.world.wording import language_names
 
-__all__ = ["MODALITY", "START", "Ceiling", "History", "Posts", "World", "ceiling", "drawn", "expected_views", "language_names", "make", "plant", "profile", "tick", "tick_times"]  # fmt: skip
+__all__ = ["DIALECT_POLICIES", "FORMS", "FRAMES", "GROUPS", "KEYWORD_PARTS", "MODALITY", "START", "TERMS", "TREND_POLICY", "Ceiling", "History", "Posts", "World", "ceiling", "drawn", "expected_views", "language_names", "make", "plant", "profile", "tick", "tick_times"]  # fmt: skip
+
+KEYWORD_PARTS = frozenset(
+    word for common, own in TERMS.values() for term in (*common, *own, *TREND_TERMS) for word in term.split() if len(word) > 3
+)
+"""The words of which violations in the first language are made: what somebody who hides one disguises."""
 
 KNOBS = ("seed", "num_users", "num_posts", "days", "harm_share", "cross_share", "trend", "hand_share")
 """What the world depends on. Configs that differ in anything else share one world."""

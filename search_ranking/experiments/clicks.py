@@ -20,7 +20,7 @@ from search_ranking.model.ltr import Groups, trees
 ETAS = (0.5, 1.0, 2.0)
 SIZES = (500, 2_000, 6_000, 20_000)  # sessions
 SERVED = "a_list_a_click"
-CURVES = {"ips": "", SERVED: ", a list a click"}  # of the chart: what stands behind the steepness
+PAGES = "1, a list a page"  # the curve beside those of the served way, at steepness 1
 NORMALISED = f"{SERVED}_normalised"
 WAYS = (
     *("raw", "ips", "ips_estimated", "ips_normalised", "position", "raw_pairwise", "ips_pairwise", "grades"),
@@ -34,17 +34,19 @@ def debias(config: Config) -> Table:
     """Does it pay to weigh a click by one over how often its place is looked at?
 
     ndcg@10 of LambdaMART on one planted log, weighed minus as the clicks are, judged on the true grades of other queries. A weight takes
-    bias away and brings noise in. On a short log the noise costs more (below zero), on a long one the bias; the steeper people stop
-    reading, the longer the log has to be. The examination is the planted one, so nothing is lost here by measuring it. Lists are pages, or, as
-    the ranker that is served has them, a list for each click, all of whose rows have its weight."""
-    rungs = [name for rung in CURVES for name in (THAN.get(rung, "raw"), rung)]
-    found = debias_table(Plan(), ETAS, SIZES, rungs=rungs, seeds=_logs(config, LOGS))
+    bias away and brings noise in: on a short log the noise costs about what the bias does, on a long one the bias costs more, the more the
+    steeper people stop reading. The examination is the planted one, so nothing is lost here by measuring it. Lists are those of the ranker
+    that is served: one for each click, all of whose rows have its weight. Beside them, at steepness 1, pages as lists, which need a longer log."""
+    logs = _logs(config, LOGS)
+    clicked = debias_table(Plan(), ETAS, SIZES, rungs=(THAN[SERVED], SERVED), seeds=logs)
+    shown = debias_table(Plan(), (ETA,), SIZES, rungs=("raw", "ips"), seeds=logs)
     return [
         {
-            "steepness": f"{row['eta']:g}{CURVES[row['rung']]}", "sessions": row["sessions"], "difference": row["gain"],
-            "low": row["low"], "high": row["high"], "ndcg@10": row["ndcg@10"], "wins": row["wins"], "clipped": row["clipped"],
+            "steepness": f"{row['eta']:g}" if row["rung"] == SERVED else PAGES, "sessions": row["sessions"],
+            "difference": row["gain"], "low": row["low"], "high": row["high"], "ndcg@10": row["ndcg@10"], "wins": row["wins"],
+            "clipped": row["clipped"],
         }
-        for row in found if row["than"]
+        for row in (*clicked, *shown) if row["than"]
     ]  # fmt: skip
 
 

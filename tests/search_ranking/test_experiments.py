@@ -70,10 +70,10 @@ def test_undoing_the_bias_hurts_on_a_short_log_helps_on_a_long_one_and_the_chart
     monkeypatch.setattr(clicks, "ETAS", (1.0,))
     monkeypatch.setattr(clicks, "SIZES", (2_000, 6_000))
     table = clicks.debias(SMOKE)
-    pages = [found for found in table if found["steepness"] == "1"]
+    pages = [found for found in table if found["steepness"] == clicks.PAGES]
     assert row(pages, sessions=2_000)["high"] < 0 < row(pages, sessions=6_000)["low"]
-    assert len([found for found in table if found["steepness"] == "1, a list a click"]) == len(pages) == 2
-    flip = next(one for one in flips(table, CHARTS["debias"]) if one.series == "1")
+    assert row(table, steepness="1", sessions=6_000)["low"] > 0 and len(table) == 4
+    flip = next(one for one in flips(table, CHARTS["debias"]) if one.series == clicks.PAGES)
     assert 2_000 < flip.value < 6_000
 
 

@@ -2,9 +2,10 @@
 
 In:     rows, and a store that answers as of their moments.
 Out:    Inputs: word numbers, places of pictures in their pool, standardised numbers, coded categories.
-Choice: own vocabulary of whole words, fitted on training texts; counts through a logarithm; nothing known is a number of its own, not a crash.
+Choice: own vocabulary of whole words, fitted on training texts; disguises are undone before a word is looked up (spelling.py); counts through a
+        logarithm; nothing known is a number of its own, not a crash.
 Else:   subwords of a pretrained encoder, where languages are real and half of the words are rare.
-Breaks: a word nobody wrote in training (disguised, new) is UNKNOWN, and so is what hides behind it; reports of a campaign look like reports.
+Breaks: a word nobody wrote in training (new, or disguised in a new way) is UNKNOWN, and so is what hides behind it; reports of a campaign look like reports.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,9 @@ from common.features.encoders import Standardizer, Vocabulary, signed_log
 from common.features.text import TokenTable, padded, words
 from common.features.views import Count, Decayed, View
 from harmful_content.config import Config
+from harmful_content.features import shelf
+from harmful_content.features.shelf import Shelf
+from harmful_content.features.spelling import Speller
 from harmful_content.schema import EVENTS, MOST_CHARS, Dataset, Images, Rows
 
 AUTHOR = View(
@@ -61,14 +66,18 @@ def fit(dataset: Dataset, config: Config) -> Features:
     """Words, categories and scales of the training rows alone, so that validation meets as much that is unknown as serving will."""
     train = dataset.train
     names, categories = tuple(sorted(train.numbers)), tuple(sorted(train.categories))
-    return Features(
+    table = _table(train, config.undisguise)
+    fitted = Features(
         num_policies=len(dataset.catalog),
         num_tokens=config.num_tokens,
-        words=TokenTable.fit(words(text, MOST_CHARS) for text in train.text.tolist()),
+        undisguise=config.undisguise,
+        words=table,
         number_names=names,
         scale=Standardizer.fit(_numbers(train, names, dataset.history)),
         vocabularies={name: Vocabulary.fit(train.categories[name]) for name in categories},
+        removed=shelf.EMPTY,
     )
+    return replace(fitted, removed=shelf.fit(train, fitted.said, dataset.history.events))
 
 
 def load(folder: Path) -> Features:
@@ -76,10 +85,12 @@ def load(folder: Path) -> Features:
     return Features(
         num_policies=saved["num_policies"],
         num_tokens=saved["num_tokens"],
+        undisguise=saved["undisguise"],
         words=TokenTable(np.array(saved["words"], dtype=np.str_)),
         number_names=tuple(saved["number_names"]),
         scale=Standardizer.from_json(saved["scale"]),
         vocabularies={name: Vocabulary.from_json(known) for name, known in saved["vocabularies"].items()},
+        removed=shelf.load(folder),
     )
 
 
@@ -87,15 +98,17 @@ def load(folder: Path) -> Features:
 class Features:
     num_policies: int
     num_tokens: int
+    undisguise: bool
     words: TokenTable
     number_names: tuple[str, ...]
     scale: Standardizer
     vocabularies: Mapping[str, Vocabulary]
+    removed: Shelf
 
     def inputs(self, rows: Rows, store: FeatureStore | None) -> Inputs:
         """One code for training (AsOfStore) and serving (LiveStore). `store` None: nothing is known of authors and reactions, as when the live
         store cannot be read; words and pixels are there all the same."""
-        cut = [self.words.ids(words(text, MOST_CHARS)[: self.num_tokens]) for text in rows.text.tolist()]
+        cut = [self.words.ids(self.said(text)[: self.num_tokens]) for text in rows.text.tolist()]
         codes = [known.encode(self._category(rows, name)) for name, known in self.vocabularies.items()]
         return Inputs(
             tokens=padded(cut, self.num_tokens),
@@ -105,6 +118,18 @@ class Features:
             codes=np.column_stack([np.zeros((len(rows), 0), dtype=np.int64), *codes]),
             sizes=tuple(len(known) for known in self.vocabularies.values()),
         )
+
+    def copied(self, rows: Rows) -> Ints:
+        """[n] place in `removed` of the post that each nearly is, -1 where it is none: what is asked before any model."""
+        return self.removed.matches(shelf.printed(rows, self.said))
+
+    def said(self, text: str) -> list[str]:
+        """The words of a text as the vocabulary has them."""
+        return self._speller.words(text, MOST_CHARS) if self.undisguise else words(text, MOST_CHARS)
+
+    @cached_property
+    def _speller(self) -> Speller:
+        return Speller(self.words.tokens.tolist())
 
     def unreported(self, inputs: Inputs) -> Inputs:
         """The same posts, as if nobody had ever reported them or their authors. What is unknown stays unknown."""
@@ -130,10 +155,20 @@ class Features:
         return rows.categories.get(name, np.full(len(rows), ""))
 
     def save(self, folder: Path) -> None:
-        saved = {name: getattr(self, name) for name in ("num_policies", "num_tokens", "number_names")}
+        saved = {name: getattr(self, name) for name in ("num_policies", "num_tokens", "undisguise", "number_names")}
         vocabularies = {name: known.as_json() for name, known in self.vocabularies.items()}
         saved |= {"words": self.words.tokens.tolist(), "scale": self.scale.as_json(), "vocabularies": vocabularies}
+        self.removed.save(folder)
         (folder / "features.json").write_text(json.dumps(saved))
+
+
+def _table(train: Rows, undisguise: bool) -> TokenTable:
+    """Once over the texts for the words that are known as written; once more, because what is undone counts as the word it is."""
+    table = TokenTable.fit(words(text, MOST_CHARS) for text in train.text.tolist())
+    if not undisguise:
+        return table
+    speller = Speller(table.tokens.tolist())
+    return TokenTable.fit(speller.words(text, MOST_CHARS) for text in train.text.tolist())
 
 
 def _numbers(rows: Rows, names: tuple[str, ...], store: FeatureStore | None) -> Floats:
