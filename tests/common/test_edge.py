@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from common import edge
 from common.errors import InputError
 
 onnx = pytest.importorskip("onnx", reason="the edge extra is not installed")
 pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
-torch = pytest.importorskip("torch")
 
 pytestmark = pytest.mark.slow
 
 
 def network() -> torch.nn.Module:
-    class Reader(torch.nn.Module):  # type: ignore[misc,name-defined,unused-ignore]
+    class Reader(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.words = torch.nn.Embedding(300, 64)
