@@ -46,6 +46,7 @@ bench: $(VENV)/.test ## measure against plain libraries; writes benchmarks/resul
 	$(BIN)/python -m benchmarks.candidates
 	$(BIN)/python -m benchmarks.feed
 	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.moderation
 
 size: $(VENV)/.test ## how long files and functions are, beside the codebases we look up to
 	@$(BIN)/python -c 'from common import size; from common.commands.output import table; print(table(size.table())); print(size.ANCHORS)'

@@ -36,12 +36,12 @@ from common.lifecycle.home import Home
 from common.lifecycle.registry import Artifact
 from common.serving.clock import SimulatedClock
 from common.serving.deadline import Deadline
-from common.training import seeding
+from common.training import formats, seeding
 from search_ranking import data, features, model, monitor, policy
 from search_ranking.config import DEFAULT, SMOKE, Config
 from search_ranking.model import cross
 from search_ranking.model.cross import MINILM_L6, Cross
-from search_ranking.model.retrieval import encoder, fusion
+from search_ranking.model.retrieval import fusion
 from search_ranking.schema import Catalog, Request
 from search_ranking.serve import ROUTE, SHARES, Service
 
@@ -204,7 +204,7 @@ def side_by_side(service: Service, reader: Reader, requests: Sequence[Request], 
     ours = {"hybrid": Timed(search), "whole": Timed(whole(service))}
     rounds = 3 if quick else ROUNDS
     rows: list[Row] = []
-    for dtype in dict.fromkeys((torch.float32, encoder.number_format())):
+    for dtype in dict.fromkeys((torch.float32, formats.number_format())):
         reader.cross.model.to(dtype)
         theirs, row = Timed(reader.read), dict[str, Any]()
         for name, mine in ours.items():

@@ -33,20 +33,41 @@ MOST_IMAGE_CHARS = 400_000  # base64: a file of 300 kB
 
 POSTED = ("request_id", "post_id", "user_id")
 _OF_A_POST: Mapping[str, Any] = {"keys": ("post_id", "user_id")}
+_REVIEWED = ("post_id", "user_id", "reviewer_id")
 
 EVENTS: Mapping[str, EventKind] = {
-    # A post was judged, when it came or again later; user_id is its author everywhere. Values: what was decided, and on what.
+    # A post was judged, when it came or again later; user_id is its author everywhere. Values: what was decided, and on what. `fingerprint` is of
+    # its words and picture, `version` of the artifact, `by_words` 1 where words spoke for the policy, `priority_ppm` the harm that a review prevents
+    # a view and a minute.
     "impression": EventKind(
         keys=POSTED,
-        values=("action", "policy", "probability_ppm", "removed", "num_missing", "num_unknown", "degraded"),
+        values=(
+            "action",
+            "policy",
+            "probability_ppm",
+            "removed",
+            "num_missing",
+            "num_unknown",
+            "degraded",
+            "fingerprint",
+            "version",
+            "by_words",
+            "priority_ppm",
+        ),
         posted=False,
     ),
     # What happened to a post since the last count. Objections are comments that call the post wrong: the log holds numbers, no texts.
     "reactions": EventKind(**_OF_A_POST, values=("views", "likes", "shares", "comments", "objections")),
     # Somebody reported it, under the policy at that place of POLICIES. One event a report, so that nobody reports a hundred times in one.
     "report": EventKind(**_OF_A_POST, values=("policy",)),
-    # A reviewer looked: upheld 1 and the policy that was violated, or 0.
-    "review": EventKind(**_OF_A_POST, values=("policy", "upheld"), posted=False),
+    # A reviewer was handed the post, to decide until `until`; how it came to be chosen (its place in policy.labels.CHOSEN), and how likely that was.
+    "assignment": EventKind(keys=_REVIEWED, values=("until", "chosen", "propensity_ppm"), posted=False),
+    # A reviewer looked: upheld 1 and the policy that was violated, or 0. Of a removal that was appealed: upheld 1 or reversed 0. Chosen how, as above.
+    "review": EventKind(
+        keys=_REVIEWED, optional=("reviewer_id",), values=("policy", "upheld", "chosen", "propensity_ppm"), posted=False
+    ),
+    # Its author objects to the removal.
+    "appeal": EventKind(**_OF_A_POST, posted=False),
     "forget": EventKind(keys=("user_id",)),
 }
 

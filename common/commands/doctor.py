@@ -47,6 +47,7 @@ def checks(out: Path) -> dict[str, Callable[[], Finding]]:
         "cases": installed_cases,
         "threads": threads,
         "openmp": openmp,
+        "number formats": number_formats,
         "home": lambda: writable(out),
         "data": data,
         "memory": memory,
@@ -132,6 +133,13 @@ def openmp() -> Finding:
             "brew install libomp, then run this again",
         )
     return "ok", "torch and LightGBM shared a process", ""
+
+
+def number_formats() -> Finding:
+    """What networks are served in follows from it, so timings of two machines may differ by more than their clocks."""
+    from common.training import formats
+
+    return "ok", f"networks are served in {str(formats.number_format()).removeprefix('torch.')} ({formats.told()})", ""
 
 
 def writable(out: Path) -> Finding:

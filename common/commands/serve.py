@@ -40,7 +40,10 @@ def command(
         ClockKind, typer.Option("--clock", help="simulated: time is set over HTTP, with a token.")
     ] = ClockKind.system,
     token_file: Annotated[
-        Path | None, typer.Option("--token-file", metavar="FILE", help="The token; made if not there.")
+        Path | None,
+        typer.Option(
+            "--token-file", metavar="FILE", help="The token of the clock and of reviewers; made if not there."
+        ),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Start at once and take in cases as they are trained.")] = False,
     out: options.Out = options.HOME,
@@ -53,7 +56,7 @@ def command(
 
     found = {name: installed.get(name) for name in cases or installed.find()}
     simulated = clock is ClockKind.simulated
-    token = read_token(token_file or out / "token") if simulated else None
+    token = read_token(token_file or out / "token")  # reviewers need it whatever the clock
     server = Server(expected=tuple(found), token=token, simulated_clock=simulated)
     listen(host, port).close()  # a port that is taken is said before anything is loaded
     mounting = Mounting(server, Home(out))

@@ -183,7 +183,9 @@ def _newton(design: Floats, labels: Floats, offset: Floats, theta: Floats) -> tu
         taken = np.clip(step, -2, 2)  # separable labels have no maximum: walk there, do not jump
         loss = _loss(design, labels, offset, theta)
         while _loss(design, labels, offset, theta + taken) > loss * (1 + 1e-9) and np.abs(taken).max() > 1e-9:
-            taken = taken / 2  # where labels are rare and logits far apart a whole step overshoots, and the next one comes back, for ever
+            taken = (
+                taken / 2
+            )  # where labels are rare and logits far apart a whole step overshoots, and the next one comes back, for ever
         theta = theta + taken
         if np.abs(step).max() < 1e-9:
             break

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -84,6 +83,7 @@ class Server:
         self.metrics = Metrics()
         self.app: FastAPI = App(title="mlsd", docs_url=None, redoc_url=None)
         self.app.state.metrics = self.metrics
+        self.app.state.token = token or ""
         self._expected = expected
         self._cases: dict[str, Served] = {}
         self._routes: dict[str, list[BaseRoute]] = {}
@@ -211,9 +211,10 @@ def json_post(
     in_flight: int,
     example: Mapping[str, Any] | None = None,
     method: str = "POST",
+    guarded: bool = False,
 ) -> APIRouter:
     """One route that decodes its own body: pydantic reads the bytes once, where FastAPI parses to Python objects and walks them again,
-    and the answer's dataclass goes to orjson as it is."""
+    and the answer's dataclass goes to orjson as it is. `guarded`: for the holder of the server's token alone."""
     router = APIRouter()
     gate = guards.InFlight(in_flight)
     case = case_of(path)
@@ -225,6 +226,8 @@ def json_post(
     async def endpoint(http: Request) -> Response:
         metrics: Metrics = http.app.state.metrics
         try:
+            if guarded:
+                guards.hold(http, http.app.state.token)
             asked = guards.decode(adapter, await guards.json_body(http))
             with gate.slot():
                 metrics.in_flight.labels(case).set(gate.now)
@@ -276,13 +279,7 @@ def clock_router(clock: SimulatedClock, token: str) -> APIRouter:
         openapi_extra=body_of({"schema": adapter.json_schema(), "example": {"now": clock.now()}}),
     )
     async def set_clock(http: Request) -> Response:
-        given = http.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, f"Bearer {token}".encode()):
-            raise guards.Refused(
-                401,
-                why="Only the holder of the server's token may move its clock.",
-                next='Send "Authorization: Bearer TOKEN" with the token the server was started with.',
-            )
+        guards.hold(http, token)
         clock.set(guards.decode(adapter, await guards.json_body(http)).now)
         return guards.answer_json(asdict(ClockSetting(now=clock.now())))
 

@@ -6,7 +6,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from common.contract import StageTiming, Timings
@@ -49,6 +49,14 @@ class Deadline:
     def ms(self, moment: float) -> float:
         """A moment of time.perf_counter, in ms from when this was made."""
         return (moment - self._start) * 1e3
+
+    def take(self, other: Deadline) -> None:
+        """All that happened under `other`, in which this request was answered together with others, as if it had happened under this one."""
+        shift = self.ms(other._start)
+        for stage in other._stages:
+            start, end = round(stage.start + shift, 3), round(stage.end + shift, 3)
+            self._stages.append(replace(stage, start=start, end=end))
+        self.reasons += other.reasons
 
     def record(self, stage: str, start_ms: float, end_ms: float, status: str) -> None:
         self._stages.append(StageTiming(name=stage, start=round(start_ms, 3), end=round(end_ms, 3), status=status))

@@ -6,6 +6,7 @@ The input itself is never echoed: only the path of the field that is wrong, cut 
 
 from __future__ import annotations
 
+import hmac
 import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ STATUSES = {
     400: "The body could not be read.",
     401: "The token is missing or wrong.",
     404: "There is no such route.",
+    409: "Things have moved on: this cannot be done any more, or not yet.",
     413: "The body is too large.",
     422: "The body is not what this route takes.",
     429: "Too many requests from this client.",
@@ -86,6 +88,17 @@ async def json_body(request: Request) -> bytes:
             422, why="The content type is not application/json.", next="Send the header content-type: application/json."
         )
     return await request.body()
+
+
+def hold(request: Request, token: str) -> None:
+    """Refused 401 unless the sender holds the token; without a token nobody does."""
+    given = request.headers.get("authorization", "").encode()
+    if not token or not hmac.compare_digest(given, f"Bearer {token}".encode()):
+        raise Refused(
+            401,
+            why="Only the holder of the server's token may do this.",
+            next='Send "Authorization: Bearer TOKEN" with the token the server was started with.',
+        )
 
 
 def refuse_nan(body: bytes) -> None:

@@ -27,6 +27,7 @@ from harmful_content.experiments import (
     prevalence,
     review,
     rules,
+    student,
     sweep,
     temporal,
 )
@@ -47,5 +48,6 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **cascade.EXPERIMENTS,
     **sweep.EXPERIMENTS,
     **temporal.EXPERIMENTS,
+    **student.EXPERIMENTS,
 }
 CHARTS: Mapping[str, Chart] = {**review.CHARTS, **prevalence.CHARTS, **labelling.CHARTS, **cascade.CHARTS}

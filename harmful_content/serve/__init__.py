@@ -1,21 +1,27 @@
-"""A post in, an action and its reason out, inside the deadline.
+"""Posts in, for each an action and its reason out, inside the deadline.
 
 In:     an artifact, and a platform (live store, event log, clock).
-Out:    Service.respond: action, policy, scores, evidence; its impression in the log, where the author's next post finds it.
-Choice: one snapshot of the live store for all that is read of author and reactions; without the store, words and pixels are judged alone.
-Else:   judging in batches beside the request, where a post may wait a minute before it is seen.
-Breaks: a stage that is late, fails or hangs: the next rung answers and `degraded` names it; if no rung does, the post is queued, never allowed.
+Out:    Service.respond: action, policy, scores, evidence; its impression in the log, where the author's next post finds it. Beside it, batches,
+        and the desk: reviews, appeals, notices, strikes.
+Choice: requests that would wait for each other are answered together, from one snapshot of the live store. Whatever a stage misses, a post may be
+        held for a person, never let pass: what the model did not judge whole is queued.
+Else:   the next rung's word taken for it (late pictures, text alone), where reviewers are fewer than the posts of one bad minute.
+Breaks: a stage that is late, fails or hangs: `degraded` names it and the queue grows; crafted pictures and texts (benchmarks/moderation.py).
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from common.contract import Event, Floats, Platform, Why
+from common.contract import Floats, Platform
+from common.errors import InputError
 from common.serving.app import route
+from common.serving.batching import Batcher
 from common.serving.deadline import Deadline, Stages
 from common.serving.fallback import ladder
 from common.serving.platform import record, require
@@ -24,19 +30,37 @@ from common.training import seeding
 from harmful_content import baseline, features, model, policy
 from harmful_content.config import Config
 from harmful_content.features import Inputs
-from harmful_content.policy import Context, Decision, Scored
-from harmful_content.schema import ACTIONS, EXAMPLE, Answer, Images, Request, Rows, load_catalog
+from harmful_content.policy import Decision
+from harmful_content.schema import EXAMPLE, NO_IMAGES, Answer, Images, Request, load_catalog
+from harmful_content.serve import batches, desk
+from harmful_content.serve.answers import Known, Outcome, answer, decided, impression, unjudged
+from harmful_content.serve.batches import Answers, Posts
 from harmful_content.serve.decode import picture
+from harmful_content.serve.docket import Docket
+from harmful_content.serve.fingerprint import fingerprint, is_hidden
+from harmful_content.serve.scoring import bucketed, take
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-    from common.features.snapshot import Snapshot
     from common.lifecycle.registry import Artifact
 
 ROUTE = "/harmful_content/moderate"
-SHARES = {"store": 0.2, "features": 0.2, "model": 0.3, "baseline": 0.1, "log": 0.1}
+SHARES = {
+    "decode": 0.2,
+    "store": 0.1,
+    "features": 0.16,
+    "match": 0.08,
+    "model": 0.18,
+    "baseline": 0.06,
+    "policy": 0.08,
+    "log": 0.1,
+}
 """The most of the deadline each stage may take; together less than all of it, so that the last rung has time left."""
+JUDGES = tuple(
+    stage for stage in SHARES if stage not in ("policy", "log")
+)  # without one of them a post was not judged whole
+IN_FLIGHT, MOST_TOGETHER, WAIT_MS = 32, 16, 3.0
 
 
 def start(artifact: Artifact, platform: Platform) -> Service:
@@ -45,8 +69,19 @@ def start(artifact: Artifact, platform: Platform) -> Service:
     return Service(artifact, platform)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A post on its way, its picture unfolded."""
+
+    request: Request
+    images: Images
+    deadline: Deadline
+    came_ms: float
+
+
 class Service:
-    """One version of the case, answering. Safe for many threads: nothing changes after the start but the log and the live store."""
+    """One version of the case, answering. Safe for many threads: nothing changes after the start but the log, the live store and the docket, which
+    follows the log."""
 
     def __init__(self, artifact: Artifact, platform: Platform) -> None:
         self.version, self.platform, folder = artifact.version, platform, artifact.folder
@@ -55,157 +90,148 @@ class Service:
         self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
         self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
         self.stages = Stages({name: share * self.config.deadline_ms for name, share in SHARES.items()})
+        self.docket = Docket(platform, self.config)
+        self._batcher = Batcher[Asked, Answer](self._together, most=MOST_TOGETHER, wait_ms=WAIT_MS)
         seeding.limit(seeding.serving_threads())
         self._warm()
 
     def respond(self, request: Request, deadline: Deadline) -> Answer:
         """Never raises for a stage's failure. A picture that is none is refused (InputError): its author can send another."""
-        now, request_id = self.platform.clock.now(), secrets.randbits(52)
-        images = picture(request.image)
-        with snapshot(self.stages, deadline, self.platform.store) as store:
-            row = self._row(request, images, now, store.position)
-            inputs = self._inputs(row, store, deadline)
-        gaps = self._gaps(row, inputs, deadline)
-        scores = self._score(inputs, deadline)
-        decision = self._decide(request, row, inputs, scores, deadline)
-        event = self._impression(request_id, row, scores, decision, gaps, deadline)
-        self.stages.run("log", deadline, lambda: record(self.platform, [event]), lambda: None)
-        return self._answer(request, request_id, inputs, scores, decision, deadline)
+        return self._batcher.ask(self._asked(request, deadline))
+
+    def respond_all(self, posts: Posts, deadline: Deadline) -> Answers:
+        """One answer a post, all inside the one deadline. A picture that is none refuses the batch, and the error says which post's it was."""
+        asked = batches.each(posts, deadline, self._asked)
+        answers = self._together(asked)
+        batches.gather(deadline, [one.deadline for one in asked])
+        return Answers(answers=answers)
 
     def router(self) -> APIRouter:
-        return route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms)
+        router = route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms, in_flight=IN_FLIGHT)
+        router.include_router(batches.router(f"{ROUTE}/batch", self.respond_all, self.config.deadline_ms))
+        router.include_router(
+            desk.router(desk.Desk(self.docket, self.platform, self.catalog, self.config, self.version))
+        )
+        return router
 
     def _warm(self) -> None:
         """The first call of a network costs many times the next; no author should be the one to wait."""
         with self.platform.store.snapshot() as store:
-            row = self._row(Request(**EXAMPLE), picture(""), 0, store.position)
-            inputs = self.features.inputs(row, store)
+            inputs = self.features.inputs(
+                batches.rows([Request(**EXAMPLE)], [NO_IMAGES], self.features, 0, store.position), store
+            )
         for scorer in (self.model, self.baseline):
             scorer.score(inputs)
 
-    def _row(self, request: Request, images: Images, now: int, moment: int) -> Rows:
-        unknown = np.full((1, len(self.catalog)), np.nan)
-        return Rows(
-            post_id=np.array([request.post_id]),
-            user_id=np.array([request.user_id]),
-            event_time=np.array([now]),
-            moment=np.array([moment]),
-            text=np.array([request.text]),
-            image=np.array([len(images) - 1]),
-            images=images,
-            natural_label=unknown,
-            hand_label=unknown,
-            numbers={name: np.array([value]) for name, value in request.numbers.items()},
-            categories={name: np.array([value]) for name, value in request.categories.items()},
+    def _asked(self, request: Request, deadline: Deadline) -> Asked:
+        """What the author did wrong is no failure of the stage: it comes back as a value, and opens no breaker for the others."""
+        images: Images | InputError = NO_IMAGES
+        if request.image:
+            images = self.stages.run("decode", deadline, lambda: _picture_or_error(request.image), lambda: NO_IMAGES)
+        if isinstance(images, InputError):
+            raise images
+        if is_hidden(request.text):
+            deadline.degrade("text", "most of its characters are such as nobody sees")
+        return Asked(request, images, deadline, deadline.elapsed_ms())
+
+    def _together(self, asked: Sequence[Asked]) -> list[Answer]:
+        """One snapshot, one call of each stage, one commit, under the deadline of whoever has least time left."""
+        now, shared = self.platform.clock.now(), Deadline(min(one.deadline.left_ms() for one in asked))
+        for one in asked:
+            one.deadline.record("batch", one.came_ms, one.deadline.elapsed_ms(), "ok")
+        requests, images = [one.request for one in asked], [one.images for one in asked]
+        with snapshot(self.stages, shared, self.platform.store) as store:
+            rows = batches.rows(requests, images, self.features, now, store.position)
+            read = None if isinstance(store, Unopened) else store
+            inputs = self.stages.run(
+                "features", shared, lambda: self.features.inputs(rows, read), lambda: self.features.inputs(rows, None)
+            )
+        known = self.stages.run("match", shared, lambda: self._known(asked), lambda: [Known()] * len(asked))
+        scored = self._score(inputs, shared)
+        outcomes = self._decided(asked, known, scored, inputs, shared)
+        moment, views = int(rows.moment[0]), self.policy.costs.views
+        events = [impression(one, moment, now, self.version, views) for one in outcomes]
+        self.stages.run("log", shared, lambda: record(self.platform, events), lambda: None)
+        for one in asked:
+            one.deadline.take(shared)
+        return [answer(one, self.catalog, self.version) for one in outcomes]
+
+    def _known(self, asked: Sequence[Asked]) -> list[Known]:
+        """What people decided of each post, or of its like."""
+        self.docket.follow()
+        found = []
+        for one in asked:
+            if one.request.image and not len(one.images):  # another post's words alone would be taken for it
+                found.append(Known())
+                continue
+            print_ = fingerprint(one.request.text, one.images)
+            found.append(Known.of(print_, self.docket.find(one.request.post_id), self.docket.known(print_)))
+        return found
+
+    def _score(self, inputs: Inputs, deadline: Deadline) -> tuple[Floats, Floats] | None:
+        """-> scores, and as if nobody had reported anything [n, num_policies] each, by the best rung that answers in time; None where none does."""
+
+        def whole() -> tuple[Floats, Floats]:
+            scores, without = bucketed(self.model, inputs), self.features.unreported(inputs)
+            reported = np.flatnonzero((without.numbers != inputs.numbers).any(axis=1))
+            unreported = scores.copy()
+            if len(reported):
+                unreported[reported] = bucketed(self.model, take(without, reported))
+            return scores, unreported
+
+        rungs = {"model": whole, "baseline": lambda: (self.baseline.score(inputs),) * 2}
+        found: tuple[Floats, Floats] | None = ladder(self.stages, deadline, rungs, last=lambda: None)[1]
+        return found
+
+    def _decided(
+        self, asked: Sequence[Asked], known: Sequence[Known], scored: tuple[Floats, Floats] | None, inputs: Inputs, shared: Deadline
+    ) -> list[Outcome]:  # fmt: skip
+        nothing = np.full((len(asked), len(self.catalog)), np.nan)
+        score, unreported = (nothing, nothing) if scored is None else scored
+        gaps = [batches.gaps(self.features, one.request) for one in asked]
+        faults = [self._faults(one, unknown, shared) for one, (_, unknown) in zip(asked, gaps, strict=True)]
+        requests = [one.request for one in asked]
+
+        def decide() -> list[Decision]:
+            return decided(self.policy, requests, score, unreported, known, faults, self.catalog, self.version)
+
+        decisions = self.stages.run(
+            "policy", shared, decide, lambda: [unjudged(one, "policy did not answer") for one in requests]
         )
+        is_new = self.features.is_new_author(inputs)
+        outcomes = []
+        for at, (one, decision, (missing, unknown)) in enumerate(zip(asked, decisions, gaps, strict=True)):
+            _label(one.deadline, missing, unknown, bool(is_new[at]))
+            words = () if decision.policy < 0 else self.baseline.evidence(inputs.tokens[at], decision.policy)
+            outcomes.append(
+                Outcome(
+                    request=one.request, request_id=secrets.randbits(52), deadline=one.deadline, decision=decision,
+                    scores=None if scored is None else score[at], known=known[at], num_missing=len(missing), num_unknown=len(unknown),
+                    words=[self.features.words.token(int(number)) or "(unknown word)" for number in words],
+                    is_degraded=any(stage in SHARES for stage in (*one.deadline.degraded, *shared.degraded)),
+                )
+            )  # fmt: skip
+        return outcomes
 
-    def _inputs(self, row: Rows, store: Snapshot | Unopened, deadline: Deadline) -> Inputs:
-        """A store that did not open is its own stage's miss; it must not open the breaker of the stage that would have read from it."""
-        read = None if isinstance(store, Unopened) else store
-        return self.stages.run(
-            "features", deadline, lambda: self.features.inputs(row, read), lambda: self.features.inputs(row, None)
-        )
+    def _faults(self, one: Asked, unknown: Sequence[str], shared: Deadline) -> list[str]:
+        """Why the post was not judged whole."""
+        missed = [stage for stage in (*one.deadline.degraded, *shared.degraded) if stage in JUDGES]
+        faults = [f"{stage} did not answer" for stage in dict.fromkeys(missed)]
+        faults += ["most of the text is hidden from readers"] * ("text" in one.deadline.degraded)
+        return faults + ["the language is unknown"] * ("language" in unknown)
 
-    def _gaps(self, row: Rows, inputs: Inputs, deadline: Deadline) -> tuple[int, int]:
-        """Labels what the request did not say, what training never saw, and an author of whom nothing is known; -> how many of the first two."""
-        missing, unknown = self.features.gaps(row)
-        if missing:
-            deadline.degrade("context", f"missing: {', '.join(missing)}")
-        if unknown:
-            deadline.degrade("context", f"unknown value: {', '.join(unknown)}")
-        if self.features.is_new_author(inputs)[0]:
-            deadline.degrade("author", "new: this author has posted nothing before")
-        return len(missing), len(unknown)
 
-    def _score(self, inputs: Inputs, deadline: Deadline) -> Floats | None:
-        """[num_policies] by the best rung that answers in time; None where none does."""
-        rungs = {"model": lambda: self.model.score(inputs)[0], "baseline": lambda: self.baseline.score(inputs)[0]}
-        scores: Floats | None = ladder(self.stages, deadline, rungs, last=lambda: None)[1]
-        return scores
+def _label(deadline: Deadline, missing: Sequence[str], unknown: Sequence[str], is_new: bool) -> None:
+    """What the request did not say, what training never saw, and an author of whom nothing is known."""
+    for what, names in (("missing", missing), ("unknown value", unknown)):
+        if names:
+            deadline.degrade("context", f"{what}: {', '.join(names)}")
+    if is_new:
+        deadline.degrade("author", "new: this author has posted nothing before")
 
-    def _decide(
-        self, request: Request, row: Rows, inputs: Inputs, scores: Floats | None, deadline: Deadline
-    ) -> Decision:
-        """What another rung than the model judged, or nothing did, a person judges: the thresholds are the model's."""
-        nothing = np.full(len(self.catalog), np.nan)
-        faults = [
-            f"{stage} did not answer" for stage in deadline.degraded if stage in ("features", "model", "baseline")
-        ]
-        faults += [f"the {name} is unknown" for name in self.features.gaps(row)[1] if name == "language"]
-        unreported = scores if scores is None or faults else self._unreported(inputs, scores, deadline)
-        scored = Scored(
-            score=nothing if scores is None else scores,
-            unreported=nothing if unreported is None else unreported,
-            version=self.version,
-        )
-        return self.policy.decide(request, scored, Context(faults=faults, policies=self.catalog.policy.tolist()))
 
-    def _unreported(self, inputs: Inputs, scores: Floats, deadline: Deadline) -> Floats | None:
-        """The scores without reports: asked of the model once more only where there are any."""
-        without = self.features.unreported(inputs)
-        if (without.numbers == inputs.numbers).all():
-            return scores
-        again: Floats | None = self.stages.run("model", deadline, lambda: self.model.score(without)[0], lambda: None)
-        return again
-
-    def _impression(
-        self,
-        request_id: int,
-        row: Rows,
-        scores: Floats | None,
-        decision: Decision,
-        gaps: tuple[int, int],
-        deadline: Deadline,
-    ) -> Event:
-        return Event(
-            event_id=f"impression-{request_id}",
-            kind="impression",
-            event_time=int(row.event_time[0]),
-            keys={"request_id": request_id, "post_id": int(row.post_id[0]), "user_id": int(row.user_id[0])},
-            values={
-                "action": decision.action,
-                "policy": max(decision.policy, 0),
-                "probability_ppm": 0 if scores is None else round(1e6 * float(scores.max())),
-                "removed": int(ACTIONS[decision.action] == "remove"),
-                "num_missing": gaps[0],
-                "num_unknown": gaps[1],
-                "degraded": int(any(stage in SHARES for stage in deadline.degraded)),
-            },
-            moment=int(row.moment[0]),
-        )
-
-    def _answer(
-        self,
-        request: Request,
-        request_id: int,
-        inputs: Inputs,
-        scores: Floats | None,
-        decision: Decision,
-        deadline: Deadline,
-    ) -> Answer:
-        names = self.catalog.policy.tolist()
-        action = ACTIONS[decision.action]
-        acted = action in ("demote", "remove")
-        return Answer(
-            request_id=request_id,
-            model_version=self.version,
-            degraded=deadline.degraded,
-            timings_ms=deadline.timings(),
-            why=self._why(request, inputs, scores, decision),
-            post_id=request.post_id,
-            action=action,
-            policy=names[decision.policy] if decision.policy >= 0 else "",
-            score=0.0 if scores is None else float(scores[decision.policy]),
-            scores={} if scores is None else dict(zip(names, scores.tolist(), strict=True)),
-            notice=str(self.catalog.notice[decision.policy]) if acted else "",
-        )
-
-    def _why(self, request: Request, inputs: Inputs, scores: Floats | None, decision: Decision) -> list[Why]:
-        """The policy's reasons, and of the policy named the words that speak for it; where none does, it was the picture or who posted it."""
-        if scores is None:
-            return decision.why
-        said = self.baseline.evidence(inputs.tokens[0], decision.policy)
-        words = [self.features.words.token(number) or "(unknown word)" for number in said.tolist()]
-        evidence = f"words: {', '.join(words)}" if words else "picture, author or reactions"
-        reason, score = str(self.catalog.policy[decision.policy]), float(scores[decision.policy])
-        return [*decision.why, Why(item=request.post_id, stage="model", reason=reason, effect=score, evidence=evidence)]
+def _picture_or_error(encoded: str) -> Images | InputError:
+    try:
+        return picture(encoded)
+    except InputError as error:
+        return error

