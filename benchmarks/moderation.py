@@ -45,6 +45,7 @@ from common.training import formats, seeding
 from harmful_content import pipeline
 from harmful_content.config import SMOKE, Config
 from harmful_content.features import Inputs
+from harmful_content.model import Model
 from harmful_content.model.network import Text
 from harmful_content.schema import EXAMPLE, MOST_CHARS, NO_IMAGES, Request
 from harmful_content.serve import ROUTE, Service, batches, scoring
@@ -194,6 +195,7 @@ class Exported:
     """Our network in onnxruntime, 8 bits, any number of posts of any length."""
 
     def __init__(self, service: Service, folder: Path) -> None:
+        assert isinstance(service.model, Model)
         self.model = service.model
         network = copy.deepcopy(self.model.network)
         network.text.__class__ = _Untrimmed

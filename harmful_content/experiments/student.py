@@ -38,7 +38,7 @@ def student(config: Config) -> Table:
     taught by labels, by scores dealt to other posts, by the model; and the last in 8 bits."""
     dataset, judgments = data.load(config), data.judgments(config)
     fitted = features.fit(dataset, config)
-    teacher = model.fit(dataset, fitted, config)
+    teacher = model.fused(dataset, fitted, config)
     known, test = (fitted.inputs(rows, dataset.history) for rows in (dataset.train, dataset.test))
     label, weight = dataset.train.targets(config.hand_weight)
     batch, soft = columns(teacher, known), teacher.score(known)
@@ -179,7 +179,7 @@ def sizes(teacher: Model, folder: Path) -> tuple[float, float]:
 def microseconds(score: Callable[[Inputs], Floats], inputs: Inputs) -> float:
     """CPU of a post without its picture, which both encode alike; the median of nine calls."""
     some = Inputs(
-        inputs.tokens[:AT_ONCE], np.full(len(inputs.tokens[:AT_ONCE]), -1), inputs.images, inputs.numbers[:AT_ONCE],
+        inputs.text[:AT_ONCE], inputs.tokens[:AT_ONCE], np.full(len(inputs.tokens[:AT_ONCE]), -1), inputs.images, inputs.numbers[:AT_ONCE],
         inputs.codes[:AT_ONCE], inputs.sizes,
     )  # fmt: skip
     score(some)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from common.errors import InputError, did_you_mean
 from common.features.text import PAD
+from common.training import formats
 from common.training.progress import say
 from harmful_content.config import Config
 from harmful_content.features import Inputs
@@ -74,7 +75,7 @@ class Named(nn.Module):
         super().__init__()
         self.folder, self.model = folder, model
         self.shape: dict[str, int] = {}
-        self.width, self.fast = int(model.config.hidden_size), _multiplies_bfloat16()
+        self.width = int(model.config.hidden_size)
         self.layers = list(model.encoder.layer)
         for part in (model.embeddings, *self.layers[:FROZEN_LAYERS]):
             part.requires_grad_(False)
@@ -87,7 +88,7 @@ class Named(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids and mask [n, t] -> [n, width]"""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.fast):
+        with formats.autocast():
             hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         found: Tensor = (hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
         return found
@@ -198,8 +199,3 @@ def _downloaded(name: str, files: Sequence[str]) -> Path:
             f"{name!r} is no folder here, and no model of that id could be downloaded ({type(error).__name__}: {str(error)[:120]}). "
             f"Where there is a network fetch {', '.join(files[:3])} into a folder, and name the folder."
         ) from error
-
-
-def _multiplies_bfloat16() -> bool:
-    cpu = Path("/proc/cpuinfo")
-    return cpu.is_file() and "amx_bf16" in cpu.read_text()

@@ -44,5 +44,5 @@ def by_length(tokens: Ints) -> list[Ints]:
 
 def take(inputs: Inputs, rows: Ints) -> Inputs:
     """These rows; the pool of pictures is shared."""
-    part = {name: getattr(inputs, name)[rows] for name in ("tokens", "image", "numbers", "codes")}
+    part = {name: getattr(inputs, name)[rows] for name in ("text", "tokens", "image", "numbers", "codes")}
     return replace(inputs, **part)

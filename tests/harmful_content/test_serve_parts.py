@@ -250,13 +250,17 @@ class Sums:
 
     def score(self, inputs: Inputs) -> Floats:
         self.calls.append(len(inputs))
-        return np.column_stack([inputs.tokens.sum(axis=1), inputs.numbers.sum(axis=1), inputs.image]).astype(np.float64)
+        said = [int(text.split()[1]) for text in inputs.text.tolist()]
+        return np.column_stack([said, inputs.tokens.sum(axis=1), inputs.numbers.sum(axis=1), inputs.image]).astype(
+            np.float64
+        )
 
 
 def inputs(n: int, seed: int = 0) -> Inputs:
     rng = np.random.default_rng(seed)
     tokens = rng.integers(2, 90, (n, 32)) * (np.arange(32) < rng.integers(0, 33, n)[:, None])
-    return Inputs(tokens, rng.integers(-1, 3, n), NO_IMAGES, rng.random((n, 2)), np.zeros((n, 1), np.int64), (3,))
+    text = np.array([f"text {at}" for at in range(n)])
+    return Inputs(text, tokens, rng.integers(-1, 3, n), NO_IMAGES, rng.random((n, 2)), np.zeros((n, 1), np.int64), (3,))
 
 
 @pytest.mark.parametrize("n", [1, 20, 600])
