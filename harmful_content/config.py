@@ -25,10 +25,10 @@ class Config:
     num_users: int = 20_000
     num_posts: int = 100_000
     days: int = 28
-    harm_share: float = 0.04  # of the posts
+    harm_share: float = 0.05  # of the posts
     cross_share: float = 0.3  # of the harm, what lies in text and picture together and in neither alone
     trend: float = 1.0  # how strongly the appeal of topics drifts
-    hand_share: float = 0.01  # of the posts, drawn by chance, labelled by hand
+    hand_share: float = 0.05  # of the posts, drawn by chance, labelled by hand
     # labels
     label_window_hours: int = 72  # reports and reviews that come later are none
     reports_enough: int = 2  # under one policy, to count as a label
@@ -106,7 +106,7 @@ SMOKE = replace(
     batch_size=128,
 )
 DEMO = replace(
-    DEFAULT, preset="demo", num_users=5_000, num_posts=20_000, harm_share=0.1, hand_share=0.1, epochs=10, batch_size=256
+    DEFAULT, preset="demo", num_users=5_000, num_posts=20_000, harm_share=0.1, hand_share=0.2, epochs=10, batch_size=256
 )
 LARGE = replace(DEFAULT, preset="large", num_users=200_000, num_posts=1_000_000)
 

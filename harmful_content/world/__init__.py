@@ -29,7 +29,11 @@ from harmful_content.world.wording import language_names
 __all__ = ["DIALECT_POLICIES", "FORMS", "FRAMES", "GROUPS", "KEYWORD_PARTS", "MODALITY", "START", "TERMS", "TREND_POLICY", "Ceiling", "History", "Posts", "World", "ceiling", "drawn", "expected_views", "language_names", "make", "plant", "profile", "tick", "tick_times"]  # fmt: skip
 
 KEYWORD_PARTS = frozenset(
-    word for common, own in TERMS.values() for term in (*common, *own, *TREND_TERMS) for word in term.split() if len(word) > 3
+    word
+    for common, own in (*TERMS.values(), TREND_TERMS)
+    for term in (*common, *own)
+    for word in term.split()
+    if len(word) > 3
 )
 """The words of which violations in the first language are made: what somebody who hides one disguises."""
 
