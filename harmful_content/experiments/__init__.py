@@ -22,16 +22,24 @@ from harmful_content.experiments import (
     functions,
     human_bias,
     labelling,
+    labels,
+    ladder,
+    memes,
     modalities,
     obfuscation,
     prevalence,
     review,
     rules,
+    shapes,
     sweep,
     temporal,
 )
 
 EXPERIMENTS: Mapping[str, Experiment] = {
+    **ladder.EXPERIMENTS,
+    **memes.EXPERIMENTS,
+    **shapes.EXPERIMENTS,
+    **labels.EXPERIMENTS,
     **modalities.EXPERIMENTS,
     **review.EXPERIMENTS,
     **case_queue.EXPERIMENTS,
@@ -48,4 +56,10 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **sweep.EXPERIMENTS,
     **temporal.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {**review.CHARTS, **prevalence.CHARTS, **labelling.CHARTS, **cascade.CHARTS}
+CHARTS: Mapping[str, Chart] = {
+    **memes.CHARTS,
+    **review.CHARTS,
+    **prevalence.CHARTS,
+    **labelling.CHARTS,
+    **cascade.CHARTS,
+}

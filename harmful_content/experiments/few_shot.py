@@ -17,8 +17,8 @@ from common.features.text import subword_ids
 from common.training.loop import train
 from harmful_content.config import Config
 from harmful_content.experiments.trained import Case, fresh, trained
-from harmful_content.model import loss
 from harmful_content.model.head import Head, Prototypes, embed
+from harmful_content.model.lesson import cross_entropy
 from harmful_content.schema import POLICIES, Rows
 from harmful_content.world import TREND_POLICY
 
@@ -88,9 +88,7 @@ class Bench:
         parts = {"pool": self.pool, "asked": self.asked, "old": self.old}
         inputs = {name: case.inputs(rows) for name, rows in parts.items()}
         self.vectors = {name: embed(case.model, part) for name, part in inputs.items()}
-        self.columns = {
-            name: case.model.columns(part, case.model.line.logits(part.tokens)) for name, part in inputs.items()
-        }
+        self.columns = {name: case.model.reader.columns(part) for name, part in inputs.items()}
         self.counts = {name: _pieces(case, rows) for name, rows in parts.items()}
 
     def of_another_term(self) -> Bench:
@@ -160,7 +158,16 @@ def _fine_tuned(bench: Bench, shots: Ints) -> Floats:
     targets = [_only_kind(bench, shots), bench.old.targets(case.config.hand_weight)]
     both = {name: torch.cat([one[name] for one in columns]) for name in columns[0]}
     both |= {name: _tensor(np.concatenate([one[at] for one in targets])) for at, name in enumerate(("label", "weight"))}
-    train(network, both, loss, epochs=EPOCHS, batch_size=64, learning_rate=1e-3, seed=bench.seed, name="fine-tuning")
+    train(
+        network,
+        both,
+        cross_entropy,
+        epochs=EPOCHS,
+        batch_size=64,
+        learning_rate=1e-3,
+        seed=bench.seed,
+        name="fine-tuning",
+    )
     with torch.inference_mode():
         found: Floats = network(bench.columns["asked"])[:, KIND].double().numpy()
     return found

@@ -122,9 +122,9 @@ def misspelt(text: str, draw: int) -> str:
     said = text.split()
     long = [at for at, word in enumerate(said) if _swaps(word)]
     if long:
-        at = long[draw % len(long)]
-        swap = _pick(_swaps(said[at]), draw // 7)
-        said[at] = said[at][:swap] + said[at][swap + 1] + said[at][swap] + said[at][swap + 2 :]
+        word, swaps = said[long[draw % len(long)]], _swaps(said[long[draw % len(long)]])
+        swap = swaps[draw // 7 % len(swaps)]
+        said[long[draw % len(long)]] = word[:swap] + word[swap + 1] + word[swap] + word[swap + 2 :]
     return " ".join(said)
 
 
