@@ -41,7 +41,7 @@ class Config:
     width: int = 32
     head_width: int = 0  # hidden units each policy has of its own; 0: one layer for all policies
     drop_modality: float = 0.0  # chance that words or picture are left out of a training post that has both
-    num_patches: int = 96  # of which a picture is made
+    num_patches: int = 192  # of which a picture is made
     epochs: int = 12
     batch_size: int = 512
     learning_rate: float = 3e-3

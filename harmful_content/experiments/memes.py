@@ -20,7 +20,7 @@ from harmful_content.model.lesson import learn, scores
 SHARES = (0.0, 0.1, 0.3, 0.6)
 SIZES = (1.0, 0.25)
 """Of the chart: shares of the harm that lie in both together; parts of the config's posts."""
-HARM, BOTH, HAND, POSTS, EPOCHS = 0.25, 0.5, 0.5, 24_000, 18
+HARM, BOTH, HAND, POSTS, EPOCHS = 0.25, 0.5, 1.0, 24_000, 18
 """Of the world of `memes`: share of the posts that do harm, of the harm that lies in both together, of the posts labelled by hand; posts; passes."""
 
 
@@ -28,7 +28,8 @@ def memes(config: Config) -> Table:
     """Can it see what only text and picture together say? Posts in which they do are the slice "both": half of its greetings under an arrow do
     harm. recall: of the slice's violating posts, at a precision of .8, whatever the policy (for text and for pictures among
     plain posts too); pr_auc over (post, policy) pairs of the slice;
-    against_late: its paired difference. In a world of its own, of much harm, half of it such: the question is whether it can be learnt.
+    against_late: its paired difference. In a world of its own, of much harm, half of it such, all of it labelled by
+    hand: the question is whether it can be learnt.
     Late fusion is the foil, and the picture alone."""
     lab = Lab.read(
         replace(
