@@ -104,7 +104,7 @@ SMOKE = replace(
     num_posts=4_000,
     harm_share=0.25,
     hand_share=0.5,
-    epochs=10,
+    epochs=7,
     batch_size=128,
 )
 DEMO = replace(
