@@ -17,7 +17,7 @@ from harmful_content import baseline, model
 from harmful_content.config import Config
 from harmful_content.experiments.lab import Lab, against, microseconds, timed
 from harmful_content.model import late, lesson, network, reader, text
-from harmful_content.model.lesson import Columns, learn, ranked, scores
+from harmful_content.model.lesson import Columns, learn, only, ranked, scores
 from harmful_content.model.network import MODALITIES, TOWERS
 
 EARLY, MODEL = "early, without the line", "early, with the line stacked in (served)"
@@ -119,7 +119,9 @@ def _trees(lab: Lab, num_leaves: int) -> tuple[Score, int]:
     for at in range(lab.lesson.num_outputs):
         seen, held = (
             lightgbm.Dataset(
-                part["numbers"].numpy(), part["label"][:, at].numpy(), weight=part["weight"][:, at].numpy()
+                part["numbers"].numpy(),
+                part["label"][:, at].contiguous().numpy(),
+                weight=part["weight"][:, at].contiguous().numpy(),
             )
             for part in (train, valid)
         )
@@ -147,7 +149,7 @@ def _single(lab: Lab, rate: float) -> tuple[Score, int]:
     taught = [learn(lab.lesson.of(np.array([at])), config) for at in range(lab.lesson.num_outputs)]
 
     def score(columns: Columns) -> Floats:
-        return np.concatenate([scores(one, columns) for one in taught], axis=1)
+        return np.concatenate([scores(one, only(columns, np.array([at]))) for at, one in enumerate(taught)], axis=1)
 
     return score, sum(map(_num_bytes, taught))
 

@@ -72,20 +72,24 @@ class Lesson:
         return self.shape["num_policies"]
 
     def any(self) -> Lesson:
-        """One output: does it violate anything? A post counts as much as the most certain of its labels, and the line says what it finds worst."""
-        parts = [
-            {**part, **{name: part[name].amax(dim=1, keepdim=True) for name in PER_POLICY}} for part in self._parts
-        ]
-        return replace(self, train=parts[0], valid=parts[1], shape={**self.shape, "num_policies": 1})
+        """One output: does it violate anything?"""
+        return replace(
+            self, train=any_of(self.train), valid=any_of(self.valid), shape={**self.shape, "num_policies": 1}
+        )
 
     def of(self, outputs: Ints) -> Lesson:
         """The lesson of these outputs alone."""
-        parts = [{**part, **{name: part[name][:, outputs] for name in PER_POLICY}} for part in self._parts]
-        return replace(self, train=parts[0], valid=parts[1], shape={**self.shape, "num_policies": len(outputs)})
+        shape = {**self.shape, "num_policies": len(outputs)}
+        return replace(self, train=only(self.train, outputs), valid=only(self.valid, outputs), shape=shape)
 
-    @property
-    def _parts(self) -> tuple[Columns, Columns]:
-        return self.train, self.valid
+
+def any_of(columns: Columns) -> Columns:
+    """A post counts as much as the most certain of its labels, and the line says what it finds worst."""
+    return {**columns, **{name: columns[name].amax(dim=1, keepdim=True) for name in PER_POLICY if name in columns}}
+
+
+def only(columns: Columns, outputs: Ints) -> Columns:
+    return {**columns, **{name: columns[name][:, outputs] for name in PER_POLICY if name in columns}}
 
 
 def learn(
