@@ -43,6 +43,7 @@ class Config:
     drop_modality: float = 0.0  # chance that words or picture are left out of a training post that has both
     num_patches: int = 192  # of which a picture is made
     epochs: int = 12
+    patience: int = 3  # epochs in which validation ranks no better, after which learning ends
     batch_size: int = 512
     learning_rate: float = 3e-3
     hand_weight: float = 3.0  # of a hand label against a natural one

@@ -20,8 +20,8 @@ from harmful_content.model.lesson import learn, scores
 SHARES = (0.0, 0.1, 0.3, 0.6)
 SIZES = (1.0, 0.25)
 """Of the chart: shares of the harm that lie in both together; parts of the config's posts."""
-HARM, BOTH, HAND, POSTS, EPOCHS = 0.25, 0.5, 1.0, 24_000, 18
-"""Of the world of `memes`: share of the posts that do harm, of the harm that lies in both together, of the posts labelled by hand; posts; passes."""
+HARM, BOTH, HAND, POSTS = 0.25, 0.5, 1.0, 24_000
+"""Of the world of `memes`: share of the posts that do harm, of the harm that lies in both together, of the posts labelled by hand; posts."""
 
 
 def memes(config: Config) -> Table:
@@ -31,11 +31,7 @@ def memes(config: Config) -> Table:
     against_late: its paired difference. In a world of its own, of much harm, half of it such, all of it labelled by
     hand: the question is whether it can be learnt.
     Late fusion is the foil, and the picture alone."""
-    lab = Lab.read(
-        replace(
-            config, harm_share=HARM, cross_share=BOTH, hand_share=HAND, num_posts=POSTS, epochs=EPOCHS, batch_size=256
-        )
-    )
+    lab = Lab.read(replace(config, harm_share=HARM, cross_share=BOTH, hand_share=HAND, num_posts=POSTS, batch_size=256))
     late = Late.fit(lab.lesson, lab.config)
     found = {
         "early": scores(learn(lab.lesson, lab.config), lab.test),

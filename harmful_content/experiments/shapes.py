@@ -54,6 +54,7 @@ def shapes(config: Config) -> Table:
     """Same towers, same rows, same settings. pr_auc: macro over policies; the single binary gives every policy the one number it has. any: pr_auc
     of "violates something", by the likeliest policy. train_s, score_us: CPU; weights: thousands."""
     lab = Lab.read(config)
+    config = lab.config
     found, costs = {}, {}
     for name, shape in SHAPES.items():
         networks, seconds = timed(lambda shape=shape: shape.fit(lab.lesson, config))  # type: ignore[misc]
@@ -82,6 +83,7 @@ def losses_tried(config: Config) -> Table:
     """Does another loss rank better? The foil is the plain sum of cross-entropies. Gradient blending weighs the joint answer and each
     modality's by how much they gain on validation over how fast they overfit (experiment `dominance`)."""
     lab = Lab.read(config)
+    config = lab.config
     blending = losses.shares(lab.lesson, config, {name: network_for(lab.lesson, config, some) for name, some in _parts().items()})  # fmt: skip
     ways: dict[str, Callable[[], nn.Module]] = {
         "cross-entropy": lambda: learn(lab.lesson, config),
@@ -106,6 +108,7 @@ def dominance(config: Config) -> Table:
     """Which modality learns fastest, and which overfits first? Training and validation loss before and after a few epochs alone; `share`:
     what gradient blending gives its answer. The joint network is led by whoever is fastest."""
     lab = Lab.read(config)
+    config = lab.config
     rows: list[dict[str, Any]] = []
     for name, modalities in _parts().items():
         before, after = losses.speed(network_for(lab.lesson, config, modalities), lab.lesson, config)

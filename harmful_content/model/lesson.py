@@ -19,7 +19,6 @@ from harmful_content.model.network import MODALITIES, Network
 from harmful_content.model.reader import Reader, out_of_fold
 from harmful_content.schema import Dataset
 
-PATIENCE = 3
 BLOCK = 2_048  # rows scored at once
 PER_POLICY = ("label", "weight", "said")
 Columns = Mapping[str, Tensor]
@@ -120,7 +119,7 @@ def teach(network: nn.Module, lesson: Lesson, loss: Loss, config: Config, **othe
     return train(
         network, lesson.train, loss,
         epochs=int(setting["epochs"]), batch_size=config.batch_size, learning_rate=setting["learning_rate"], seed=config.seed,
-        validate=lambda module: -ranked(scores(module, lesson.valid), *judged), patience=PATIENCE, name="harmful_content",
+        validate=lambda module: -ranked(scores(module, lesson.valid), *judged), patience=config.patience, name="harmful_content",
     )  # fmt: skip
 
 

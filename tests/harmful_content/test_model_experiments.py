@@ -10,7 +10,7 @@ import pytest
 from common.contract import Table
 from common.eval.chart import flips
 from harmful_content.config import SMOKE
-from harmful_content.experiments import CHARTS, labels, ladder, memes, shapes
+from harmful_content.experiments import CHARTS, lab, labels, ladder, memes, shapes
 
 TINY = replace(SMOKE, num_users=400, num_posts=1_500, epochs=1)
 OURS = {**ladder.EXPERIMENTS, **memes.EXPERIMENTS, **shapes.EXPERIMENTS, **labels.EXPERIMENTS}
@@ -26,7 +26,7 @@ def test_an_experiment_gives_rows_of_finite_numbers(name: str, monkeypatch: pyte
     monkeypatch.setattr(memes, "SHARES", (0.0, 0.6))
     monkeypatch.setattr(memes, "SIZES", (1.0,))
     monkeypatch.setattr(memes, "POSTS", 1_500)
-    monkeypatch.setattr(memes, "EPOCHS", 1)
+    monkeypatch.setattr(lab, "PASSES", 1)
     table = OURS[name](TINY)
     assert all(math.isfinite(value) for row in table for value in row.values() if isinstance(value, int | float))
     assert len(table) > 1 and all(set(row) == set(table[0]) for row in table)
