@@ -46,7 +46,7 @@ from harmful_content import pipeline
 from harmful_content.config import SMOKE, Config
 from harmful_content.features import Inputs
 from harmful_content.model import Model
-from harmful_content.model.network import Text
+from harmful_content.model.text import Text
 from harmful_content.schema import EXAMPLE, MOST_CHARS, NO_IMAGES, Request
 from harmful_content.serve import ROUTE, Service, batches, scoring
 from harmful_content.serve.answers import Known, decided
@@ -202,7 +202,7 @@ class Exported:
         with service.platform.store.snapshot() as store:
             rows = batches.rows([Request(**EXAMPLE)] * 3, [NO_IMAGES] * 3, service.features, 0, store.position)
             inputs = service.features.inputs(rows, store)
-        batch = self.model.columns(inputs, self.model.line.logits(inputs.tokens))
+        batch = self.model.reader.columns(inputs)
         free = {name: {0: "n"} for name in batch} | {"tokens": {0: "n", 1: "t"}}
         plain, small = folder / "ours.onnx", folder / "ours-int8.onnx"
         edge.export(_ByName(network), batch, plain, free)
@@ -210,7 +210,7 @@ class Exported:
         self.session = edge.Session(small)
 
     def score(self, inputs: Inputs) -> NDArray[np.float64]:
-        batch = self.model.columns(inputs, self.model.line.logits(inputs.tokens))
+        batch = self.model.reader.columns(inputs)
         longest = max(1, int((inputs.tokens != PAD).sum(axis=1).max()))
         batch["tokens"] = batch["tokens"][:, :longest].contiguous()
         logits = self.session.run({name: column.numpy() for name, column in batch.items()}).astype(np.float64)

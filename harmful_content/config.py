@@ -26,10 +26,10 @@ class Config:
     num_users: int = 20_000
     num_posts: int = 100_000
     days: int = 28
-    harm_share: float = 0.04  # of the posts
+    harm_share: float = 0.05  # of the posts
     cross_share: float = 0.3  # of the harm, what lies in text and picture together and in neither alone
     trend: float = 1.0  # how strongly the appeal of topics drifts
-    hand_share: float = 0.01  # of the posts, drawn by chance, labelled by hand
+    hand_share: float = 0.05  # of the posts, drawn by chance, labelled by hand
     # labels
     label_window_hours: int = 72  # reports and reviews that come later are none
     reports_enough: int = 2  # under one policy, to count as a label
@@ -44,8 +44,11 @@ class Config:
     encoder: str = "own"  # or pretrained, or best: which of the two is installed; or a folder or an id ORG/NAME of the Hugging Face hub
     passes: int = 4  # over the training posts, of an encoder that knows its language already
     width: int = 32
-    num_patches: int = 96  # of which a picture is made
+    head_width: int = 0  # hidden units each policy has of its own; 0: one layer for all policies
+    drop_modality: float = 0.0  # chance that words or picture are left out of a training post that has both
+    num_patches: int = 192  # of which a picture is made
     epochs: int = 12
+    patience: int = 3  # epochs in which validation ranks no better, after which learning ends
     batch_size: int = 512
     learning_rate: float = 3e-3
     hand_weight: float = 3.0  # of a hand label against a natural one
@@ -107,11 +110,11 @@ SMOKE = replace(
     num_posts=4_000,
     harm_share=0.25,
     hand_share=0.5,
-    epochs=10,
+    epochs=7,
     batch_size=128,
 )
 DEMO = replace(
-    DEFAULT, preset="demo", num_users=5_000, num_posts=20_000, harm_share=0.1, hand_share=0.1, epochs=10, batch_size=256
+    DEFAULT, preset="demo", num_users=5_000, num_posts=20_000, harm_share=0.1, hand_share=0.2, epochs=10, batch_size=256
 )
 LARGE = replace(DEFAULT, preset="large", num_users=200_000, num_posts=1_000_000)
 

@@ -22,17 +22,25 @@ from harmful_content.experiments import (
     functions,
     human_bias,
     labelling,
+    labels,
+    ladder,
+    memes,
     modalities,
     obfuscation,
     prevalence,
     review,
     rules,
+    shapes,
     student,
     sweep,
     temporal,
 )
 
 EXPERIMENTS: Mapping[str, Experiment] = {
+    **ladder.EXPERIMENTS,
+    **memes.EXPERIMENTS,
+    **shapes.EXPERIMENTS,
+    **labels.EXPERIMENTS,
     **modalities.EXPERIMENTS,
     **review.EXPERIMENTS,
     **case_queue.EXPERIMENTS,
@@ -50,4 +58,10 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **temporal.EXPERIMENTS,
     **student.EXPERIMENTS,
 }
-CHARTS: Mapping[str, Chart] = {**review.CHARTS, **prevalence.CHARTS, **labelling.CHARTS, **cascade.CHARTS}
+CHARTS: Mapping[str, Chart] = {
+    **memes.CHARTS,
+    **review.CHARTS,
+    **prevalence.CHARTS,
+    **labelling.CHARTS,
+    **cascade.CHARTS,
+}

@@ -25,7 +25,8 @@ from common.training.loop import train
 from harmful_content import data, evaluate, features, model
 from harmful_content.config import Config
 from harmful_content.features import Inputs
-from harmful_content.model import Model, loss
+from harmful_content.model import Model
+from harmful_content.model.lesson import cross_entropy
 
 EPOCHS, WIDTH = 20, 32
 INPUTS = ("tokens", "seen", "has_image", "numbers", "codes")
@@ -116,7 +117,7 @@ def taught(teacher: Model, known: Inputs, batch: Mapping[str, Tensor], config: C
         torch.manual_seed(config.seed)
         made = Student(teacher.shape, known.sizes)
     train(
-        _Batched(made), batch, loss, epochs=EPOCHS, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed,
+        _Batched(made), batch, cross_entropy, epochs=EPOCHS, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed,
         name="student",
     )  # fmt: skip
     return made.eval()
@@ -125,7 +126,7 @@ def taught(teacher: Model, known: Inputs, batch: Mapping[str, Tensor], config: C
 def columns(teacher: Model, inputs: Inputs) -> dict[str, Tensor]:
     """What the student reads: all that the model does but what its lines say."""
     nothing = np.zeros((len(inputs), teacher.shape["num_policies"]))
-    found = teacher.columns(inputs, nothing)
+    found = teacher.reader.columns(inputs, nothing)
     return {name: found[name] for name in INPUTS}
 
 

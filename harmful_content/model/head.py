@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 
 from common.contract import Floats
 from harmful_content.features import Features, Inputs
-from harmful_content.model import BLOCK, Model
+from harmful_content.model import Model
+from harmful_content.model.lesson import BLOCK
 
 Float32s = NDArray[np.float32]
 
 
 def embed(model: Model, inputs: Inputs) -> Float32s:
     """[n, d] what enters the network's heads, caught on the way."""
-    columns, caught = model.columns(inputs, model.line.logits(inputs.tokens)), list[Float32s]()
+    columns, caught = model.reader.columns(inputs), list[Float32s]()
     hook = model.network.heads.register_forward_pre_hook(lambda _, entering: caught.append(entering[0].numpy().copy()))
     try:
         with torch.inference_mode():
@@ -39,11 +40,12 @@ def embed(model: Model, inputs: Inputs) -> Float32s:
 def fingerprint(model: Model, features: Features) -> str:
     """Of all that a vector depends on: weights, the frozen encoder of pictures, the vocabulary, the scales."""
     digest = hashlib.sha256()
-    arrays = [*(tensor.numpy() for tensor in model.network.state_dict().values()), model.mean, model.scale]
+    reader = model.reader
+    arrays = [*(tensor.numpy() for tensor in model.network.state_dict().values()), reader.mean, reader.scale]
     arrays += [
-        *vars(model.patches).values(),
-        model.line.weights,
-        model.line.intercept,
+        *vars(reader.patches).values(),
+        reader.line.weights,
+        reader.line.intercept,
         features.scale.mean,
         features.scale.sd,
     ]

@@ -1,4 +1,4 @@
-"""The network: a small transformer over words, the encoded picture, author and reception, joined before the first decision; one head a policy."""
+"""The network: words, picture, author and reception, each through a tower of its own, joined before the first decision; one head a policy."""
 
 from __future__ import annotations
 
@@ -7,76 +7,102 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from common.features.text import PAD, UNKNOWN
+from common.features.text import PAD
+from harmful_content.model.text import Text
+
+TOWERS = ("words", "image", "author")
+MODALITIES = (*TOWERS, "line")
+TEXT = ("words", "line")
+CODE = 4  # numbers an embedded category has
 
 
 class Network(nn.Module):
-    """Early fusion: text, picture, their product, and the numbers go through shared layers before any head speaks, so that a head can see what
-    only text and picture together say. What the line over words says is where each head begins. `shape`: num_words, num_tokens, num_seen,
-    num_numbers, num_policies, width."""
+    """Early fusion: the towers of `modalities`, and the product of words and picture where both are among them, go through shared layers before any
+    head speaks, so that a head can see what only the two together say. What the line over words says is where each head begins. With few of the
+    modalities it is a part of late fusion. `shape`: num_words, num_tokens, num_seen, num_numbers, num_policies, width, head_width."""
 
-    def __init__(self, shape: Mapping[str, int], sizes: tuple[int, ...]) -> None:
+    def __init__(
+        self, shape: Mapping[str, int], sizes: tuple[int, ...], modalities: tuple[str, ...] = MODALITIES
+    ) -> None:
         super().__init__()
-        width = shape["width"]
-        self.text = Text(shape["num_words"], shape["num_tokens"], width)
-        self.picture = nn.Linear(shape["num_seen"], width)
-        self.none = nn.Parameter(torch.zeros(width))  # in the place of a picture where there is none
-        self.numbers = nn.Linear(shape["num_numbers"], width)
-        self.codes = nn.ModuleList(nn.Embedding(size, 4) for size in sizes)
+        width, outputs = shape["width"], shape["num_policies"]
+        self.modalities, self.width, self.drop_modality = modalities, width, 0.0
+        joined = width * (len(set(modalities) - {"line"}) + self.is_cross)
+        if "words" in modalities:
+            self.text = Text(shape["num_words"], shape["num_tokens"], width)
+        if "line" in modalities:
+            self.trust = nn.Parameter(torch.ones(outputs))
+            joined += outputs
+        if "image" in modalities:
+            self.picture = nn.Linear(shape["num_seen"], width)
+            self.none = nn.Parameter(torch.zeros(width))  # in the place of a picture where there is none
+        if "author" in modalities:
+            self.numbers = nn.Linear(shape["num_numbers"], width)
+            self.codes = nn.ModuleList(nn.Embedding(size, CODE) for size in sizes)
+            joined += CODE * len(sizes)
         self.forget = nn.Dropout(0.3)  # authors are few and known by their numbers: a network would learn them by heart
-        joined = 4 * width + 4 * len(sizes) + shape["num_policies"]
         self.shared = nn.Sequential(nn.Linear(joined, 2 * width), nn.ReLU(), nn.Linear(2 * width, 2 * width), nn.ReLU())
-        self.heads = nn.Linear(2 * width, shape["num_policies"])
-        self.trust = nn.Parameter(torch.ones(shape["num_policies"]))
-        nn.init.zeros_(self.heads.weight)
-        nn.init.zeros_(self.heads.bias)
+        self.heads = Heads(2 * width, outputs, shape["head_width"])
+
+    @property
+    def is_cross(self) -> bool:
+        return "words" in self.modalities and "image" in self.modalities
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """tokens [n, t], seen [n, num_seen], has_image [n], numbers [n, k], codes [n, c], said [n, num_policies]: the line's logits -> logits
         [n, num_policies]."""
-        picture = torch.where(batch["has_image"][:, None], self.picture(batch["seen"]), self.none)
-        text, picture = self.forget(self.text(batch["tokens"])), self.forget(picture)
-        numbers = torch.relu(self.numbers(self.forget(batch["numbers"])))
-        codes = [table(column) for table, column in zip(self.codes, batch["codes"].unbind(dim=1), strict=True)]
-        joined = torch.cat([text, picture, text * picture, numbers, batch["said"], *codes], dim=1)
-        out: Tensor = self.heads(self.shared(joined)) + self.trust * batch["said"]
-        return out
+        return self.joined(batch, self.towers(batch))
+
+    def towers(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """By modality [n, width]; a learned placeholder where a post has no picture, and the text of no word where it has none."""
+        tokens, has_image = self._kept(batch["tokens"], batch["has_image"])
+        found = {}
+        if "words" in self.modalities:
+            found["words"] = self.forget(self.text(tokens))
+        if "image" in self.modalities:
+            picture = torch.where(has_image[:, None], self.picture(batch["seen"]), self.none)
+            found["image"] = self.forget(picture)
+        if "author" in self.modalities:
+            found["author"] = torch.relu(self.numbers(self.forget(batch["numbers"])))
+        return found
+
+    def joined(self, batch: Mapping[str, Tensor], towers: Mapping[str, Tensor]) -> Tensor:
+        """-> logits [n, num_policies]"""
+        parts = list(towers.values())
+        if self.is_cross:
+            parts.append(towers["words"] * towers["image"])
+        if "line" in self.modalities:
+            parts.append(batch["said"])
+        if "author" in self.modalities:
+            parts += [table(column) for table, column in zip(self.codes, batch["codes"].unbind(dim=1), strict=True)]
+        out: Tensor = self.heads(self.shared(torch.cat(parts, dim=1)))
+        return out + self.trust * batch["said"] if "line" in self.modalities else out
+
+    def _kept(self, tokens: Tensor, has_image: Tensor) -> tuple[Tensor, Tensor]:
+        """While learning, words or picture are left out now and then where both are there (ModDrop, Neverova et al. 2016): what is missing one day
+        was missing in training too. Never both, for then the label could teach nothing."""
+        if not (self.training and self.is_cross and self.drop_modality):
+            return tokens, has_image
+        both, draw = (tokens != PAD).any(dim=1) & has_image, torch.rand(len(tokens))
+        drop_text = both & (draw < self.drop_modality)
+        drop_image = both & (draw > 1 - self.drop_modality)
+        return tokens.masked_fill(drop_text[:, None], PAD), has_image & ~drop_image
 
 
-class Text(nn.Module):
-    """One block of attention over words and one token that is always there, so that no text is empty (Vaswani et al. 2017; layer norm first)."""
+class Heads(nn.Module):
+    """Shared features -> logits. width 0: one layer for all outputs (multi-label). Else each output has hidden units of its own over the shared
+    ones (multi-task, hard sharing: Caruana 1997, Multitask Learning). They begin at 0: the line speaks first."""
 
-    def __init__(self, num_words: int, num_tokens: int, width: int, heads: int = 4) -> None:
+    def __init__(self, shared: int, outputs: int, width: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.words = nn.Embedding(num_words, width, padding_idx=PAD)
-        self.places = nn.Embedding(num_tokens, width)
-        self.whole = nn.Parameter(torch.zeros(1, 1, width))
-        self.before, self.after = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attend, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.think = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-        self.join = nn.Linear(2 * width, width)
+        self.in_features = shared
+        self.own = nn.Linear(shared, outputs * width) if width else None
+        self.last = nn.Parameter(torch.zeros(outputs, width or shared))
+        self.bias = nn.Parameter(torch.zeros(outputs))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """[n, t] -> [n, width]"""
-        there = tokens != PAD
-        longest = (
-            max(1, int(there.sum(dim=1).max())) if len(tokens) else 1
-        )  # no pass through padding that the whole batch has
-        tokens, there = tokens[:, :longest], there[:, :longest]
-        if self.training:  # a word left out now and then: no sentence is learned by heart
-            tokens = tokens.where((torch.rand(tokens.shape) > 0.1) | ~there, tokens.new_tensor(UNKNOWN))
-        x = self.words(tokens) + self.places.weight[:longest]
-        x = torch.cat([self.whole.expand(len(tokens), -1, -1), x], dim=1)
-        there = torch.cat([there.new_ones(len(tokens), 1), there], dim=1)
-        x = x + self.out(self._attention(self.before(x), there))
-        x = x + self.think(self.after(x))
-        loudest = x.masked_fill(~there[..., None], -1e4).amax(dim=1)
-        joined: Tensor = self.join(torch.cat([x[:, 0], loudest], dim=1))
-        return joined
-
-    def _attention(self, x: Tensor, there: Tensor) -> Tensor:
-        n, t, width = x.shape
-        query, key, value = self.attend(x).view(n, t, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=there[:, None, None, :])
-        return mixed.transpose(1, 2).reshape(n, t, width)
+    def forward(self, shared: Tensor) -> Tensor:
+        if self.own is None:
+            return nn.functional.linear(shared, self.last, self.bias)
+        own = torch.relu(self.own(shared)).view(len(shared), *self.last.shape)
+        out: Tensor = (own * self.last).sum(dim=2) + self.bias
+        return out

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Float32s = NDArray[np.float32]
 
-SIZE, STRIDE = 6, 3  # of a patch, in pixels
+SIZE, STRIDE = 8, 3  # of a patch, in pixels: an arrow is about ten high, and smaller patches miss where it points
 NUM_PATCHES = 10_000  # to learn from
 CONTRAST, RIDGE = 10.0, 0.1  # added to variances: before patches are scaled, and before they are whitened
 ROUNDS = 10  # of k-means

@@ -30,8 +30,8 @@ __all__ = ["DIALECT_POLICIES", "FORMS", "FRAMES", "GROUPS", "KEYWORD_PARTS", "MO
 
 KEYWORD_PARTS = frozenset(
     word
-    for common, own in TERMS.values()
-    for term in (*common, *own, *TREND_TERMS)
+    for common, own in (*TERMS.values(), TREND_TERMS)
+    for term in (*common, *own)
     for word in term.split()
     if len(word) > 3
 )

@@ -43,10 +43,11 @@ FRAMES = {
     "misinformation": (("they hide that {term}", "share before it is deleted {term}", "proof that {term}"), ("wake up {term}", "my doctor admits {term}")),
     "spam": (("click now {term}", "{term} only today follow the link", "sign up here {term}"), ("you were chosen {term}", "{term} just send your number")),
 }
-# A new kind of harm, under a policy that exists: nobody wrote of it in training.
+# A new kind of harm, under a policy that exists: nobody wrote of it in training. Here the second tuple is what only the last tenth of the days says:
+# else a handful of phrases would be all there is, and labelling each once would look like learning what they mean.
 TREND_POLICY = "self_harm"
-TREND_TERMS = ("frost hour", "kettle dare", "roof count")
-TREND_FRAMES = ("who does the {term} with me", "my {term} starts at the {place}", "film your {term} and tag me")
+TREND_TERMS = (("frost hour", "kettle dare", "roof count"), ("window walk",))
+TREND_FRAMES = (("who does the {term} with me", "my {term} starts at the {place}", "film your {term} and tag me"), ("i dare you to the {term}",))
 
 # The same words, harmlessly: negated, quoted, opposed (the functions of HateCheck, Roettger et al. 2021).
 TWINS = (

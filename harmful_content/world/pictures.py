@@ -1,9 +1,11 @@
-"""Small pictures. A shape over a cross-hatch is the sign of a policy; the shape alone and the hatch alone are not. A meme carries an arrow."""
+"""Small pictures. A shape over a cross-hatch is the sign of a policy; the shape alone and the hatch alone are not, and a sign under a white bar from
+corner to corner is struck out, as on a poster that warns of it: without these, whoever sees a sign need not look at it, while a word has to be read
+in its sentence. A meme carries an arrow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ BACKGROUNDS = ("plain", "gradient", "dots", "hatch")
 HATCH = 3
 NO_ARROW, UP, DOWN = 0, 1, 2
 NOISE = 18.0  # grey levels, uniform
+BAR = 0.16  # half of its width, the picture from -1 to 1
 BLOCK = 1_024
 _NUM_TILES = 64
 # A shape has its ink wherever it stands, on a hatch or not: the colour says which sign it would be, the hatch whether it is one.
@@ -47,6 +50,7 @@ class Sketches:
     background: Ints
     shape: Ints  # NOTHING: no shape
     arrow: Ints
+    struck: Bools
 
 
 def draw(seed: int, sketches: Sketches) -> NDArray[np.uint8]:
@@ -55,7 +59,7 @@ def draw(seed: int, sketches: Sketches) -> NDArray[np.uint8]:
     tiles = _tiles(seed)
     for first in range(0, len(pixels), BLOCK):
         block = slice(first, first + BLOCK)
-        of = Sketches(sketches.id[block], sketches.background[block], sketches.shape[block], sketches.arrow[block])
+        of = Sketches(**{field.name: getattr(sketches, field.name)[block] for field in fields(sketches)})
         pixels[block] = _block(seed, of, tiles)
     return pixels
 
@@ -73,6 +77,8 @@ def _block(seed: int, of: Sketches, tiles: Greys) -> NDArray[np.uint8]:
     u, v = (x - middle[:, 0, None, None]) / size, (y - middle[:, 1, None, None]) / size
     canvas = np.where(_shape(of.shape, u, v)[..., None], ink[:, None, None, :], canvas)
     canvas = np.where(_arrow(of.arrow, u, v)[..., None], arrow_ink[:, None, None, :], canvas)
+    bar = (abs(x - y) <= BAR) & of.struck[:, None, None]
+    canvas = np.where(bar[..., None], np.float32(250), canvas)
     canvas += tiles[of.id % _NUM_TILES]
     found: NDArray[np.uint8] = np.clip(canvas, 0, 255).astype(np.uint8)
     return found

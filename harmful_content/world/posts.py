@@ -17,9 +17,9 @@ from harmful_content.world.lexicon import DIALECT_POLICIES, TREND_POLICY
 from harmful_content.world.people import NUM_TOPICS, VALID, boundary
 from harmful_content.world.pictures import BACKGROUNDS, HATCH, NO_ARROW, NOTHING, NUM_SHAPES, Sketches
 
-FORMS = ("plain", "twin", "dialect", "text", "picture", "meme")
-PLAIN, TWIN, FRIENDLY, TEXT, PICTURE, MEME = range(len(FORMS))
-MODALITY = np.array(["none", "text", "text", "text", "image", "both"])
+FORMS = ("plain", "twin", "dialect", "text", "picture", "meme", "struck")
+PLAIN, TWIN, FRIENDLY, TEXT, PICTURE, MEME, STRUCK = range(len(FORMS))
+MODALITY = np.array(["none", "text", "text", "text", "image", "both", "image"])
 """Of each form: where the meaning lies, harmful or not."""
 DEVICES = np.array(["desktop", "mobile", "tablet"])
 
@@ -28,13 +28,20 @@ SHARES = np.array([0.14, 0.15, 0.07, 0.18, 0.12, 0.12, 0.22])  # of the harm, by
 BESIDE = np.array([3, 6, -1, 0, 6, 6, 5])  # the policy that is violated beside, and how often
 BESIDE_SHARE = 0.12
 OF_TEXT = 0.6  # of the harm in one modality: in the text; the rest in the picture
-TWINS = 0.4  # harmless twins for each harmful post
+TWINS = 0.4  # harmless twins in words for each harmful post
+STRUCK_SHARE = 0.4  # signs struck out for each harmful picture, so that a sign is no more proof of harm than a word is
+STRUCK_PLAIN = 0.05  # of the other pictures without an arrow: the bar alone proves nothing either
 FRIENDLY_SHARE = 0.25  # of the posts in dialect: friendly words that sound hard
 CLEAR, IN_PICTURE, IN_BOTH = 0.97, 0.96, 0.94  # chance that a panel calls it a violation
 BORDERLINE, BORDERLINE_SHARE = 0.5, 0.15
 NOT_IN_BOTH, OF_TWIN, OF_FRIENDLY, OF_PLAIN = 0.03, 0.03, 0.02, 0.002
 DISGUISED, DISGUISED_PLAIN = 0.3, 0.01
-TREND_FROM, TREND_SHARE = 0.75, 0.2  # of the days; of the harm in text from then on
+ODD = 0.1  # of the posts, before the test as in it, hold a word nobody knows: else an unknown word would be guilt, as only the test's harm had any
+TREND_FROM, TREND_LATE, TREND_SHARE = (
+    0.75,
+    0.9,
+    0.2,
+)  # of the days: from when, and from when with words of its own; of the harm in text from then on
 OWN_WORDING = 0.5  # of the posts from the test on: in sentences, and partly of words, that training has not seen
 PICTURES = 0.45  # of the posts whose meaning is elsewhere
 WORDLESS = 0.25  # of the pictures without a word
@@ -61,6 +68,7 @@ class Posts:
     background: Ints
     shape: Ints
     arrow: Ints
+    struck: Bools
     chance: Floats
 
     def __len__(self) -> int:
@@ -72,12 +80,12 @@ class Posts:
     def sketches(self) -> Sketches:
         """Of those that have a picture, in their order."""
         at = np.flatnonzero(self.has_image)
-        return Sketches(self.post_id[at], self.background[at], self.shape[at], self.arrow[at])
+        return Sketches(self.post_id[at], self.background[at], self.shape[at], self.arrow[at], self.struck[at])
 
 
 def plant(config: Config, post_id: Ints, written: Ints) -> Posts:
     """The posts of these ids, written at these seconds."""
-    draw = uniform(config.seed, "harmful.post", post_id, 16)
+    draw = uniform(config.seed, "harmful.post", post_id, 18)
     user_id: Ints = people.authors(config, post_id, written)
     dialect = people.speaks_dialect(config.seed, user_id)
     form, is_harm = _forms(config, user_id, dialect, draw)
@@ -99,12 +107,14 @@ def plant(config: Config, post_id: Ints, written: Ints) -> Posts:
         "policy": policy,
         "topic": topic,
         "is_new": is_new,
+        "is_late": written >= boundary(config, TREND_LATE),
         "is_test": is_test,
         "is_cold": is_cold,
+        "is_odd": draw[:, 16] < ODD,
     }
     says |= {"is_borderline": is_borderline, "dialect": dialect, "language": language, "disguise": disguise}
     text = _texts(config.seed, post_id, says)
-    silent = picture["has_image"] & np.isin(form, (PLAIN, PICTURE)) & (draw[:, 9] < WORDLESS)
+    silent = picture["has_image"] & np.isin(form, (PLAIN, PICTURE, STRUCK)) & (draw[:, 9] < WORDLESS)
     return Posts(
         post_id=post_id,
         user_id=user_id,
@@ -137,15 +147,17 @@ def _forms(config: Config, user_id: Ints, dialect: Bools, draw: Floats) -> tuple
     part = draw[:, 1] * (1 + cross)
     form = np.where(part < 2 * cross, MEME, np.where(part < 2 * cross + OF_TEXT * (1 - cross), TEXT, PICTURE))
     twin = part < TWINS * config.harm_share * (1 + cross)
+    in_pictures = (1 - OF_TEXT) * (1 - cross)  # of the harm
+    struck = draw[:, 17] < STRUCK_SHARE * in_pictures * config.harm_share
     friendly = dialect & (draw[:, 11] < FRIENDLY_SHARE)
-    good = np.where(twin, TWIN, np.where(friendly, FRIENDLY, PLAIN))
+    good = np.select([twin, struck, friendly], [TWIN, STRUCK, FRIENDLY], PLAIN)
     return np.where(bad, form, good), bad & ~((form == MEME) & (part < cross))
 
 
 def _chances(form: Ints, policy: Ints, is_harm: Bools, is_borderline: Bools) -> Floats:
     """[n, num_policies]"""
-    harmless = np.array([OF_PLAIN, OF_TWIN, OF_FRIENDLY, 0, 0, NOT_IN_BOTH])[form]
-    harmful = np.where(is_borderline, BORDERLINE, np.array([0, 0, 0, CLEAR, IN_PICTURE, IN_BOTH])[form])
+    harmless = np.array([OF_PLAIN, OF_TWIN, OF_FRIENDLY, 0, 0, NOT_IN_BOTH, OF_TWIN])[form]
+    harmful = np.where(is_borderline, BORDERLINE, np.array([0, 0, 0, CLEAR, IN_PICTURE, IN_BOTH, 0])[form])
     main, rows = np.where(is_harm, harmful, harmless), np.arange(len(form))
     chance = np.zeros((len(form), len(POLICIES)))
     beside = BESIDE[policy]
@@ -155,22 +167,25 @@ def _chances(form: Ints, policy: Ints, is_harm: Bools, is_borderline: Bools) -> 
 
 
 def _pictures(form: Ints, policy: Ints, draw: Floats) -> tuple[dict[str, NDArray[Any]], Bools]:
-    """-> has_image, background, shape, arrow; and whether the arrow of a meme points up. A harmless picture has a shape or a hatch, never both
+    """-> has_image, background, shape, arrow, struck; and whether the arrow of a meme points up. A harmless picture has a shape or a hatch, never both
     of those that make a sign."""
-    has_image = (form == PICTURE) | (form == MEME) | (draw[:, 12] < PICTURES)
+    is_sign = (form == PICTURE) | (form == STRUCK)
+    has_image = is_sign | (form == MEME) | (draw[:, 12] < PICTURES)
     background = choice(draw[:, 13], np.array([0.4, 0.2, 0.2, 0.2]))
-    background = np.where(form == MEME, background % HATCH, np.where(form == PICTURE, HATCH, background))
+    background = np.where(form == MEME, background % HATCH, np.where(is_sign, HATCH, background))
     is_hatch = background == HATCH
     meaningless = NUM_SHAPES - 2 + np.floor(3 * draw[:, 14]).astype(np.int64)
     anything = np.floor((NUM_SHAPES + 3) * draw[:, 14]).astype(np.int64)
     shape = np.minimum(np.where(is_hatch, meaningless, anything), NOTHING)
-    shape = np.where(form == PICTURE, policy, np.where(form == MEME, NOTHING, shape))
+    shape = np.where(is_sign, policy, np.where(form == MEME, NOTHING, shape))
     up = draw[:, 15] < 0.5
     stray = (shape == NOTHING) & (form != MEME)
     shown = np.where(stray, draw[:, 15] * 7 % 1 < 0.5, form == MEME)
     arrow = np.where(shown, np.where(up, 1, 2), NO_ARROW)
+    barred = ~is_sign & ~shown & (draw[:, 17] * 11 % 1 < STRUCK_PLAIN)
     assert background.max(initial=0) < len(BACKGROUNDS)
-    return {"has_image": has_image, "background": background, "shape": shape, "arrow": arrow}, up
+    struck = (form == STRUCK) | barred
+    return {"has_image": has_image, "background": background, "shape": shape, "arrow": arrow, "struck": struck}, up
 
 
 def _topics(config: Config, user_id: Ints, written: Ints, draw: Floats) -> Ints:
@@ -188,24 +203,34 @@ def _topics(config: Config, user_id: Ints, written: Ints, draw: Floats) -> Ints:
 def _texts(seed: int, post_id: Ints, says: dict[str, NDArray[Any]]) -> NDArray[np.str_]:
     numbers = np.floor(1_000 * uniform(seed, "harmful.words", post_id, 6)).astype(np.int64).tolist()
     columns = {name: column.tolist() for name, column in says.items()}
+    columns["post_id"] = post_id.tolist()
     rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
     return np.array([_text(draw, **row) for draw, row in zip(numbers, rows, strict=True)], dtype=np.str_)
 
 
 def _text(
-    numbers: list[int], *, form: int, policy: int, topic: int, is_new: bool, is_test: bool, is_cold: bool,
-    is_borderline: bool, dialect: bool, language: int, disguise: int,
+    numbers: list[int], *, post_id: int, form: int, policy: int, topic: int, is_new: bool, is_late: bool, is_test: bool,
+    is_cold: bool, is_odd: bool, is_borderline: bool, dialect: bool, language: int, disguise: int,
 ) -> str:  # fmt: skip
     draw, more = (numbers[0], numbers[1], numbers[2], numbers[3]), numbers[4]
     if form == TEXT:
-        text = wording.phrase(policy, is_new, is_test, draw)
+        text = wording.phrase(policy, is_new, is_late, is_test, draw)
         text = wording.hedged(text, is_test, more) if is_borderline else text
     elif form == TWIN:
-        text = wording.twin(wording.phrase(policy, is_new, is_test, draw), is_test, more)
+        text = wording.twin(wording.phrase(policy, is_new, is_late, is_test, draw), is_test, more)
     elif form == FRIENDLY:
         text = wording.friendly(policy, is_test, draw)
     elif form == MEME:
         text = wording.meme(policy, is_cold, is_test, draw)
     else:
         text = wording.plain(topic, is_test, draw)
-    return wording.finished(wording.in_dialect(text, numbers[5]) if dialect else text, language, disguise)
+    text = wording.in_dialect(text, numbers[5]) if dialect else text
+    return wording.finished(_odd(text, post_id, form, numbers[3], numbers[4]) if is_odd else text, language, disguise)
+
+
+def _odd(text: str, post_id: int, form: int, draw: int, which: int) -> str:
+    """Harmful posts hold rare words too, else such a word would be innocence. Only words that mean nothing are misspelt: a greeting is half of
+    a meme, and a term misspelt is a disguise."""
+    if form in (PLAIN, PICTURE, STRUCK) and which % 2:
+        return wording.misspelt(text, draw)
+    return wording.with_rare(text, post_id, draw)

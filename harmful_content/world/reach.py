@@ -18,7 +18,7 @@ from harmful_content.config import Config
 from harmful_content.schema import POLICIES
 from harmful_content.world import people
 from harmful_content.world.lexicon import TERMS
-from harmful_content.world.posts import FRIENDLY, PLAIN, TWIN, Posts, truth
+from harmful_content.world.posts import FRIENDLY, PLAIN, STRUCK, TWIN, Posts, truth
 
 HOUR = 3600
 TICKS = np.array([1, 4, 12, 48]) * HOUR  # after a post was written: when its reactions are counted
@@ -143,7 +143,7 @@ def _report_rate(made: Posts) -> Floats:
     """[n, num_policies] reports a view."""
     looks = made.chance.copy()
     looks[np.arange(len(made)), made.policy] += np.select(
-        [made.form == FRIENDLY, made.form == TWIN], [SEEN_IN_FRIENDLY, SEEN_IN_TWIN], 0.0
+        [made.form == FRIENDLY, np.isin(made.form, (TWIN, STRUCK))], [SEEN_IN_FRIENDLY, SEEN_IN_TWIN], 0.0
     )
     named = (1 - OTHER_POLICY) * looks + OTHER_POLICY * looks.mean(axis=1, keepdims=True)
     rate: Floats = REPORTS * named + STRAY_REPORTS / len(POLICIES)

@@ -20,6 +20,24 @@ DISGUISES = ("", "digits", "spaces", "lookalikes")
 _WORD, _BRACKETS = re.compile(r"[a-z]+"), re.compile(r"\[(.*?)\]")
 _DIGITS = str.maketrans("aeiost", "4310$7")
 _LOOKALIKES = str.maketrans("aeopcx", "аеорсх")  # Cyrillic letters that look the same
+_RARE = (
+    "bri",
+    "cal",
+    "dor",
+    "eno",
+    "fim",
+    "gra",
+    "hem",
+    "isto",
+    "jor",
+    "lun",
+    "mep",
+    "nar",
+    "osto",
+    "pel",
+    "quin",
+    "sta",
+)
 _SYLLABLES = {
     "oru": ("ka", "lo", "mi", "ru", "te", "su", "na", "vo", "pi", "de", "ha", "jo", "ze", "bu", "fi", "ga"),
     "vel": (
@@ -43,13 +61,14 @@ _SYLLABLES = {
 }
 
 
-def phrase(policy: int, is_new: bool, is_test: bool, draw: Draw) -> str:
-    """A sentence against a policy, its term in brackets until `finished`. The test has some terms and all frames of its own."""
+def phrase(policy: int, is_new: bool, is_late: bool, is_test: bool, draw: Draw) -> str:
+    """A sentence against a policy, its term in brackets until `finished`. The test has some terms and all frames of its own; of the new kind, the
+    last days have some."""
     term, frame, group, place = draw
     terms: tuple[str, ...]
     frames: tuple[str, ...]
     if is_new:
-        terms, frames = words.TREND_TERMS, words.TREND_FRAMES
+        terms, frames = (common + own if is_late else common for common, own in (words.TREND_TERMS, words.TREND_FRAMES))
     else:
         terms, frames = _terms(policy, is_test), words.FRAMES[POLICIES[policy]][is_test]
     return fill(_pick(frames, frame), f"[{_pick(terms, term)}]", group, place)
@@ -91,6 +110,24 @@ def in_dialect(text: str, draw: int) -> str:
     return f"{_pick(words.DIALECT, draw)} {text} {_pick(words.DIALECT, draw // 4)}"
 
 
+def with_rare(text: str, post_id: int, draw: int) -> str:
+    """With a word that hardly another post has: people name things nobody has heard of."""
+    drawn = blake2b(post_id.to_bytes(8, "big"), digest_size=4).digest()
+    name = "".join(_RARE[byte % len(_RARE)] for byte in drawn)
+    return f"{text} {name}" if draw % 2 else f"{name} {text}"
+
+
+def misspelt(text: str, draw: int) -> str:
+    """With two letters of one of its words in the wrong order, the first one never: swaps of these words spell nothing rude."""
+    said = text.split()
+    long = [at for at, word in enumerate(said) if _swaps(word)]
+    if long:
+        word, swaps = said[long[draw % len(long)]], _swaps(said[long[draw % len(long)]])
+        swap = swaps[draw // 7 % len(swaps)]
+        said[long[draw % len(long)]] = word[:swap] + word[swap + 1] + word[swap] + word[swap + 2 :]
+    return " ".join(said)
+
+
 def finished(text: str, language: int, disguise: int) -> str:
     """Translated word by word, little words included, so that two languages share no word; then the terms in brackets are disguised."""
     if LANGUAGES[language] != "en":
@@ -108,6 +145,11 @@ def disguised(term: str, disguise: int) -> str:
         case "lookalikes":
             return term.translate(_LOOKALIKES)
     return term
+
+
+def _swaps(word: str) -> tuple[int, ...]:
+    """The places from which two neighbouring letters, the first left where it is, can be swapped so that it shows."""
+    return tuple(at for at in range(1, len(word) - 1) if word[at] != word[at + 1]) if len(word) > 3 else ()
 
 
 @lru_cache(maxsize=8_192)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from harmful_content import world
 from harmful_content.config import SMOKE
 from harmful_content.schema import POLICIES
 from harmful_content.world import World, lexicon, people, pictures, wording
-from harmful_content.world.posts import FRIENDLY, MEME, OWN_WORDING, PICTURE, PLAIN, TEXT, TWIN, plant
+from harmful_content.world.posts import FRIENDLY, MEME, ODD, OWN_WORDING, PICTURE, PLAIN, STRUCK, TEXT, TWIN, plant
 from harmful_content.world.reach import AGAIN_SHARE, has_keyword
 
 
@@ -64,9 +65,11 @@ def test_a_sign_is_a_shape_over_a_hatch_and_neither_alone_is_one(planted: World)
     posts = planted.posts
     with_image = posts.take(np.flatnonzero(posts.has_image))
     sign = (with_image.background == pictures.HATCH) & (with_image.shape < len(POLICIES))
-    assert np.array_equal(sign, with_image.form == PICTURE)
+    assert np.array_equal(sign & ~with_image.struck, with_image.form == PICTURE)
+    assert np.array_equal(sign & with_image.struck, with_image.form == STRUCK)
     assert np.array_equal(with_image.shape[sign], with_image.policy[sign])
     harmless = with_image.form == PLAIN
+    assert 0.02 < with_image.struck[harmless].mean() < 0.06  # the bar alone says nothing
     assert (with_image.background[harmless] == pictures.HATCH).mean() > 0.1
     assert (with_image.shape[harmless] < len(POLICIES)).mean() > 0.2
 
@@ -78,6 +81,43 @@ def test_twins_hold_the_words_of_harm_and_are_none(planted: World) -> None:
     english = planted.posts.language == 0
     listed = has_keyword(planted.posts)
     assert listed[twins & english & plain].mean() > 0.3  # the incumbent takes them for harm
+
+
+def test_signs_have_harmless_twins_that_can_be_seen(planted: World) -> None:
+    posts = planted.posts
+    struck = posts.form == STRUCK
+    assert not posts.is_harm[struck].any() and planted.truth[struck].any(axis=1).mean() < 0.1
+    assert struck.sum() / (posts.form == PICTURE).sum() == pytest.approx(
+        0.4 * (1 - planted.config.harm_share), abs=0.12
+    )
+    one = posts.take(np.flatnonzero(struck)[:1])
+    bare = replace(one, struck=np.array([False]))
+    changed = (world.drawn(planted.config, one) != world.drawn(planted.config, bare)).any(axis=3).mean()
+    assert 0.08 < changed < 0.3
+
+
+def test_an_unknown_word_is_no_guilt(planted: World) -> None:
+    """Before the test as in it, harmful or not: one post in ten with words holds one that the rest of the world nearly never says."""
+    posts, (_, begins) = planted.posts, planted.cuts()
+    seen = Counter(word for text in posts.text.tolist() for word in set(text.split()))
+    lone = np.array([min((seen[word] for word in text.split()), default=9) == 1 for text in posts.text.tolist()])
+    some = (posts.text != "") & (posts.disguise == 0) & ~posts.is_test
+    share = {
+        (harm, late): lone[some & (posts.is_harm == harm) & ((posts.written >= begins) == late)].mean()
+        for harm in (False, True)
+        for late in (False, True)
+    }
+    assert all(ODD * 0.5 < found < ODD * 1.6 for found in share.values()), share
+
+
+def test_a_misspelt_word_keeps_its_letters_and_the_first_of_them() -> None:
+    text = "today i saw shoes at the harbour"
+    for draw in range(200):
+        said, written = text.split(), wording.misspelt(text, draw).split()
+        moved = [(one, other) for one, other in zip(said, written, strict=True) if one != other]
+        assert len(moved) == 1
+        assert sorted(moved[0][0]) == sorted(moved[0][1]) and moved[0][0][0] == moved[0][1][0]
+    assert wording.misspelt("i am on it", 3) == "i am on it"
 
 
 def test_languages_share_no_word_beyond_single_letters(planted: World) -> None:
@@ -116,6 +156,17 @@ def test_the_new_kind_of_harm_begins_in_the_last_quarter(planted: World) -> None
     new = posts.written[posts.is_new]
     assert len(new) > 5 and new.min() >= people.boundary(config, 0.75)
     assert (posts.policy[posts.is_new] == POLICIES.index(lexicon.TREND_POLICY)).all()
+
+
+def test_the_last_tenth_of_the_days_has_words_of_its_own_for_it(planted: World) -> None:
+    config = planted.config
+    times = np.linspace(people.boundary(config, 0.75), planted.end - 1, 8_000).astype(np.int64)
+    posts = plant(config, 3_000_000 + np.arange(8_000), times)
+    late = times >= people.boundary(config, 0.9)
+    for told in (lexicon.TREND_TERMS[1][0], lexicon.TREND_FRAMES[1][0].split("{")[0]):
+        says = np.char.find(posts.text, told) >= 0
+        assert says[late].sum() > 3 and not says[~late].any()
+        assert posts.is_new[says].all()
 
 
 def test_friendly_words_in_dialect_are_reported_though_they_harm_nobody(planted: World) -> None:
@@ -172,12 +223,18 @@ def test_posts_follow_the_hours_of_the_day(planted: World) -> None:
 
 
 def test_nothing_offends(planted: World) -> None:
-    """Every word of the first language is one of the lexicon's: nothing came in by another way."""
+    """Every word of the first language is one of the lexicon's, as it is or with two letters swapped, or made of the rare words' syllables: nothing
+    came in by another way."""
     written = Path(lexicon.__file__).read_text().lower()
     allowed = set(re.findall(r"[a-z]+", written))
     plain = (planted.posts.language == 0) & (planted.posts.disguise == 0)
     said = {word for text in planted.posts.text[plain].tolist() for word in text.split()}
-    assert said <= allowed, said - allowed
+    odd = said - allowed
+    rare = {word for word in odd if re.fullmatch(f"(?:{'|'.join(wording._RARE)})+", word)}
+    spelt = {(word[0], "".join(sorted(word))) for word in allowed}
+    assert len(rare) > 20
+    unexplained = {word for word in odd - rare if (word[0], "".join(sorted(word))) not in spelt}
+    assert not unexplained, unexplained
 
 
 def _between(hour: Ints, first: int, last: int) -> Bools:
