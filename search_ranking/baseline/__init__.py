@@ -25,9 +25,8 @@ from search_ranking.features.among import EachAmong
 from search_ranking.schema import Dataset, Requests
 
 FIELDS = ("title", "description", "tags")
-NOBODY = (
-    -1.0
-)  # score of the first document that stands where nobody found one; a sum of BM25 and cosines never begins so low
+NOBODY = -1.0
+"""Score of the first document that stands where nobody found one: a sum of BM25 and cosines never begins so low."""
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Baseline:
