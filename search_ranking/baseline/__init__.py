@@ -63,8 +63,7 @@ class Baseline:
         queries = [" ".join(one.corrected) for one in self.features.understand(requests.query.tolist())]
         weights = np.array([field.weight for field in self.index.fields.values()])
         scores = np.where(candidates.ids >= 0, self.index.score(queries, candidates.ids) @ weights, -np.inf)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        return Ranking(ids=np.take_along_axis(candidates.ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+        return Ranking.best_first(candidates.ids, scores)
 
     def save(self, folder: Path) -> None:
         self.index.save(folder)
