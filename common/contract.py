@@ -153,6 +153,12 @@ class Ranking:
     ids: Ints
     scores: Floats
 
+    @classmethod
+    def best_first(cls, ids: Ints, scores: Floats) -> Ranking:
+        """[num_requests, k] each, padding scored -inf -> each row by its score; of equals the earlier stays first."""
+        order = np.argsort(-scores, axis=1, kind="stable")
+        return cls(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+
 
 class Saves(Protocol):
     def save(self, folder: Path) -> None:

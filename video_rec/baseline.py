@@ -70,8 +70,7 @@ class CoWatch:
     def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore) -> Ranking:
         scores = self.weigh(self.features.recent(requests, store), find(self.features.video_id, candidates.ids))
         scores = np.where(candidates.ids >= 0, scores, -np.inf)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        return Ranking(ids=np.take_along_axis(candidates.ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+        return Ranking.best_first(candidates.ids, scores)
 
     def nearest(self, recent: Ints, k: int) -> Ranking:
         """recent [n, h] catalogue indices, newest first -> the k best videos for each."""

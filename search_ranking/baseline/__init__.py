@@ -25,9 +25,8 @@ from search_ranking.features.among import EachAmong
 from search_ranking.schema import Dataset, Requests
 
 FIELDS = ("title", "description", "tags")
-NOBODY = (
-    -1.0
-)  # score of the first document that stands where nobody found one; a sum of BM25 and cosines never begins so low
+NOBODY = -1.0
+"""Score of the first document that stands where nobody found one: a sum of BM25 and cosines never begins so low."""
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Baseline:
@@ -64,8 +63,7 @@ class Baseline:
         queries = [" ".join(one.corrected) for one in self.features.understand(requests.query.tolist())]
         weights = np.array([field.weight for field in self.index.fields.values()])
         scores = np.where(candidates.ids >= 0, self.index.score(queries, candidates.ids) @ weights, -np.inf)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        return Ranking(ids=np.take_along_axis(candidates.ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+        return Ranking.best_first(candidates.ids, scores)
 
     def save(self, folder: Path) -> None:
         self.index.save(folder)

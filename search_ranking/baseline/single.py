@@ -55,8 +55,7 @@ class Single:
     def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore | None = None) -> Ranking:
         """Of equals the earlier of the list stands first."""
         scores = np.where(candidates.ids >= 0, self.score[candidates.ids], -np.inf)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        return Ranking(ids=np.take_along_axis(candidates.ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+        return Ranking.best_first(candidates.ids, scores)
 
     def save(self, folder: Path) -> None:
         (folder / FILE).write_text(json.dumps({"feature": self.feature, "sign": self.sign}))

@@ -23,9 +23,8 @@ SERVED = "a_list_a_click"
 PAGES = "1, a list a page"  # the curve beside those of the served way, at steepness 1
 NORMALISED = f"{SERVED}_normalised"
 WAYS = (
-    *("raw", "ips", "ips_estimated", "ips_normalised", "position", "raw_pairwise", "ips_pairwise", "grades"),
-    *(f"raw_{SERVED}", SERVED, NORMALISED),
-)
+    "raw", "ips", "ips_estimated", "ips_normalised", "position", "raw_pairwise", "ips_pairwise", "grades", THAN[SERVED], SERVED, NORMALISED,
+)  # fmt: skip
 ETA, SHORT_AND_LONG = 1.0, (1_000, 8_000)  # of the ways
 LOGS, WAYS_LOGS = 4, 3
 
@@ -75,7 +74,7 @@ def debias_served(config: Config) -> Table:
     lab = trained(config)
     served, slot = model.lessons(lab.dataset.train, lab.model.legs, lab.features, lab.dataset, config)
     raw = replace(served, weights=np.ones(len(served.grades)))
-    ways = {SERVED: served, NORMALISED: normalised(lab, served), f"raw_{SERVED}": raw}
+    ways = {SERVED: served, NORMALISED: normalised(lab, served), THAN[SERVED]: raw}
     setting, read = model.setting(config), columns(lab, lab.candidates)
     rankers = {name: trees.fit(lists, None, setting) for name, lists in ways.items()}
     rankers["position"] = trees.fit(raw, None, setting, slot)

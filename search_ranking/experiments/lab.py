@@ -17,7 +17,7 @@ from search_ranking.baseline import Baseline, filled
 from search_ranking.config import Config
 from search_ranking.features import Features
 from search_ranking.features.among import EachAmong
-from search_ranking.model import TwoStage, best_first, somebody_found
+from search_ranking.model import TwoStage, somebody_found
 from search_ranking.policy import Policy
 from search_ranking.schema import Dataset, Judgments
 
@@ -130,7 +130,7 @@ def ordered(candidates: Ranking, values: Floats) -> Ranking:
     found stays as it stands, as TwoStage leaves it."""
     scores = np.full(candidates.ids.shape, -np.inf)
     scores[candidates.ids >= 0] = values
-    return best_first(candidates.ids, np.where(somebody_found(candidates.scores), scores, candidates.scores))
+    return Ranking.best_first(candidates.ids, np.where(somebody_found(candidates.scores), scores, candidates.scores))
 
 
 def against(column: str, reports: Mapping[str, Report], base: str) -> Table:

@@ -40,9 +40,8 @@ def learn_names(
     for phrase, count in held.items():
         if phrase.count(" ") == 1 and count >= MIN_DOCUMENTS:
             apart = sum(single[word] for word in phrase.split(" "))
-            found[phrase] = max(
-                2 * count / max(apart, 2 * count), found.get(phrase, 0.0)
-            )  # a tag may stand in no title
+            dice = 2 * count / max(apart, 2 * count)  # a tag may stand in no title
+            found[phrase] = max(dice, found.get(phrase, 0.0))
     return {name: sure for name, sure in sorted(found.items()) if sure >= confidence}
 
 

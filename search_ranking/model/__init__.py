@@ -299,7 +299,7 @@ class TwoStage:
         )  # fmt: skip
         scores = np.where(found, -np.inf, before)
         scores[row, column] = self.ranker.score(rows)
-        return best_first(ids, scores)
+        return Ranking.best_first(ids, scores)
 
     def save(self, folder: Path) -> None:
         own = self.legs.encoder
@@ -320,12 +320,6 @@ def somebody_found(scores: Floats) -> Bools:
     """scores [n, k] of candidates, each row falling -> [n, 1]: a leg found the list, and it is not what is watched most."""
     found: Bools = scores.max(axis=1, keepdims=True, initial=-np.inf) > NOBODY
     return found
-
-
-def best_first(ids: Ints, scores: Floats) -> Ranking:
-    """[n, k] each -> each row by its score, ties as they stood."""
-    order = np.argsort(-scores, axis=1, kind="stable")
-    return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
 
 
 def texts(catalog: Catalog) -> list[str]:

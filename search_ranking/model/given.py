@@ -63,8 +63,7 @@ class Given:
         there = candidates.ids >= 0
         scores = np.full(candidates.ids.shape, -np.inf)
         scores[there] = self.ranker.score(self.table[candidates.ids[there]])
-        order = np.argsort(-scores, axis=1, kind="stable")
-        return Ranking(ids=np.take_along_axis(candidates.ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+        return Ranking.best_first(candidates.ids, scores)
 
     def save(self, folder: Path) -> None:
         columns.write(folder / FILE, {str(at): column for at, column in enumerate(self.table.T, start=1)})

@@ -268,9 +268,7 @@ def _report(scores: Floats, lab: Lab) -> Report:
 
 
 def ordered(ids: Ints, scores: Floats) -> Ranking:
-    scores = np.where(ids >= 0, scores, -np.inf)
-    order = np.argsort(-scores, axis=1, kind="stable")
-    return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+    return Ranking.best_first(ids, np.where(ids >= 0, scores, -np.inf))
 
 
 EXPERIMENTS: Mapping[str, Experiment] = {"ranker": ranker, "ranker_heads": heads}

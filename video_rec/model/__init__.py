@@ -158,8 +158,7 @@ class TwoStage:
     def _rerank(self, requests: Requests, ids: Ints, store: FeatureStore) -> Ranking:
         scores = self.ranker.score(self.sources.dense(requests, ids, store)).reshape(ids.shape)
         scores = np.where(ids >= 0, scores, -np.inf)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        return Ranking(ids=np.take_along_axis(ids, order, 1), scores=np.take_along_axis(scores, order, 1))
+        return Ranking.best_first(ids, scores)
 
     def save(self, folder: Path) -> None:
         self.sources.co_watch.save(folder)
