@@ -141,6 +141,7 @@ def level(trees: leaves.Trees) -> float:
     return float(trees.score(inputs).sum() / chance.sum())
 
 
+@pytest.mark.slow
 def test_refitted_leaves_stay_where_the_rows_are_alike() -> None:
     trees, (inputs, label, _) = grown(), rare_clicks(40_000, 3)
     hidden = continual.start_in_the_leaves(trees)
@@ -152,6 +153,7 @@ def test_refitted_leaves_stay_where_the_rows_are_alike() -> None:
     assert foil > 1.1 * before, "a start in the leaves is taken for something to unlearn"
 
 
+@pytest.mark.slow
 def test_further_trees_are_as_many_as_were_asked_for_and_learn_from_their_rows() -> None:
     trees, (inputs, _, chance) = continual.start_in_the_leaves(grown()), rare_clicks(40_000, 3)
     doubled = (np.random.default_rng(5).random(len(chance)) < 2 * chance).astype(np.float64)
