@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from common.eval.chart import flips
 from common.eval.classification import expected_log_loss_units, log_loss_units
 
 TINY = replace(SMOKE, num_users=500, num_ads=60, num_advertisers=10, num_impressions=30_000, num_trees=20)
+BY_MODEL = functools.cache(charts._by_model)  # a model a day, the same whatever a run costs
 OURS = {**charts.EXPERIMENTS, **features.EXPERIMENTS, **continual.EXPERIMENTS}
 
 
@@ -30,6 +32,7 @@ def few_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "SEEDS", 1)
     monkeypatch.setattr(charts, "SEEDS", 1)
     monkeypatch.setattr(charts, "WORLDS", 1)
+    monkeypatch.setattr(charts, "_by_model", BY_MODEL)
     monkeypatch.setattr(charts, "INTERACTIONS", (0.0, 1.5))
     monkeypatch.setattr(charts, "TRENDS", (0.0, 8.0))
 
