@@ -169,10 +169,8 @@ class Trial:
                 item=kind_of(schema),
             )
         )
-        route, name = self.stage("serve").ROUTE, self.case.name
-        running = Running(route, name, schema.EXAMPLE, server, service, platform, recorder)
-        self._closing += [running.close, server.close, opened.close]
-        return running
+        self._closing += [server.close, opened.close]
+        return Running(self.stage("serve").ROUTE, self.case.name, schema.EXAMPLE, server, service, platform, recorder)
 
     def close(self) -> None:
         while self._closing:
@@ -234,14 +232,9 @@ class Running:
 
     @cached_property
     def client(self) -> TestClient:
-        """One event loop for all requests, as a server has: unless it is entered, TestClient starts a thread and a loop for each of them."""
         from starlette.testclient import TestClient
 
-        return TestClient(self.server.app, raise_server_exceptions=False).__enter__()
-
-    def close(self) -> None:
-        if "client" in self.__dict__:
-            self.client.__exit__()
+        return TestClient(self.server.app, raise_server_exceptions=False)
 
     @property
     def clock(self) -> SimulatedClock:
