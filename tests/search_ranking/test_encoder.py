@@ -41,6 +41,7 @@ def untrained() -> Hashed:
         return Hashed(QUICK, hashed.Tower(QUICK).eval())
 
 
+@pytest.mark.slow
 def test_training_brings_together_what_shares_no_word() -> None:
     queries, documents, topic = planted(np.random.default_rng(0), 400)
     train, test = slice(0, 280), slice(280, 400)
@@ -98,6 +99,7 @@ def test_the_loss_is_the_formula() -> None:
     assert float(value) == pytest.approx(total / 12)
 
 
+@pytest.mark.slow
 def test_the_correction_keeps_a_popular_document_before_a_rare_one() -> None:
     """Two documents answer each topic, one is clicked eight times as often. The product should say so: it stands for log p(click). Uncorrected it
     stands for log p / q, in which the popular one's clicks cancel, as it was a negative so often."""
