@@ -30,7 +30,7 @@ from harmful_content.experiments.trained import fresh, trained
 from harmful_content.world import TERMS, make
 
 TINY = replace(SMOKE, num_users=400, num_posts=2_500, epochs=2)
-OURS = ("obfuscation", "obfuscation cost", "undisguised", "duplicates", "functions", "fairness", "fairness repair", "trending", "active", "cascade", "sweep", "temporal")  # fmt: skip
+OURS = ("obfuscation", "obfuscation cost", "undisguised", "duplicates", "copies", "functions", "fairness", "fairness repair", "trending", "active", "cascade", "sweep", "temporal")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
