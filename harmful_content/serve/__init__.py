@@ -23,7 +23,6 @@ from common.errors import InputError
 from common.serving.app import route
 from common.serving.batching import Batcher
 from common.serving.deadline import Deadline, Stages
-from common.serving.fallback import ladder
 from common.serving.platform import record, require
 from common.serving.snapshot import Unopened, snapshot
 from common.training import seeding
@@ -38,7 +37,7 @@ from harmful_content.serve.batches import Answers, Posts
 from harmful_content.serve.decode import picture
 from harmful_content.serve.docket import Docket
 from harmful_content.serve.hidden import is_hidden
-from harmful_content.serve.scoring import bucketed, take
+from harmful_content.serve.scoring import best_rung
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -147,7 +146,7 @@ class Service:
                 "features", shared, lambda: self.features.inputs(rows, read), lambda: self.features.inputs(rows, None)
             )
         found = self.stages.run("match", shared, lambda: self._known(asked, rows), lambda: [Known()] * len(asked))
-        scored = self._score(inputs, shared)
+        scored = best_rung(self.stages, shared, self.model, self.baseline, self.features, inputs)
         outcomes = self._decided(asked, found, scored, inputs, shared)
         moment, views = int(rows.moment[0]), self.policy.costs.views
         events = [impression(one, moment, now, self.version, views) for one in outcomes]
@@ -166,21 +165,6 @@ class Service:
             Known() if one.request.image and not len(one.images) else each
             for one, each in zip(asked, found, strict=True)
         ]
-
-    def _score(self, inputs: Inputs, deadline: Deadline) -> tuple[Floats, Floats] | None:
-        """-> scores, and as if nobody had reported anything [n, num_policies] each, by the best rung that answers in time; None where none does."""
-
-        def whole() -> tuple[Floats, Floats]:
-            scores, without = bucketed(self.model, inputs), self.features.unreported(inputs)
-            reported = np.flatnonzero((without.numbers != inputs.numbers).any(axis=1))
-            unreported = scores.copy()
-            if len(reported):
-                unreported[reported] = bucketed(self.model, take(without, reported))
-            return scores, unreported
-
-        rungs = {"model": whole, "baseline": lambda: (self.baseline.score(inputs),) * 2}
-        found: tuple[Floats, Floats] | None = ladder(self.stages, deadline, rungs, last=lambda: None)[1]
-        return found
 
     def _decided(
         self, asked: Sequence[Asked], known: Sequence[Known], scored: tuple[Floats, Floats] | None, inputs: Inputs, shared: Deadline
