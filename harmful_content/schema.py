@@ -37,7 +37,7 @@ _REVIEWED = ("post_id", "user_id", "reviewer_id")
 
 EVENTS: Mapping[str, EventKind] = {
     # A post was judged, when it came or again later; user_id is its author everywhere. Values: what was decided, and on what. `fingerprint` is of
-    # its words and picture, `version` of the artifact, `by_words` 1 where words spoke for the policy, `priority_ppm` the harm that a review prevents
+    # its words and picture, the prints are features.prints' as signed numbers, `version` of the artifact, `by_words` 1 where words spoke for the policy, `priority_ppm` the harm that a review prevents
     # a view and a minute.
     "impression": EventKind(
         keys=POSTED,
@@ -50,6 +50,8 @@ EVENTS: Mapping[str, EventKind] = {
             "num_unknown",
             "degraded",
             "fingerprint",
+            "picture_print",
+            "text_print",
             "version",
             "by_words",
             "priority_ppm",

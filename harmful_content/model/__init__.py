@@ -5,7 +5,7 @@ Out:    a Scorer [n, num_policies].
 Choice: modalities meet before the first decision, so that a meme can be seen for what it is; tasks share all but their heads; the line over
         words is stacked in, so that the network learns what the line cannot say. Pictures pass a frozen encoder: each is encoded once.
 Else:   a fine-tuned encoder of words alone (finetuned.py), where posts have no picture and no author; late fusion, where each modality has labels of its own or teams work apart; one model a policy, where policies change alone.
-Breaks: natural labels teach who reports, not what harms (hand labels weigh more); one modality drowns another (missing modality, experiments).
+Breaks: natural labels teach who reports, not what harms (hand labels weigh more); one modality drowns another (experiment `missing_modality`).
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def test_what_is_removed_is_seen_by_nobody_and_what_is_demoted_by_fewer(tiny: Co
 
 @pytest.mark.slow
 def test_without_pictures_or_words_the_model_ranks_worse(trial: Trial) -> None:
-    table = EXPERIMENTS["missing modality"](replace(SMOKE, epochs=4))
+    table = EXPERIMENTS["missing_modality"](replace(SMOKE, epochs=4))
     change = {row["without"]: row["change"] for row in table}
     assert change["nothing"] == 0 and change["pictures"] < 0 and change["words"] < 0
 
