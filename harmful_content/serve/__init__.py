@@ -20,6 +20,7 @@ import numpy as np
 
 from common.contract import Floats, Platform
 from common.errors import InputError
+from common.features.text import PAD, UNKNOWN
 from common.serving.app import route
 from common.serving.batching import Batcher
 from common.serving.deadline import Deadline, Stages
@@ -190,6 +191,7 @@ class Service:
                 Outcome(
                     request=one.request, request_id=secrets.randbits(52), deadline=one.deadline, decision=decision,
                     scores=None if scored is None else score[at], known=known[at], num_missing=len(missing), num_unknown=len(unknown),
+                    num_words=int((inputs.tokens[at] != PAD).sum()), unknown_words=int((inputs.tokens[at] == UNKNOWN).sum()),
                     words=[self.features.words.token(int(number)) or "(unknown word)" for number in words],
                     is_degraded=any(stage in SHARES for stage in (*one.deadline.degraded, *shared.degraded)),
                 )

@@ -69,6 +69,8 @@ class Outcome:
     words: Sequence[str]
     num_missing: int
     num_unknown: int
+    num_words: int
+    unknown_words: int
     is_degraded: bool
 
 
@@ -134,6 +136,9 @@ def impression(one: Outcome, moment: int, now: int, version: str, views: float) 
             "version": content(version),
             "by_words": int(bool(one.words)),
             "priority_ppm": round(1e6 * decision.priority / views),
+            "num_words": one.num_words,
+            "unknown_words": one.unknown_words,
+            "has_picture": int(bool(request.image)),
         },
         moment=moment,
     )

@@ -24,8 +24,7 @@ from common.serving.guards import Refused
 from harmful_content.config import Config
 from harmful_content.features import POST
 from harmful_content.policy import appeals
-from harmful_content.policy.labels import CHOSEN
-from harmful_content.schema import EVENTS, Catalog
+from harmful_content.schema import CHOSEN, EVENTS, Catalog
 from harmful_content.serve.answers import content
 from harmful_content.serve.docket import Docket
 from harmful_content.serve.forms import Author, Case, Notice, OfAuthor, Reviewer, Strikes, Verdict

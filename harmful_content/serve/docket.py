@@ -15,11 +15,10 @@ from common.serving.platform import record
 from harmful_content.config import Config
 from harmful_content.features.shelf import CLEARED, EMPTY, Shelf
 from harmful_content.features.shelf import Posts as Prints
-from harmful_content.policy.labels import CHOSEN
 from harmful_content.policy.queue import Shares
 from harmful_content.policy.queue import take as take_one
 from harmful_content.policy.views import to_come
-from harmful_content.schema import ACTIONS
+from harmful_content.schema import ACTIONS, CHOSEN
 from harmful_content.serve import posts
 from harmful_content.serve.posts import BY_LOT, DAY, GONE, REPORTED_DAYS, Post
 

@@ -59,6 +59,14 @@ def test_a_reviewer_who_upholds_is_a_label_and_one_who_clears_outweighs_a_campai
     assert labels(log(*posted, *bombed, *looked)) == [[1, 0, 0], [0, 0, 0]]
 
 
+def test_the_last_review_counts_so_a_granted_appeal_takes_the_label_back() -> None:
+    posted: list[Happened] = [("impression", post, 0, {}) for post in (1, 2)]
+    removed = [("review", post, 2, {"policy": post, "upheld": 1}) for post in (1, 2)]
+    heard = [("review", 1, 4, {"policy": 1, "upheld": 0}), ("review", 2, 11, {"policy": 2, "upheld": 0})]
+    assert labels(log(*posted, *removed)) == [[0, 1, 0], [0, 0, 1]]
+    assert labels(log(*posted, *removed, *heard)) == [[0, 0, 0], [0, 0, 1]], "the second came after the window"
+
+
 def test_the_log_holds_every_post_once_and_nothing_of_the_future(tiny: Config) -> None:
     dataset = data.load(tiny)
     events = dataset.history.events

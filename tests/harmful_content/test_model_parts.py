@@ -117,7 +117,7 @@ def test_every_tower_is_taught_from_the_first_step() -> None:
         network = network_for(lesson, FAST).train()
         if is_control:
             torch.nn.init.zeros_(network.heads.last)
-        cross_entropy(network, lesson.train).backward()
+        cross_entropy(network, lesson.train).backward()  # type: ignore[no-untyped-call]
         for weight in (network.text.words.weight, network.picture.weight, network.numbers.bias):
             assert weight.grad is not None and (float(weight.grad.abs().max()) == 0) == is_control
 
