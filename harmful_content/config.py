@@ -116,7 +116,7 @@ SMOKE = replace(
     batch_size=128,
 )
 DEMO = replace(
-    DEFAULT, preset="demo", num_users=5_000, num_posts=20_000, harm_share=0.1, hand_share=0.2, batch_size=256
+    DEFAULT, preset="demo", num_users=5_000, num_posts=20_000, harm_share=0.1, hand_share=0.2, epochs=10, batch_size=256
 )
 LARGE = replace(DEFAULT, preset="large", num_users=200_000, num_posts=1_000_000)
 
