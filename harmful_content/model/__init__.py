@@ -1,4 +1,4 @@
-"""Early fusion and one head a policy: words, picture, author and reception in one network.
+"""Early fusion and an output a policy: words, picture, author and reception in one network.
 
 In:     inputs of the training rows; natural labels, and hand labels where there are some.
 Out:    a Scorer [n, num_policies].
