@@ -41,11 +41,13 @@ def judgments(config: Config) -> Judgments:
 
 
 def live(events: Events, config: Config) -> Live:
-    """Served posts with their natural labels and whether anybody reacted; NaN where the window is still open."""
+    """Served posts with their natural labels and whether anybody reacted; NaN where the window is still open. The labels are as wide as our
+    POLICIES, or as the last policy that the log names: data of one's own may have more."""
     shown = np.flatnonzero(labels.impressions(events))
     window = config.label_window_hours * 3600
     is_open = events.event_time[shown] > events.event_time.max(initial=0) - window
-    natural = labels.natural(events, shown, window, config.reports_enough, len(POLICIES))
+    named = int(value_column(events, "policy").max(initial=0)) + 1
+    natural = labels.natural(events, shown, window, config.reports_enough, max(named, len(POLICIES)))
     values = {name: value_column(events, name)[shown] for name in planted.VALUES}
     seen = np.isin(key_column(events, "post_id")[shown], key_column(events, "post_id")[events.kind == "reactions"])
     return Live(
