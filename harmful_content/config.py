@@ -42,7 +42,7 @@ class Config:
     # model
     reads: str = "all"  # or text: words alone, by the encoder below
     encoder: str = "own"  # or pretrained, or best: which of the two is installed; or a folder or an id ORG/NAME of the Hugging Face hub
-    passes: int = 3  # over the training posts, of an encoder that knows its language already
+    passes: int = 4  # over the training posts, of an encoder that knows its language already
     width: int = 32
     head_width: int = 0  # hidden units each policy has of its own; 0: one layer for all policies
     drop_modality: float = 0.0  # chance that words or picture are left out of a training post that has both

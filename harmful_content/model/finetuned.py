@@ -39,17 +39,16 @@ BLOCK = 64  # texts scored at once
 
 
 class Network(nn.Module):
-    """Encoder, then for each of its members one linear layer for all outputs of baseline/questions.py."""
+    """Encoder, then one linear layer for all outputs of baseline/questions.py."""
 
     def __init__(self, encoder: encoders.Own | encoders.Named, num_outputs: int) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.heads = nn.ModuleList(nn.Linear(encoder.width, num_outputs) for _ in range(encoder.members))
+        self.encoder, self.head = encoder, nn.Linear(encoder.width, num_outputs)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """ids and mask [n, t] -> logits [members, n, num_outputs]"""
-        seen = dropout(self.encoder(ids, mask), UNHEARD, self.training)
-        return torch.stack([head(each) for head, each in zip(self.heads, seen, strict=True)])
+        """ids and mask [n, t] -> logits [n, num_outputs]"""
+        out: Tensor = self.head(dropout(self.encoder(ids, mask), UNHEARD, self.training))
+        return out
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> TextModel:
@@ -103,7 +102,7 @@ class TextModel:
         found = np.empty((len(tokens), len(self.added)))
         with torch.inference_mode():
             for rows in (order[at : at + BLOCK] for at in range(0, len(order), BLOCK)):
-                found[rows] = self.network(*padded(tokens, rows)).double().mean(dim=0).numpy()
+                found[rows] = self.network(*padded(tokens, rows)).double().numpy()
         return found
 
     def save(self, folder: Path) -> None:
@@ -158,15 +157,14 @@ def _teach(
     weights = class_weights(wanted, counts, questions)
     groups = [
         *encoder.groups(),
-        {"params": list(network.heads.parameters()), "lr": max(HEAD_RATE, encoder.learning_rate)},
+        {"params": list(network.head.parameters()), "lr": max(HEAD_RATE, encoder.learning_rate)},
     ]
     descent, rates = torch.optim.AdamW(groups, weight_decay=DECAY, fused=True), [group["lr"] for group in groups]
     network.train()
     for step, rows in enumerate(bar(steps, len(steps), "harmful_content text")):
         for group, rate in zip(descent.param_groups, rates, strict=True):
             group["lr"] = rate * slope(step, len(steps))
-        said = network(*padded(tokens, rows))
-        value = sum((loss(each, wanted[rows], counts[rows], weights, questions) for each in said), torch.zeros(()))
+        value = loss(network(*padded(tokens, rows)), wanted[rows], counts[rows], weights, questions)
         if not math.isfinite(value.item()):
             raise FloatingPointError(f"step {step}: the loss became {value.item()}. Look for a NaN in the inputs.")
         value.backward()  # type: ignore[no-untyped-call]
