@@ -9,6 +9,8 @@ WORKERS ?= auto
 # a process a core, four at most (each holds a gigabyte); the tests of a file stay together, for they share what they trained
 PARALLEL = -n $(WORKERS) --maxprocesses 4 --dist loadfile
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
+# set in many containers; then every process of a test run compiles every module, and pytest rewrites every assert, anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test check run report compare bench size doctor install clean
 .DEFAULT_GOAL := help

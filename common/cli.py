@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import signal
 import sys
 import textwrap
@@ -60,6 +61,8 @@ ABOUT = "Machine-learning systems from the system-design whiteboard, really runn
 def main(case: str | None = None, argv: Sequence[str] | None = None) -> NoReturn:
     """Runs one command and exits. --debug and --json may stand anywhere on the line."""
     words = list(sys.argv[1:] if argv is None else argv)
+    # Read when the first library with OpenMP is loaded. Threads that wait would else spin: beside one other busy process training took ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     signal.signal(

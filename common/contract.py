@@ -247,7 +247,18 @@ class Visit(Protocol[Q_co, A_contra]):
     @property
     def event_time(self) -> int: ...
     def request(self) -> Q_co: ...
-    def react(self, answer: A_contra) -> list[Event]: ...
+    def react(self, answer: A_contra) -> Sequence[Event | Errand]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """What somebody comes back for, on another of the case's routes: an author who appeals, a reviewer who takes the next post. `body` is posted at its
+    time, with the server's token where the player has it; `react` is given the answer as JSON."""
+
+    event_time: int
+    route: str
+    body: Mapping[str, Any]
+    react: Callable[[Mapping[str, Any]], Sequence[Event | Errand]]
 
 
 # ---------------------------------------------------------------------------------------------------------------------- results

@@ -97,6 +97,8 @@ class Config:
     limit_at: float = 2.5
     suspend_at: float = 4.0
     appeal_days: int = 14  # in which an author may appeal
+    # simulated people
+    drift: str = "none"  # of simulate.DRIFTS
     # serving
     deadline_ms: float = 200.0
 

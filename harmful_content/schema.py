@@ -30,6 +30,8 @@ ACTIONS: tuple[Action, ...] = ("allow", "demote", "queue", "remove")
 SIDE = 32  # pixels
 MOST_CHARS = 5_000
 MOST_IMAGE_CHARS = 400_000  # base64: a file of 300 kB
+CHOSEN = ("priority", "oldest", "lot", "appeal")
+"""How a post came to a reviewer."""
 
 POSTED = ("request_id", "post_id", "user_id")
 _OF_A_POST: Mapping[str, Any] = {"keys": ("post_id", "user_id")}
@@ -37,8 +39,9 @@ _REVIEWED = ("post_id", "user_id", "reviewer_id")
 
 EVENTS: Mapping[str, EventKind] = {
     # A post was judged, when it came or again later; user_id is its author everywhere. Values: what was decided, and on what. `fingerprint` is of
-    # its words and picture, `version` of the artifact, `by_words` 1 where words spoke for the policy, `priority_ppm` the harm that a review prevents
-    # a view and a minute.
+    # its words and picture, the prints are features.prints' as signed numbers, `version` of the artifact, `by_words` 1 where words spoke for the
+    # policy, `priority_ppm` the harm that a review prevents a view and a minute. Of the post itself no more than how many words it has, how many of
+    # them are unknown, and 1 where it has a picture.
     "impression": EventKind(
         keys=POSTED,
         values=(
@@ -50,9 +53,14 @@ EVENTS: Mapping[str, EventKind] = {
             "num_unknown",
             "degraded",
             "fingerprint",
+            "picture_print",
+            "text_print",
             "version",
             "by_words",
             "priority_ppm",
+            "num_words",
+            "unknown_words",
+            "has_picture",
         ),
         posted=False,
     ),
@@ -60,7 +68,7 @@ EVENTS: Mapping[str, EventKind] = {
     "reactions": EventKind(**_OF_A_POST, values=("views", "likes", "shares", "comments", "objections")),
     # Somebody reported it, under the policy at that place of POLICIES. One event a report, so that nobody reports a hundred times in one.
     "report": EventKind(**_OF_A_POST, values=("policy",)),
-    # A reviewer was handed the post, to decide until `until`; how it came to be chosen (its place in policy.labels.CHOSEN), and how likely that was.
+    # A reviewer was handed the post, to decide until `until`; how it came to be chosen (its place in CHOSEN), and how likely that was.
     "assignment": EventKind(keys=_REVIEWED, values=("until", "chosen", "propensity_ppm"), posted=False),
     # A reviewer looked: upheld 1 and the policy that was violated, or 0. Of a removal that was appealed: upheld 1 or reversed 0. Chosen how, as above.
     "review": EventKind(
@@ -193,12 +201,40 @@ class Judgments:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Moderated:
+    """Posts as the log has them, [n], in order of their ids. `views` and `reports` so far. `prevented`: removed when it was first judged, so that nobody
+    saw it. `found`: demoted, queued or removed before anybody reported it; `reported`: somebody was faster. `enforced`: ever removed or
+    demoted, by a machine or a reviewer; `reversed`: enforced, and a later review did not uphold it."""
+
+    post_id: Ints
+    user_id: Ints
+    views: Ints
+    reports: Ints
+    prevented: Bools
+    found: Bools
+    reported: Bools
+    enforced: Bools
+    reversed: Bools
+
+    def __post_init__(self) -> None:
+        columns.equal_lengths("Moderated", vars(self))
+
+    def __len__(self) -> int:
+        return len(self.post_id)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Live:
     """Served posts read back from the log, [n]: the rows (the log holds no texts and no pictures: those are empty), naturally labelled where
-    the window has closed (NaN before), the greatest probability of any policy as served, the place in POLICIES of the one that decided, the action as its place in
-    ACTIONS, whether anybody reacted (NaN while that may still come), and whether an input was missing or unknown, or a stage had failed."""
+    the window has closed (NaN before), by hand where a reviewer has decided; `weight`, how many posts that label stands for (0 where it was not drawn by
+    lot); the greatest probability of any policy as served, the place in POLICIES of the one that decided, the action as its place in
+    ACTIONS, whether anybody reacted (NaN while that may still come), and whether an input was missing or unknown, or a stage had failed. `numbers` of
+    the rows are what is watched, NaN where it is not known (yet): num_words, unknown_words, has_picture, views, reports; `found`, 1 where the platform acted
+    before anybody reported, 0 where somebody was faster; `reversed`, of what was enforced."""
 
     rows: Rows
+    posts: Moderated  # each once
+    weight: Floats
     predictions: Floats
     policy: Ints
     action: Ints

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: two threads each would be two processes in each other's way
     os.environ.update(MLSD_THREADS="1", OMP_NUM_THREADS="1")
+
+MEMORY = Path("/dev/shm")
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30:  # on a disk every log and artifact waits for fsync
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 MAY_SKIP = (
     "one case alone",

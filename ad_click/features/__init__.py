@@ -156,7 +156,12 @@ class Features:
         keys = {"user_id": rows.user_id, "ad_id": rows.ad_id, **{name: ids[place] for name, ids in ads.ids.items()}}
         read = [store.read(view, entity_keys(view, keys), rows.moment) for view in MODELLED]
         known = [rows.numbers.get(name, np.full(len(rows), np.nan)) for name in self.row_numbers]
-        numbers = [*read, *known, ads.numbers[place], *self._derived(rows, keys, ads.start[place], store)]
+        numbers = [
+            *read,
+            *known,
+            ads.numbers.take(place, axis=0, mode="wrap"),
+            *self._derived(rows, keys, ads.start[place], store),
+        ]
         return Inputs(
             numbers=np.column_stack(numbers).astype(np.float64, copy=False),
             codes=self._codes(rows, place),
@@ -175,10 +180,10 @@ class Features:
     def _codes(self, rows: Rows, place: Ints) -> Ints:
         """[n, c]"""
         nothing = np.broadcast_to("", len(rows))
-        of_row = {"user_id": rows.user_id, "ad_id": rows.ad_id}
-        of_row |= {name: rows.categories.get(name, nothing) for name in self.row_categories}
-        codes = np.empty((len(rows), len(self.vocabularies)), dtype=np.int64)
-        codes[:, self._ads.coded] = self._ads.codes[place]
+        of_row = {"user_id": rows.user_id, **{name: rows.categories.get(name, nothing) for name in self.row_categories}}
+        if (place < 0).any():  # a row may name an ad that the catalogue lacks and training knew
+            of_row["ad_id"] = rows.ad_id
+        codes = self._ads.codes.take(place, axis=0, mode="wrap")
         for column, (name, words) in enumerate(self.vocabularies.items()):
             if name in of_row:
                 codes[:, column] = words.encode(of_row[name])
@@ -215,14 +220,16 @@ class Features:
         numbers = [np.append(self.catalog.numbers[name], np.nan) for name in self.ad_numbers]
         start = self.catalog.numbers.get("start_time", np.full(len(self.catalog), np.nan))
         columns = _of_ads(self.catalog)
-        coded = [column for column, name in enumerate(self.vocabularies) if name in columns]
-        words = {name: self.vocabularies[name] for name in self.vocabularies if name in columns}
+        columns["ad_id"] = np.append(self.catalog.ad_id, -1)
+        nothing = np.zeros(len(start) + 1, dtype=np.int64)
+        codes = [
+            words.encode(columns[name]) if name in columns else nothing for name, words in self.vocabularies.items()
+        ]
         return _Ads(
             ids={name: columns[name] for name in IDS},
             numbers=np.column_stack([*numbers, np.append(self.text_prior, 0.0)]),
             start=np.append(start, np.nan),
-            codes=np.column_stack([vocabulary.encode(columns[name]) for name, vocabulary in words.items()]),
-            coded=coded,
+            codes=np.column_stack(codes),
         )
 
     def _number_names(self) -> tuple[str, ...]:
@@ -238,8 +245,7 @@ class _Ads:
     ids: Mapping[str, Ints]
     numbers: Floats
     start: Floats
-    codes: Ints
-    coded: list[int]  # which columns of Inputs.codes these are
+    codes: Ints  # as in Inputs; 0 in the columns that an ad does not bring
 
 
 def _categories(rows: Rows, catalog: Catalog) -> dict[str, NDArray[Any]]:

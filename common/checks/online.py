@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from common import events as columns
-from common.checks.trial import NotHere, Read, Running, Trial, offline, same_bits, scores, state, want
+from common.checks.trial import TOKEN, NotHere, Read, Running, Trial, offline, same_bits, scores, state, want
 from common.contract import FORGET, Drill, EventKind, Events
 from common.errors import InputError, NotReady
 from common.features.live import LiveStore
@@ -319,7 +319,7 @@ def broken_traffic(trial: Trial, drill: Drill) -> Events:
     served, start = trial.served, trial.served.platform.log.end
     served.service.stages.faults[drill.stage] = Fault(drill.fault)
     try:
-        play(trial.case, stretch(trial), served.client, served.clock)
+        play(trial.case, stretch(trial), served.client, served.clock, token=TOKEN)
     finally:
         del served.service.stages.faults[drill.stage]
     return served.logged(start)
@@ -347,7 +347,7 @@ def traffic(trial: Trial) -> tuple[Any, Events]:
     """`stretch` played once a trial; -> what was played, and what it left in the log."""
     if not hasattr(trial, "_traffic"):
         served, start = trial.served, trial.served.platform.log.end
-        played = play(trial.case, stretch(trial), served.client, served.clock)
+        played = play(trial.case, stretch(trial), served.client, served.clock, token=TOKEN)
         trial._traffic = played, served.logged(start)  # type: ignore[attr-defined]
     found: tuple[Any, Events] = trial._traffic  # type: ignore[attr-defined]
     return found

@@ -90,7 +90,7 @@ def run(case: Case, drills: Mapping[str, Drill], home: Path) -> list[dict[str, A
 
     logging.getLogger("common.serving.deadline").setLevel(logging.CRITICAL)  # a drill's own failures need no traceback
     with here(case, home, "latest") as opened, httpx2.Client(base_url=opened.url, timeout=TIMEOUT_SECONDS) as http:
-        asked = Asked(opened, http, opened.clock)
+        asked = Asked(opened, http, opened.clock, opened.token)
         rows = [{"drill": "(healthy)", "stage": "", **watched(asked, ""), "recovered_s": None, "looks": ""}]
         for name, drill in drills.items():
             output.say(f"{case.name}: {name} ({drill.stage} {drill.fault})")

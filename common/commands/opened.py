@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -14,6 +14,7 @@ from common.errors import InputError
 
 if TYPE_CHECKING:
     from common.contract import Clock, Events, Platform, Service, Visit
+    from common.eval.report import Interval
     from common.lifecycle.home import Home
     from common.lifecycle.log import EventLog
     from common.lifecycle.registry import Artifact
@@ -50,9 +51,17 @@ class Opened:
     def alerts(self, since: int) -> list[Alert]:
         """What the case's monitor says about the traffic served from log position `since` on."""
         monitor = self.case.stage("monitor")
-        live = self.case.stage("data").live(self.events(since), self.config)
+        live = self._live(since)
         found: list[Alert] = monitor.check(monitor.load(self.artifact.folder / "reference"), live, self.config)
         return found
+
+    def measured(self, since: int) -> Mapping[str, Interval]:
+        """What a case measures of itself online, by metric, where its monitor says so; from log position `since` on."""
+        measure = getattr(self.case.stage("monitor"), "measured", None)
+        return {} if measure is None else measure(self._live(since))
+
+    def _live(self, since: int) -> Any:
+        return self.case.stage("data").live(self.events(since), self.config)
 
     def events(self, since: int) -> Events:
         from common.events import concat
@@ -66,6 +75,7 @@ class Here(Opened):
 
     url: str
     clock: Any
+    token: str
     service: Service[Any, Any]
 
 
@@ -90,14 +100,15 @@ def here(case: Case, out: Path, version: str = "live") -> Iterator[Here]:
     from common.serving.clock import SimulatedClock
     from common.serving.run import running
 
-    server, home = Server(token=secrets.token_urlsafe(), simulated_clock=True), Home(out)
+    token, home = secrets.token_urlsafe(), Home(out)
+    server = Server(token=token, simulated_clock=True)
     assert isinstance(server.clock, SimulatedClock)
     artifact = home.registry.open(case.name, version)
     with platform(case, artifact, home, server.clock) as opened:
         served = serve(case, artifact, opened)
         server.add(served)
         with running(server) as url:
-            found = Here(case, artifact, opened.log, url, server.clock, served.service)
+            found = Here(case, artifact, opened.log, url, server.clock, token, served.service)
             server.clock.set(found.time())
             yield found
 

@@ -31,14 +31,16 @@ def command(
     out: options.Out = options.HOME,
     as_json: options.AsJson = False,
 ) -> None:
-    """Play simulated visits and count what happens. Also how fast it was, and what the monitor says."""
+    """Play simulated visits and count what happens. Also how fast it was, what is measured of it, and what the monitor says."""
     with asking(cases.get(case), out, url, token_file) as asked:
         row = played(asked, num_visits)
     if as_json:
         output.show_json({"traffic": [row]})
         return
-    alerts = row.pop("alerts")
+    alerts, measured = row.pop("alerts"), row.pop("measured")
     output.write(output.table([row]))
+    if measured:
+        output.write("\n" + output.table(measured))
     output.write("\n" + (output.table(alerts) if alerts else "The monitor is quiet."))
 
 
@@ -48,6 +50,7 @@ class Asked(NamedTuple):
     opened: Opened
     http: Any
     clock: SettableClock
+    token: str
 
 
 @contextmanager
@@ -61,16 +64,17 @@ def asking(case: Case, out: Path, url: str = "", token_file: Path | None = None)
 
     if not url:
         with here(case, out) as opened, httpx2.Client(base_url=opened.url, timeout=TIMEOUT_SECONDS) as http:
-            yield Asked(opened, http, opened.clock)
+            yield Asked(opened, http, opened.clock, opened.token)
         return
     from common.commands.serve import read_token
 
     with reading(case, Home(out)) as read, httpx2.Client(base_url=url, timeout=TIMEOUT_SECONDS) as http:
-        yield Asked(read, http, RemoteClock(http, read_token(token_file or out / "token")))
+        token = read_token(token_file or out / "token")
+        yield Asked(read, http, RemoteClock(http, token), token)
 
 
 def played(asked: Asked, num_visits: int) -> dict[str, Any]:
-    """Plays the next visits; -> one row of counts, latency, shares of degraded answers and the monitor's alerts."""
+    """Plays the next visits; -> one row of counts, latency, shares of degraded answers, what is measured and the monitor's alerts."""
     from dataclasses import asdict
 
     from common.lifecycle.traffic import play
@@ -79,8 +83,10 @@ def played(asked: Asked, num_visits: int) -> dict[str, Any]:
     opened = asked.opened
     since, name = opened.log.end, opened.case.name
     visits = bar(opened.visits(num_visits), num_visits, f"{name} traffic")
-    done = play(opened.case, visits, asked.http, asked.clock, coming(opened))
-    return {"case": name, **counts(done), "alerts": [asdict(alert) for alert in opened.alerts(since)]}
+    done = play(opened.case, visits, asked.http, asked.clock, coming(opened), asked.token)
+    measured = [{"measured": key, **asdict(found)} for key, found in opened.measured(since).items()]
+    alerts = [asdict(alert) for alert in opened.alerts(since)]
+    return {"case": name, **counts(done), "measured": measured, "alerts": alerts}
 
 
 def coming(opened: Opened) -> Iterator[tuple[int, Any]]:
@@ -98,6 +104,7 @@ def counts(done: Played) -> dict[str, Any]:
         "visits": done.visits,
         "answered": answered,
         "events": done.events,
+        **({"errands": done.errands} if done.errands else {}),
         **({"items": done.items} if done.items else {}),
         **percentiles(done.total_ms),
         "degraded": shares,

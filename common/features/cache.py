@@ -35,11 +35,11 @@ class Cache:
         """keys [n] -> [n, width], and the indices of those that are not kept for this snapshot: their rows hold nothing."""
         at = self._places(keys)
         with self._lock:
-            since = self._since[at]
-            kept = (self._keys[at] == keys) & (since > 0) & (since <= position + 1)
+            since = self._since.take(at)
+            kept = (self._keys.take(at) == keys) & (since > 0) & (since <= position + 1)
             if position > self._position or bucket != self._bucket:
                 kept[:] = False
-            return self._values[at], np.flatnonzero(~kept)
+            return self._values.take(at, axis=0), np.flatnonzero(~kept)
 
     def keep(self, keys: Ints, values: Floats, position: int, bucket: int) -> None:
         """What a snapshot at `position` has read from the table."""

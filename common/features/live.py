@@ -120,7 +120,7 @@ class LiveStore:
         `patience` seconds at most: then the state is a moment old, and its position says so. Ends with the `with`, which waits for no
         reader that is still inside."""
         self._afterwards.wait(patience)
-        now = Snapshot(self._readers, self._held, self._caches)
+        now = Snapshot(self._readers, self._held, self._plain, self._caches)
         try:
             yield now
         finally:

@@ -45,6 +45,13 @@ class Plain:
                 step(record, event, bucket)
         return self._words.pack(*record), [column(record, now) for column in self._columns]
 
+    def columns(self, state: bytes, now: int) -> list[float]:
+        """As `Layout.columns` of one record."""
+        record = list(self._words.unpack(state))
+        if record[0] < now:
+            self._turn_rings(record, now)
+        return [column(record, now) for column in self._columns]
+
     def _turn_rings(self, record: Record, now: int) -> None:
         head, record[0] = record[0], now
         for name, size in self._layout.rings.values():

@@ -86,6 +86,11 @@ class Layout:
             record[name] = -1
         return record
 
+    @cached_property
+    def cold_columns(self) -> Floats:
+        """What `columns` says of it at any time, [1, view.width]."""
+        return self.columns(self.cold, 0)
+
     # ------------------------------------------------------------------------------------------------------------------ writing
 
     def absorb(self, records: Records, row: Ints, events: Events, now: int) -> None:

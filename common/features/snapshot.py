@@ -13,9 +13,12 @@ import numpy as np
 from common.contract import Floats, Ints
 from common.errors import InputError, NotReady
 from common.features.cache import Cache
+from common.features.plain import Plain
 from common.features.record import Layout
-from common.features.tables import connect, find, place
+from common.features.tables import connect, each, place, stored
 from common.features.views import View
+
+FEW = 8  # records: below, plain numbers are quicker than arrays
 
 
 class Pool:
@@ -61,10 +64,12 @@ class Snapshot:
     reader or `end`, gives the connection back; only then may it serve another snapshot.
     """
 
-    def __init__(self, pool: Pool, layouts: Mapping[str, Layout], caches: Mapping[str, Cache]) -> None:
+    def __init__(
+        self, pool: Pool, layouts: Mapping[str, Layout], plain: Mapping[str, Plain], caches: Mapping[str, Cache]
+    ) -> None:
         """layouts: of the views the store holds, by fingerprint; caches: of those kept by one id."""
         self._pool = pool
-        self._layouts = layouts
+        self._layouts, self._plain = layouts, plain
         self._caches = caches
         self._last: dict[
             str, tuple[Ints, Floats]
@@ -109,14 +114,12 @@ class Snapshot:
     def _values(self, connection: sqlite3.Connection, of: Layout, keys: Ints) -> Floats:
         cache, bucket = self._caches.get(of.view.fingerprint), self._watermark // of.view.bucket
         if cache is None:
-            known, row = np.unique(keys, return_inverse=True)
-            return _from_table(connection, of, known, bucket)[row]
+            return _from_table(connection, of, self._plain[of.view.fingerprint], keys, bucket)
         values, absent = cache.read(keys, self.position, bucket)
         if len(absent):
-            known, row = np.unique(keys[absent], return_inverse=True)
-            found = _from_table(connection, of, known, bucket)
-            values[absent] = found[row]
-            cache.keep(known, found, self.position, bucket)
+            found = _from_table(connection, of, self._plain[of.view.fingerprint], keys[absent], bucket)
+            values[absent] = found
+            cache.keep(keys[absent], found, self.position, bucket)
         return values
 
     @contextmanager
@@ -143,12 +146,19 @@ class Snapshot:
             self._pool.give_back(self._connection)
 
 
-def _from_table(connection: sqlite3.Connection, of: Layout, keys: Ints, bucket: int) -> Floats:
-    """Sorted distinct keys. Most pairs were never seen: what is there is computed, and once what nothing is known of."""
-    there, records = find(connection, of, keys)
-    if len(there) == len(keys):
-        return of.columns(records, bucket)
-    place = np.full(len(keys), len(there))
-    place[there] = np.arange(len(there))
-    values: Floats = of.columns(np.concatenate([records, of.cold]), bucket)[place]
+def _from_table(connection: sqlite3.Connection, of: Layout, plain: Plain, keys: Ints, bucket: int) -> Floats:
+    """Any keys. Most pairs were never seen: what is there is computed, and the others have what nothing is known of."""
+    there, states = stored(connection, of.view, keys)
+    values = np.repeat(of.cold_columns, len(keys), axis=0)
+    if not there:
+        return values
+    if len(there) <= FEW:
+        found = np.array([plain.columns(state, bucket) for state in each(states, len(there))], dtype=np.float64)
+    else:
+        found = of.columns(np.frombuffer(states, dtype=of.dtype), bucket)
+    known = np.array(there, dtype=np.int64)
+    order = np.argsort(known)
+    at = order[np.minimum(known[order].searchsorted(keys), len(known) - 1)]
+    rows = np.flatnonzero(known[at] == keys)
+    values[rows] = found[at[rows]]
     return values

@@ -80,9 +80,8 @@ def absorb_few(
             mine.setdefault(key, []).append(event)
     if not mine:
         return np.empty(0, dtype=np.int64), np.empty((0, view.width))
-    known, blob = _find(connection, view, list(mine))
-    width = len(blob) // max(len(known), 1)
-    old = {key: blob[i * width : (i + 1) * width] for i, key in enumerate(known)}
+    known, states = _find(connection, view, list(mine))
+    old = dict(zip(known, each(states, len(known)), strict=True))
     written = [of.absorb(old.get(key), its, watermark // view.bucket) for key, its in mine.items()]
     _write(connection, view, [(key, state) for key, (state, _) in zip(mine, written, strict=True)])
     return np.array(list(mine)), np.array([values for _, values in written], dtype=np.float64)
@@ -112,16 +111,29 @@ def fetch(connection: sqlite3.Connection, of: Layout, keys: Ints) -> Records:
 
 def find(connection: sqlite3.Connection, of: Layout, keys: Ints) -> tuple[Ints, Records]:
     """Of sorted distinct keys the indices of those that are there, ascending, and their records."""
-    found = _stretch(connection, of.view, keys) if len(of.view.entity) > 1 else None
-    if found is None:
-        wanted = (keys[i : i + MAX_PARAMETERS].tolist() for i in range(0, len(keys), MAX_PARAMETERS))
-        parts = [_find(connection, of.view, chunk) for chunk in wanted]
-        found = [key for part, _ in parts for key in part], b"".join([blob for _, blob in parts])
+    found = stored(connection, of.view, keys)
     there, records = np.array(found[0], dtype=np.int64), np.frombuffer(found[1], dtype=of.dtype)
     at = np.minimum(np.searchsorted(keys, there), len(keys) - 1)
     order = np.flatnonzero(keys[at] == there)  # the stretch holds others too
     order = order[np.argsort(at[order])]
     return at[order], records[order]
+
+
+def stored(connection: sqlite3.Connection, view: View, keys: Ints) -> tuple[list[int], bytes]:
+    """Of any keys those that are there, each once, and their states end to end; perhaps others too."""
+    found = _stretch(connection, view, keys) if len(view.entity) > 1 else None
+    if found is None:
+        known = np.unique(keys)
+        wanted = (known[i : i + MAX_PARAMETERS].tolist() for i in range(0, len(known), MAX_PARAMETERS))
+        parts = [_find(connection, view, chunk) for chunk in wanted]
+        found = [key for part, _ in parts for key in part], b"".join([states for _, states in parts])
+    return found
+
+
+def each(states: bytes, num: int) -> list[bytes]:
+    """States that stand end to end, one by one."""
+    width = len(states) // max(num, 1)
+    return [states[i * width : (i + 1) * width] for i in range(num)]
 
 
 def _find(connection: sqlite3.Connection, view: View, keys: list[int]) -> tuple[list[int], bytes]:
@@ -135,7 +147,7 @@ def _stretch(connection: sqlite3.Connection, view: View, keys: Ints) -> tuple[li
         return None
     most = 2 * len(keys)
     walk = f"(SELECT key, state FROM view_{view.fingerprint} WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?)"
-    found = _one_row(connection, walk, [int(keys[0]), int(keys[-1]), most])
+    found = _one_row(connection, walk, [int(keys.min()), int(keys.max()), most])
     return found if len(found[0]) < most else None
 
 

@@ -4,7 +4,7 @@ from outside."""
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from common.cases import Case
-from common.contract import Event, Visit
+from common.contract import Errand, Event, Visit
 from common.errors import InputError
 
 BATCH = 500
@@ -31,6 +31,7 @@ class Played:
 
     visits: int = 0
     events: int = 0
+    errands: int = 0  # answered
     items: int = 0  # put
     errors: dict[str, int] = field(default_factory=dict)  # HTTP status or exception name -> how often
     total_ms: list[float] = field(default_factory=list)
@@ -43,14 +44,15 @@ def play(
     client: Any,
     clock: SettableClock,
     uploads: Iterable[tuple[int, Any]] = (),
+    token: str = "",
 ) -> Played:
     """`client`: httpx2.Client (or Starlette's TestClient) bound to the server. `clock`: has set(event_time); over a socket it posts to the
     token-protected /clock route. Before each visit the clock moves to it and every reaction that is due by then is posted as an event. `uploads`:
-    (when, a schema.Item) in order of time; those due by a visit are put before it.
+    (when, a schema.Item) in order of time; those due by a visit are put before it. `token`: the server's, which errands of its staff need.
 
     Visits come in order of time. A server's error is counted and the visit has no reaction; it never ends the play.
     """
-    player = Player(case, client, clock, uploads)
+    player = Player(case, client, clock, uploads, token)
     for visit in visits:
         player.move(visit.event_time)
         player.visit(visit)
@@ -74,9 +76,11 @@ class RemoteClock:
 
 
 class Player:
-    """One play: the reactions still to come, in order of time, and what has happened so far."""
+    """One play: the reactions and errands still to come, in order of time, and what has happened so far."""
 
-    def __init__(self, case: Case, client: Any, clock: SettableClock, uploads: Iterable[tuple[int, Any]] = ()) -> None:
+    def __init__(
+        self, case: Case, client: Any, clock: SettableClock, uploads: Iterable[tuple[int, Any]] = (), token: str = ""
+    ) -> None:
         self.route: str = case.stage("serve").ROUTE
         self.events_route, self.items_route = f"/{case.name}/events", f"/{case.name}/items"
         schema = case.stage("schema")
@@ -84,12 +88,22 @@ class Player:
         self.client = client
         self.clock = clock
         self.played = Played()
+        self.staff = {**JSON, "authorization": f"Bearer {token}"} if token else JSON
         self.pending: list[tuple[int, int, Event]] = []
+        self.errands: list[tuple[int, int, Errand]] = []
         self.uploads = iter(uploads)
         self.next_upload = next(self.uploads, None)
         self.order = count()  # reactions of one second are posted in the order they were made
 
     def move(self, now: int) -> None:
+        """Every errand that is due on the way is run at its own time."""
+        while self.errands and self.errands[0][0] <= now:
+            when, _, errand = heapq.heappop(self.errands)
+            self.to(when)
+            self.run(errand)
+        self.to(now)
+
+    def to(self, now: int) -> None:
         """The clock moves first: an event from ahead of the server's clock would be refused."""
         try:
             self.clock.set(now)
@@ -115,12 +129,25 @@ class Player:
         self.played.total_ms.append(answer.timings_ms.total)
         for stage in answer.degraded:
             self.played.degraded[stage] = self.played.degraded.get(stage, 0) + 1
-        for event in visit.react(answer):
-            heapq.heappush(self.pending, (event.event_time, next(self.order), event))
+        self.expect(visit.react(answer))
+
+    def run(self, errand: Errand) -> None:
+        body = self.post(errand.route, orjson.dumps(errand.body), headers=self.staff)
+        if body is not None:
+            self.played.errands += 1
+            self.expect(errand.react(orjson.loads(body)))
+
+    def expect(self, coming: Iterable[Event | Errand]) -> None:
+        for one in coming:
+            if isinstance(one, Event):
+                heapq.heappush(self.pending, (one.event_time, next(self.order), one))
+            else:
+                heapq.heappush(self.errands, (one.event_time, next(self.order), one))
 
     def finish(self) -> None:
-        if self.pending:
-            self.move(max(event_time for event_time, _, _ in self.pending))
+        """One errand leads to another."""
+        while self.pending or self.errands:
+            self.move(max(event_time for event_time, *_ in (*self.pending, *self.errands)))
 
     def post_events(self, events: Sequence[Event]) -> None:
         body = self.post(
@@ -141,10 +168,10 @@ class Player:
             if self.post(self.items_route, orjson.dumps({"items": some}), "PUT") is not None:
                 self.played.items += len(some)
 
-    def post(self, path: str, content: bytes, method: str = "POST") -> bytes | None:
+    def post(self, path: str, content: bytes, method: str = "POST", headers: Mapping[str, str] = JSON) -> bytes | None:
         """-> the body of a 200; anything else is counted."""
         try:
-            answer = self.client.request(method, path, content=content, headers=JSON)
+            answer = self.client.request(method, path, content=content, headers=dict(headers))
         except httpx2.HTTPError as error:
             self.missed(type(error).__name__)
             return None

@@ -7,13 +7,15 @@ and the lowest bit that is left is the leaf the row falls into (QuickScorer: Luc
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.contract import Floats, Ints
+from common.contract import Bools, Floats, Ints
 from common.errors import InputError
 
 MOST_LEAVES = 64  # of a tree: the bits of a word
@@ -50,17 +52,19 @@ class QuickTrees:
 
     def score(self, matrix: Floats) -> Floats:
         """matrix [n, num_columns] -> [n] raw scores, as booster.predict(matrix, raw_score=True)."""
-        left = self._every
-        apart = []
+        missing: Bools = np.isnan(matrix)
+        same: Bools = (matrix == matrix[0]) | (missing & missing[0])
+        alike, some_missing = np.atleast_1d(same.all(axis=0), missing.any(axis=0))
+        first = matrix[0].tolist()
+        left, apart = self._every, []
         for at, column in self._columns.items():
-            places = column.places(matrix[:, at])
-            if (places == places[0]).all():  # nothing the trees ask tells these rows apart here
-                left = left & column.left[places[0]]
+            if alike[at]:  # what the trees ask here does not tell these rows apart
+                left = left & column.left[column.place(first[at])]
             else:
-                apart.append((places, column.left))
+                apart.append((column, column.places(matrix[:, at], missing[:, at] if some_missing[at] else None)))
         leaves: Words = np.tile(left, (len(matrix), 1))
-        for places, of_column in apart:
-            leaves &= of_column[places]
+        for column, places in apart:
+            leaves &= column.left.take(places, axis=0)  # half the time of left[places]
         return self._sum(leaves)
 
     def _sum(self, leaves: Words) -> Floats:
@@ -85,7 +89,8 @@ class _Bits:
 
     def lowest(self, words: Words) -> Ints:
         """words, none of them 0 -> the place of the lowest bit of each."""
-        alone = words & (~words + self.one)
+        alone = -words  # of what has no sign: all bits above the lowest turned
+        alone &= words
         alone *= self._times
         alone >>= self._shift
         found: Ints = alone.astype(np.int64)
@@ -105,6 +110,7 @@ class _Column:
             values = np.append(np.arange(self._size, dtype=np.float64), np.nan)
         else:
             self._cuts = np.unique([node["threshold"] for _, node, _ in asked])
+            self._cuts_listed: list[float] = self._cuts.tolist()
             self._size = len(self._cuts) + 1
             values = np.append(np.append(self._cuts, np.inf), np.nan)
         self.left = np.tile(every, (self._size + 1, 1))
@@ -112,15 +118,23 @@ class _Column:
             right = ~_goes_left(node, values)
             self.left[right, tree] &= ~every.dtype.type(ruled_out)
 
-    def places(self, column: Floats) -> Ints:
-        """[n]; missing values, and categories no split names, stand last."""
-        missing = np.isnan(column)
+    def places(self, column: Floats, missing: Bools | None) -> Ints:
+        """[n], and which of them are missing, if any is -> [n]; those, and categories no split names, stand last."""
         if self._is_category:
-            code = np.where(missing, -1, column).astype(np.int64)
+            code = (column if missing is None else np.where(missing, -1, column)).astype(np.int64)
             return np.where((code >= 0) & (code < self._size), code, self._size)
-        found: Ints = np.searchsorted(self._cuts, column)
-        found[missing] = self._size
+        found: Ints = self._cuts.searchsorted(column)
+        if missing is not None:
+            found[missing] = self._size
         return found
+
+    def place(self, value: float) -> int:
+        """`places` of one."""
+        if math.isnan(value):
+            return self._size
+        if self._is_category:
+            return int(value) if 0 <= int(value) < self._size else self._size
+        return bisect_left(self._cuts_listed, value)
 
 
 def _goes_left(node: Node, values: Floats) -> NDArray[np.bool_]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -55,3 +57,24 @@ def limit(threads: int) -> None:
         torch.set_num_threads(threads)
     if faiss is not None:
         faiss.omp_set_num_threads(threads)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For a network so small that a second thread costs more than it brings: on a busy machine fifty times more, as threads wait for each other.
+    And sums are taken in one order, so that it learns the same whatever the number of cores."""
+    import threadpoolctl
+
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch is not None else 0
+    if before == 1:  # a server's (`limit`): to look through all pools takes milliseconds
+        yield
+        return
+    with threadpoolctl.threadpool_limits(limits=1):
+        try:
+            if torch is not None:
+                torch.set_num_threads(1)
+            yield
+        finally:
+            if torch is not None:
+                torch.set_num_threads(before)

@@ -10,19 +10,24 @@ from common.events import key_column, value_column
 
 def natural(events: Events, shown: Ints, window: int, enough: int, num_policies: int) -> Floats:
     """[len(shown), num_policies] 0/1 for the impressions at these indices: `enough` reports of that policy, or a review that upheld it, dated
-    from the impression to `window` seconds after it. A review that found nothing outweighs reports. What few people saw few could report:
-    0 here means that nobody complained, not that nothing was wrong."""
+    from the impression to `window` seconds after it. A review that found nothing outweighs reports, and of several the last one counts: an appeal that
+    was granted takes the label back. What few people saw few could report: 0 here means that nobody complained, not that nothing was wrong."""
     posts, of_shown = np.unique(key_column(events, "post_id")[shown], return_inverse=True)
     began = np.full(len(posts), np.iinfo(np.int64).max)
     np.minimum.at(began, of_shown, events.event_time[shown])
-    counts, upheld, cleared = (np.zeros((len(posts), num_policies)) for _ in range(3))
-    for kind, table, which in (("report", counts, None), ("review", upheld, 1), ("review", cleared, 0)):
+    counts, last = np.zeros((len(posts), num_policies)), np.full(len(posts), -1)
+    for kind in ("report", "review"):
         at, place = _events_of(events, kind, posts)
         soon = events.event_time[at] - began[place] <= window
-        if which is not None:
-            soon &= value_column(events, "upheld")[at] == which
-        np.add.at(table, (place[soon], value_column(events, "policy")[at[soon]]), 1)
-    label = ((counts >= enough) & (cleared.sum(axis=1, keepdims=True) == 0)) | (upheld > 0)
+        if kind == "report":
+            np.add.at(counts, (place[soon], value_column(events, "policy")[at[soon]]), 1)
+        else:
+            np.maximum.at(last, place[soon], at[soon])
+    reviewed = np.flatnonzero(last >= 0)
+    label = counts >= enough
+    upheld = value_column(events, "upheld")[last[reviewed]] == 1
+    label[reviewed[~upheld]] = False
+    label[reviewed[upheld], value_column(events, "policy")[last[reviewed[upheld]]]] = True
     found: Floats = label[of_shown].astype(np.float64)
     return found
 

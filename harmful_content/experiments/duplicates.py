@@ -10,11 +10,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from common.contract import Bools, Experiment, Table
+from common.contract import Bools, Experiment, Ints, Table
 from harmful_content import world
 from harmful_content.config import Config
 from harmful_content.experiments.obfuscation import WAYS, disguise
 from harmful_content.experiments.trained import Case, share, trained
+from harmful_content.features.shelf import CLEARED
 from harmful_content.schema import POLICIES, SIDE, Images, Rows
 from harmful_content.world import KEYWORD_PARTS
 
@@ -22,6 +23,7 @@ Pixels = NDArray[np.uint8]
 Change = Callable[[Pixels, np.random.Generator], Pixels]
 
 UNRELATED = 10_000
+WORLDS = 6
 
 
 def _light(factor: float) -> Change:
@@ -69,8 +71,8 @@ OF_TEXTS: Mapping[str, Callable[[str], str]] = {
 def duplicates(config: Config) -> Table:
     """Are reposts of what reviewers took down found before any model is asked, and is anything else taken for one?
 
-    A row is a change to posts on the shelf, or a set of posts that are no reposts. `matched`: by pHash and SimHash as served, interval over
-    authors; `exact`: by equal pixels and equal words, the foil; `by_error`: share of the posts that match one
+    A row is a change to posts on the shelf, or a set of posts that are no reposts. `matched`: as served, the same or nearly, by pHash and SimHash,
+    interval over authors; `exact`: by equal pixels and equal words, disguises undone, the foil; `by_error`: share of the posts that match one
     which a reviewer took down though it was harmless. The last rows should be near 0: harmless
     posts of a world of another seed, and, of the test, harmless posts, friendly words of a dialect and quoted violations. `of harm`: what
     share of the harmful test posts the shelf knows already."""
@@ -93,16 +95,42 @@ def duplicates(config: Config) -> Table:
     return table
 
 
+def copies(config: Config) -> Table:
+    """May a machine act on a copy, or should a person look first? Of the test posts of WORLDS other worlds that match what a reviewer took down: how
+    many violate, where words and picture are the same and where they nearly are; interval over authors. The foil is any post."""
+    kinds: dict[str, list[tuple[Bools, Ints]]] = {"the same": [], "nearly": [], "any post (foil)": []}
+    for seed in range(config.seed + 1, config.seed + 1 + WORLDS):
+        case = trained(replace(config, seed=seed))
+        harmful = np.nan_to_num(case.judgments.label).max(axis=1) > 0
+        found, exact = _found(case, case.dataset.test)
+        of_kind = (exact, (found >= 0) & ~exact, np.ones(len(found), dtype=bool))
+        for seen, which in zip(kinds.values(), of_kind, strict=True):
+            seen.append((harmful[which], case.dataset.test.user_id[which] + seed * 2**32))
+    table: Table = []
+    for name, seen in kinds.items():
+        right, authors = (np.concatenate(part) for part in zip(*seen, strict=True))
+        table.append({"posts": name, "num": len(right)} | share(right, authors, "violate"))
+    return table
+
+
 def _row(name: str, case: Case, original: Rows, changed: Rows) -> dict[str, object]:
-    found, exact = case.features.copied(changed), _exact(case, _on_shelf(case), changed)
-    wrongly = world.make(case.config).truth[case.features.removed.post_id].max(axis=1) == 0
+    found, exact = _found(case, changed)
+    wrongly = world.make(case.config).truth[case.features.reviewed.post_id].max(axis=1) == 0
     by_error = (found >= 0) & wrongly[found]
     row = {"posts": name, "num": len(changed)} | share(found >= 0, original.user_id, "matched")
     return row | {"by_error": float(by_error.mean()), "exact": float(exact.mean())}
 
 
+def _found(case: Case, rows: Rows) -> tuple[Ints, Bools]:
+    """-> [n] place on the shelf, -1 for none; [n] are words and picture the same?"""
+    shelf, prints = case.features.reviewed, case.features.printed(rows)
+    found = shelf.matches(prints)
+    return found, (found >= 0) & (shelf.fingerprint[found] == prints.fingerprint)
+
+
 def _on_shelf(case: Case) -> Rows:
-    known = np.isin(case.dataset.train.post_id, case.features.removed.post_id)
+    shelf = case.features.reviewed
+    known = np.isin(case.dataset.train.post_id, shelf.post_id[shelf.policy != CLEARED])
     return case.dataset.train.take(np.flatnonzero(known))
 
 
@@ -139,15 +167,4 @@ def _unrelated(config: Config) -> Rows:
     )  # fmt: skip
 
 
-def _exact(case: Case, on_shelf: Rows, rows: Rows) -> Bools:
-    """[n] the same pixels and the same words."""
-    known = set(_keys(case, on_shelf))
-    return np.array([key in known for key in _keys(case, rows)], dtype=bool)
-
-
-def _keys(case: Case, rows: Rows) -> list[tuple[bytes, str]]:
-    pixels = [rows.images.pixels[at].tobytes() if at >= 0 else b"" for at in rows.image.tolist()]
-    return list(zip(pixels, rows.text.tolist(), strict=True))
-
-
-EXPERIMENTS: Mapping[str, Experiment] = {"duplicates": duplicates}
+EXPERIMENTS: Mapping[str, Experiment] = {"duplicates": duplicates, "copies": copies}

@@ -173,4 +173,4 @@ def _repair(case: Case, name: str, reached: Floats, natural: Floats) -> dict[str
     }
 
 
-EXPERIMENTS: Mapping[str, Experiment] = {"fairness": fairness, "fairness repair": fairness_repair}
+EXPERIMENTS: Mapping[str, Experiment] = {"fairness": fairness, "fairness_repair": fairness_repair}

@@ -94,11 +94,11 @@ def microseconds(work: Callable[[], Any], num_rows: int) -> float:
     return float(np.median([timed(work)[1] for _ in range(3)])) / num_rows * 1e6
 
 
-def against(name: str, reports: Mapping[str, Report], first: str) -> Table:
-    """A row a report: macro pr_auc with its interval, and its paired difference from `first`, over authors."""
-    rows = []
+def against(name: str, reports: Mapping[str, Report], first: str, called: str = "") -> Table:
+    """A row a report: macro pr_auc with its interval, and its paired difference from `first` (in the column's name `called`), over authors."""
+    rows, column = [], f"against_{called or first}"
     for what, report in reports.items():
         primary, change = report.metrics["pr_auc"], paired(report, reports[first])
         row = {name: what, "pr_auc": primary.value, "low": primary.low, "high": primary.high}
-        rows.append(row | {f"against_{first}": change.value, "change_low": change.low, "change_high": change.high})
+        rows.append(row | {column: change.value, f"{column}_low": change.low, f"{column}_high": change.high})
     return rows

@@ -29,7 +29,7 @@ def labels(config: Config) -> Table:
         held, found = np.split(way(lab), [len(lab.dataset.valid)])
         valid[name] = ranked(held, *lab.dataset.valid.targets(lab.config.hand_weight))
         reports[name], wrongly[name] = lab.report(found), _wrongly(lab, found)
-    table = against("labels", reports, "reports alone")
+    table = against("labels", reports, "reports alone", "reports_alone")
     for row in table:
         name = row["labels"]
         slices = {f"group={part}": reports[name].slices.get(f"group={part}") for part in ("dialect", "standard")}

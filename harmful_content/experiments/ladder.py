@@ -45,8 +45,7 @@ def ladder(config: Config) -> Table:
     for name, rung in rungs(config).items():
         score, costs[name] = tuned(name, rung, lab)
         reports[name] = lab.report(score(lab.test))
-    table = against("model", reports, MODEL)
-    return [{key.replace(MODEL, "model"): value for key, value in row.items()} | costs[row["model"]] for row in table]
+    return [row | costs[row["model"]] for row in against("model", reports, MODEL, "model")]
 
 
 def tuned(name: str, rung: Rung, lab: Lab) -> tuple[Score, dict[str, Any]]:
@@ -119,9 +118,9 @@ def _trees(lab: Lab, num_leaves: int) -> tuple[Score, int]:
     for at in range(lab.lesson.num_outputs):
         seen, held = (
             lightgbm.Dataset(
-                part["numbers"].numpy(),
-                part["label"][:, at].contiguous().numpy(),
-                weight=part["weight"][:, at].contiguous().numpy(),
+                np.ascontiguousarray(part["numbers"].numpy()),
+                np.ascontiguousarray(part["label"][:, at].numpy()),
+                weight=np.ascontiguousarray(part["weight"][:, at].numpy()),
             )
             for part in (train, valid)
         )

@@ -57,4 +57,4 @@ def _anonymous(inputs: Inputs) -> Inputs:
     return replace(inputs, numbers=np.zeros_like(inputs.numbers))
 
 
-EXPERIMENTS: Mapping[str, Experiment] = {"missing modality": missing_modality}
+EXPERIMENTS: Mapping[str, Experiment] = {"missing_modality": missing_modality}

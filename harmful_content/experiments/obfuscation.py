@@ -167,6 +167,6 @@ def _changed(speller: Speller, name: str, texts: list[str] | tuple[str, ...]) ->
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     "obfuscation": obfuscation,
-    "obfuscation cost": obfuscation_cost,
+    "obfuscation_cost": obfuscation_cost,
     "undisguised": undisguised,
 }

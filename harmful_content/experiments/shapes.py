@@ -65,7 +65,7 @@ def shapes(config: Config) -> Table:
             "weights": sum(weight.numel() for network in networks for weight in network.parameters()) / 1e3,
             "cannot_say": shape.cannot,
         }  # fmt: skip
-    table = against("shape", {name: lab.report(some) for name, some in found.items()}, "multi-label")
+    table = against("shape", {name: lab.report(some) for name, some in found.items()}, "multi-label", "multi_label")
     return [row | costs[row["shape"]] for row in table]
 
 
@@ -96,7 +96,7 @@ def losses_tried(config: Config) -> Table:
     for name, way in ways.items():
         network, seconds[name] = timed(way)
         reports[name] = lab.report(scores(network, lab.test))
-    table = against("loss", reports, "cross-entropy")
+    table = against("loss", reports, "cross-entropy", "cross_entropy")
     for row in table:
         of = reports[row["loss"]].slices
         row |= {f"{part}_pr_auc": of[f"modality={part}"]["pr_auc"].value for part in ("text", "image", "both")}

@@ -11,9 +11,9 @@ Breaks: a word nobody wrote in training (new, or disguised in a new way) is UNKN
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from common.features.text import TokenTable, padded, words
 from common.features.views import Count, Decayed, View
 from harmful_content.config import Config
 from harmful_content.features import shelf
-from harmful_content.features.shelf import Shelf
+from harmful_content.features.shelf import Posts, Shelf
 from harmful_content.features.spelling import Speller
 from harmful_content.schema import EVENTS, MOST_CHARS, Dataset, Images, Rows
 
@@ -43,6 +43,7 @@ AUTHOR = View(
 POST = View("post", ("post_id",), (*(Count("reactions", name) for name in EVENTS["reactions"].values), Count("report")))
 VIEWS = (AUTHOR, POST)
 POSTED, REMOVED, UPHELD = 0, 1, 2  # columns of AUTHOR
+TEXTS_KEPT = 256
 REPORTED = (3, AUTHOR.width + POST.width - 1)  # columns of the numbers: reports of the author's posts, of this one
 
 
@@ -76,9 +77,9 @@ def fit(dataset: Dataset, config: Config) -> Features:
         number_names=names,
         scale=Standardizer.fit(_numbers(train, names, dataset.history)),
         vocabularies={name: Vocabulary.fit(train.categories[name]) for name in categories},
-        removed=shelf.EMPTY,
+        reviewed=shelf.EMPTY,
     )
-    return replace(fitted, removed=shelf.fit(train, fitted.said, dataset.history.events))
+    return replace(fitted, reviewed=shelf.fit(train, fitted.said, dataset.history.events))
 
 
 def load(folder: Path) -> Features:
@@ -91,7 +92,7 @@ def load(folder: Path) -> Features:
         number_names=tuple(saved["number_names"]),
         scale=Standardizer.from_json(saved["scale"]),
         vocabularies={name: Vocabulary.from_json(known) for name, known in saved["vocabularies"].items()},
-        removed=shelf.load(folder),
+        reviewed=shelf.load(folder),
     )
 
 
@@ -104,7 +105,7 @@ class Features:
     number_names: tuple[str, ...]
     scale: Standardizer
     vocabularies: Mapping[str, Vocabulary]
-    removed: Shelf
+    reviewed: Shelf
 
     def inputs(self, rows: Rows, store: FeatureStore | None) -> Inputs:
         """One code for training (AsOfStore) and serving (LiveStore). `store` None: nothing is known of authors and reactions, as when the live
@@ -121,17 +122,21 @@ class Features:
             sizes=tuple(len(known) for known in self.vocabularies.values()),
         )
 
-    def copied(self, rows: Rows) -> Ints:
-        """[n] place in `removed` of the post that each nearly is, -1 where it is none: what is asked before any model."""
-        return self.removed.matches(shelf.printed(rows, self.said))
+    def printed(self, rows: Rows) -> Posts:
+        """What tells each post again, on the shelf of those that people decided: asked before any model."""
+        return shelf.printed(rows, self.said)
 
-    def said(self, text: str) -> list[str]:
-        """The words of a text as the vocabulary has them."""
-        return self._speller.words(text, MOST_CHARS) if self.undisguise else words(text, MOST_CHARS)
+    def said(self, text: str) -> Sequence[str]:
+        """The words of a text as the vocabulary has them. Those of the last texts are kept: inputs and prints ask for the same, and disguises take time
+        to undo."""
+        return self._said(text)
 
     @cached_property
-    def _speller(self) -> Speller:
-        return Speller(self.words.tokens.tolist())
+    def _said(self) -> Callable[[str], Sequence[str]]:
+        if not self.undisguise:
+            return lambda text: words(text, MOST_CHARS)
+        speller = Speller(self.words.tokens.tolist())
+        return lru_cache(maxsize=TEXTS_KEPT)(lambda text: speller.words(text, MOST_CHARS))
 
     def unreported(self, inputs: Inputs) -> Inputs:
         """The same posts, as if nobody had ever reported them or their authors. What is unknown stays unknown."""
@@ -160,7 +165,7 @@ class Features:
         saved = {name: getattr(self, name) for name in ("num_policies", "num_tokens", "undisguise", "number_names")}
         vocabularies = {name: known.as_json() for name, known in self.vocabularies.items()}
         saved |= {"words": self.words.tokens.tolist(), "scale": self.scale.as_json(), "vocabularies": vocabularies}
-        self.removed.save(folder)
+        self.reviewed.save(folder)
         (folder / "features.json").write_text(json.dumps(saved))
 
 

@@ -1,11 +1,11 @@
-"""Early fusion and one head a policy: words, picture, author and reception in one network.
+"""Early fusion and an output a policy: words, picture, author and reception in one network.
 
 In:     inputs of the training rows; natural labels, and hand labels where there are some.
 Out:    a Scorer [n, num_policies].
 Choice: modalities meet before the first decision, so that a meme can be seen for what it is; tasks share all but their heads; the line over
         words is stacked in, so that the network learns what the line cannot say. Pictures pass a frozen encoder: each is encoded once.
 Else:   a fine-tuned encoder of words alone (finetuned.py), where posts have no picture and no author; late fusion, where each modality has labels of its own or teams work apart; one model a policy, where policies change alone.
-Breaks: natural labels teach who reports, not what harms (hand labels weigh more); one modality drowns another (missing modality, experiments).
+Breaks: natural labels teach who reports, not what harms (hand labels weigh more); one modality drowns another (experiment `missing_modality`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from common.contract import Floats
 from common.errors import InputError
+from common.training.seeding import one_thread
 from harmful_content import baseline
 from harmful_content.config import Config
 from harmful_content.features import Features, Inputs
@@ -65,6 +66,7 @@ class Model:
     sizes: tuple[int, ...]
     reader: Reader
 
+    @one_thread()
     def score(self, inputs: Inputs) -> Floats:
         """[n, num_policies] probabilities."""
         return scores(self.network, self.reader.columns(inputs))

@@ -93,6 +93,7 @@ def _begin(network: Network, lesson: Lesson) -> None:
     share = ((known * label).sum(dim=0) + 0.5) / (known.sum(dim=0) + 1)
     with torch.no_grad():
         network.heads.bias.copy_(torch.logit(share))
+        network.heads.last.mul_(0.01)  # whispers, so that the bias alone is heard
 
 
 def _both(network: Network, lesson: Lesson) -> tuple[float, float]:

@@ -14,11 +14,12 @@ TOWERS = ("words", "image", "author")
 MODALITIES = (*TOWERS, "line")
 TEXT = ("words", "line")
 CODE = 4  # numbers an embedded category has
+SPREAD = 0.1  # of the weights that heads begin with
 
 
 class Network(nn.Module):
     """Early fusion: the towers of `modalities`, and the product of words and picture where both are among them, go through shared layers before any
-    head speaks, so that a head can see what only the two together say. What the line over words says is where each head begins. With few of the
+    head speaks, so that a head can see what only the two together say. What the line over words says is added to each head. With few of the
     modalities it is a part of late fusion. `shape`: num_words, num_tokens, num_seen, num_numbers, num_policies, width, head_width."""
 
     def __init__(
@@ -91,13 +92,14 @@ class Network(nn.Module):
 
 class Heads(nn.Module):
     """Shared features -> logits. width 0: one layer for all outputs (multi-label). Else each output has hidden units of its own over the shared
-    ones (multi-task, hard sharing: Caruana 1997, Multitask Learning). They begin at 0: the line speaks first."""
+    ones (multi-task, hard sharing: Caruana 1997, Multitask Learning). They do not begin at 0: then no tower is taught in the first step, nearly all
+    labels push the same way, and a picture, which is slow to take off, is hardly read when learning ends."""
 
     def __init__(self, shared: int, outputs: int, width: int) -> None:
         super().__init__()
         self.in_features = shared
         self.own = nn.Linear(shared, outputs * width) if width else None
-        self.last = nn.Parameter(torch.zeros(outputs, width or shared))
+        self.last = nn.Parameter(SPREAD * torch.randn(outputs, width or shared))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, shared: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from common.features.text import PAD, UNKNOWN
 
 HEADS = 4
 UNREAD = 0.1  # of the words while learning: no sentence is learned by heart
+SHORT = 10  # words; longer texts of a batch go through by themselves, so that one of them does not make all as dear
 
 
 class Text(nn.Module):
@@ -26,6 +27,15 @@ class Text(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[n, t] -> [n, width]"""
+        long = (tokens[:, SHORT:] != PAD).any(dim=1)
+        if long.all() or not long.any():
+            return self._read(tokens)
+        found = self.whole.new_empty(len(tokens), self.whole.shape[2])
+        for part in (long, ~long):
+            found = found.index_put((part,), self._read(tokens[part]))
+        return found
+
+    def _read(self, tokens: Tensor) -> Tensor:
         there = tokens != PAD
         longest = max(1, int(there.sum(dim=1).max())) if len(tokens) else 1  # no pass through padding of all
         tokens, there = tokens[:, :longest], there[:, :longest]

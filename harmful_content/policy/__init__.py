@@ -2,7 +2,7 @@
 
 In:     the scores of a post, with its reports and without; what is not known of it; who reported it; how often it will be seen.
 Out:    Policy.decide(request, candidates, context) -> Decision: the action, under which policy, at which threshold, for what reasons. Beside it
-        the queue's order (queue), what reports are worth (reports), appeals and strikes (appeals), labels that come back (labels).
+        the queue's order (queue), what reports are worth (reports), appeals and strikes (appeals).
 Choice: thresholds solved from stated costs on calibrated probabilities, raised to each policy's precision floor where labels by hand show that it is
         kept, and no removal by machine where they do not. What cannot be judged goes to a person. Reports hurry a person, and do no more.
 Else:   thresholds that follow each post's own views, when reviewers are so few that a machine must take the popular posts too; one threshold for

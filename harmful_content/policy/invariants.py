@@ -42,6 +42,7 @@ def draw(policy: Policy, rng: np.random.Generator) -> tuple[Scored, Context]:
         reviewed=reviewed,
         views=float(rng.lognormal(3, 2)),
         policies=tuple(f"policy {one}" for one in range(n)),
+        nearly=-1 if rng.random() < 0.9 else int(rng.integers(n)),
     )
     return Scored(score=score, unreported=unreported, version="v1"), context
 
@@ -115,7 +116,12 @@ def _decided(policy: Policy, scored: Scored, context: Context) -> str:
 
 def _hardest(policy: Policy, scored: Scored, context: Context) -> str:
     """Policy by policy once more, by other means than enforcement.act."""
-    if context.faults or context.reviewed is not None or not np.isfinite([scored.score, scored.unreported]).all():
+    if (
+        context.faults
+        or context.reviewed is not None
+        or context.nearly >= 0
+        or not np.isfinite([scored.score, scored.unreported]).all()
+    ):
         return ""
     alone, _ = _unreported(scored, context)
     content = policy.calibration.apply(alone.score[None])[0].tolist()
@@ -156,6 +162,14 @@ def _harder_with_more(policy: Policy, scored: Scored, context: Context) -> str:
     return f"{ACTIONS[before]} became {ACTIONS[after]} at a higher score" if after < before else ""
 
 
+def _copies_wait(policy: Policy, scored: Scored, context: Context) -> str:
+    if context.nearly < 0 or context.reviewed is not None:
+        return ""
+    found = policy.decide(None, scored, context).action
+    alone = policy.decide(None, scored, replace(context, nearly=-1)).action
+    return "" if found == max(alone, QUEUE) else f"{ACTIONS[found]}, as no copy {ACTIONS[alone]}"
+
+
 def _invariant(breaks: Callable[[Policy, Scored, Context], str]) -> Invariant:
     return lambda policy, rng: breaks(policy, *draw(policy, rng))
 
@@ -167,6 +181,7 @@ RULES: Mapping[str, Callable[[Policy, Scored, Context], str]] = {
     "a person's second report of a post adds nothing": _once_a_person,
     "what cannot be judged goes to a reviewer, and it is said why": _closed,
     "what a reviewer decided stands": _decided,
+    "what nearly is a post taken down goes to a reviewer, and that alone removes nothing": _copies_wait,
     "the hardest action wins, and of equals the most severe policy": _hardest,
     "every action has a reason that names its policy": _said,
     "a higher score never makes an action milder": _harder_with_more,

@@ -20,10 +20,10 @@ import numpy as np
 
 from common.contract import Floats, Platform
 from common.errors import InputError
+from common.features.text import PAD, UNKNOWN
 from common.serving.app import route
 from common.serving.batching import Batcher
 from common.serving.deadline import Deadline, Stages
-from common.serving.fallback import ladder
 from common.serving.platform import record, require
 from common.serving.snapshot import Unopened, snapshot
 from common.training import seeding
@@ -31,14 +31,14 @@ from harmful_content import baseline, features, model, policy
 from harmful_content.config import Config
 from harmful_content.features import Inputs
 from harmful_content.policy import Decision
-from harmful_content.schema import EXAMPLE, NO_IMAGES, Answer, Images, Request, load_catalog
+from harmful_content.schema import EXAMPLE, NO_IMAGES, Answer, Images, Request, Rows, load_catalog
 from harmful_content.serve import batches, desk
-from harmful_content.serve.answers import Known, Outcome, answer, decided, impression, unjudged
+from harmful_content.serve.answers import Known, Outcome, answer, decided, impression, known, unjudged
 from harmful_content.serve.batches import Answers, Posts
 from harmful_content.serve.decode import picture
 from harmful_content.serve.docket import Docket
-from harmful_content.serve.fingerprint import fingerprint, is_hidden
-from harmful_content.serve.scoring import bucketed, take
+from harmful_content.serve.hidden import is_hidden
+from harmful_content.serve.scoring import best_rung
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -90,7 +90,7 @@ class Service:
         self.features, self.model = features.load(folder / "features"), model.load(folder / "model")
         self.baseline, self.policy = baseline.load(folder / "baseline"), policy.load(folder / "policy")
         self.stages = Stages({name: share * self.config.deadline_ms for name, share in SHARES.items()})
-        self.docket = Docket(platform, self.config)
+        self.docket = Docket(platform, self.config, self.features.reviewed)
         self._batcher = Batcher[Asked, Answer](self._together, most=MOST_TOGETHER, wait_ms=WAIT_MS)
         seeding.limit(seeding.serving_threads())
         self._warm()
@@ -146,9 +146,9 @@ class Service:
             inputs = self.stages.run(
                 "features", shared, lambda: self.features.inputs(rows, read), lambda: self.features.inputs(rows, None)
             )
-        known = self.stages.run("match", shared, lambda: self._known(asked), lambda: [Known()] * len(asked))
-        scored = self._score(inputs, shared)
-        outcomes = self._decided(asked, known, scored, inputs, shared)
+        found = self.stages.run("match", shared, lambda: self._known(asked, rows), lambda: [Known()] * len(asked))
+        scored = best_rung(self.stages, shared, self.model, self.baseline, self.features, inputs)
+        outcomes = self._decided(asked, found, scored, inputs, shared)
         moment, views = int(rows.moment[0]), self.policy.costs.views
         events = [impression(one, moment, now, self.version, views) for one in outcomes]
         self.stages.run("log", shared, lambda: record(self.platform, events), lambda: None)
@@ -156,32 +156,16 @@ class Service:
             one.deadline.take(shared)
         return [answer(one, self.catalog, self.version) for one in outcomes]
 
-    def _known(self, asked: Sequence[Asked]) -> list[Known]:
-        """What people decided of each post, or of its like."""
+    def _known(self, asked: Sequence[Asked], rows: Rows) -> list[Known]:
+        """What people decided of each post, or of its like. Of a picture that was not unfolded in time nothing is said: another post's words alone would
+        be taken for it."""
         self.docket.follow()
-        found = []
-        for one in asked:
-            if one.request.image and not len(one.images):  # another post's words alone would be taken for it
-                found.append(Known())
-                continue
-            print_ = fingerprint(one.request.text, one.images)
-            found.append(Known.of(print_, self.docket.find(one.request.post_id), self.docket.known(print_)))
-        return found
-
-    def _score(self, inputs: Inputs, deadline: Deadline) -> tuple[Floats, Floats] | None:
-        """-> scores, and as if nobody had reported anything [n, num_policies] each, by the best rung that answers in time; None where none does."""
-
-        def whole() -> tuple[Floats, Floats]:
-            scores, without = bucketed(self.model, inputs), self.features.unreported(inputs)
-            reported = np.flatnonzero((without.numbers != inputs.numbers).any(axis=1))
-            unreported = scores.copy()
-            if len(reported):
-                unreported[reported] = bucketed(self.model, take(without, reported))
-            return scores, unreported
-
-        rungs = {"model": whole, "baseline": lambda: (self.baseline.score(inputs),) * 2}
-        found: tuple[Floats, Floats] | None = ladder(self.stages, deadline, rungs, last=lambda: None)[1]
-        return found
+        decided = [self.docket.find(one.request.post_id) for one in asked]
+        found = known(self.features.printed(rows), decided, self.docket.shelf)
+        return [
+            Known() if one.request.image and not len(one.images) else each
+            for one, each in zip(asked, found, strict=True)
+        ]
 
     def _decided(
         self, asked: Sequence[Asked], known: Sequence[Known], scored: tuple[Floats, Floats] | None, inputs: Inputs, shared: Deadline
@@ -207,6 +191,7 @@ class Service:
                 Outcome(
                     request=one.request, request_id=secrets.randbits(52), deadline=one.deadline, decision=decision,
                     scores=None if scored is None else score[at], known=known[at], num_missing=len(missing), num_unknown=len(unknown),
+                    num_words=int((inputs.tokens[at] != PAD).sum()), unknown_words=int((inputs.tokens[at] == UNKNOWN).sum()),
                     words=[self.features.words.token(int(number)) or "(unknown word)" for number in words],
                     is_degraded=any(stage in SHARES for stage in (*one.deadline.degraded, *shared.degraded)),
                 )

@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from common.contract import Event, Floats, Why
 from common.serving.deadline import Deadline
+from harmful_content.features.shelf import Posts, Shelf
 from harmful_content.policy import Context, Decision, Policy, Scored
+from harmful_content.policy.enforcement import NEARLY_RIGHT
 from harmful_content.schema import ACTIONS, Action, Answer, Catalog, Request
 from harmful_content.serve.posts import GONE, Post
+
+PRINTS = ("fingerprint", "picture_print", "text_print")
+"""Of features.shelf.Posts, as the log names them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What people decided of this post (`upheld`: whether it violates `policy`, None where nobody looked) or of another one with the same words and
-    picture (`copy_of`)."""
+    """What people decided of this post (`upheld`: whether it violates `policy`, None where nobody looked) or of one taken down (`copy_of`) that has the
+    same words and picture, or, `upheld` None, nearly. `prints`: as the log holds them."""
 
-    fingerprint: int = 0
+    prints: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(PRINTS, 0))
     upheld: bool | None = None
     policy: int = -1
     copy_of: int = -1
 
-    @classmethod
-    def of(cls, fingerprint: int, post: Post | None, copy: tuple[int, int] | None) -> Known:
-        if post is not None and post.stands(fingerprint):
-            return cls(fingerprint=fingerprint, upheld=post.state in GONE, policy=post.policy)
-        if copy is not None:
-            return cls(fingerprint=fingerprint, upheld=True, policy=copy[0], copy_of=copy[1])
-        return cls(fingerprint=fingerprint)
+    @property
+    def nearly(self) -> int:
+        """The policy under which a post nearly like it was taken down, -1 for none."""
+        return self.policy if self.upheld is None else -1
+
+
+def known(prints: Posts, decided: Sequence[Post | None], shelf: Shelf) -> list[Known]:
+    """Of each post, in their order; `decided`: what the docket holds of it."""
+    columns = {name: column.view(np.int64).tolist() for name, column in zip(PRINTS, vars(prints).values(), strict=True)}
+    places = shelf.matches(prints).tolist()
+    return [
+        _known({name: column[at] for name, column in columns.items()}, post, shelf, place)
+        for at, (post, place) in enumerate(zip(decided, places, strict=True))
+    ]
+
+
+def _known(prints: Mapping[str, int], post: Post | None, shelf: Shelf, place: int) -> Known:
+    fingerprint = prints["fingerprint"]
+    if post is not None and post.stands(fingerprint):
+        return Known(prints=prints, upheld=post.state in GONE, policy=post.policy)
+    if place < 0:
+        return Known(prints=prints)
+    is_same = int(shelf.fingerprint[place]) == fingerprint
+    policy, copy_of = int(shelf.policy[place]), int(shelf.post_id[place])
+    return Known(prints=prints, upheld=True if is_same else None, policy=policy, copy_of=copy_of)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +69,8 @@ class Outcome:
     words: Sequence[str]
     num_missing: int
     num_unknown: int
+    num_words: int
+    unknown_words: int
     is_degraded: bool
 
 
@@ -61,7 +86,7 @@ def decided(
     names: list[str] = catalog.policy.tolist()
     decisions = []
     for at, (request, one, why_not) in enumerate(zip(requests, known, faults, strict=True)):
-        if plain[at] and one.upheld is None and not why_not:
+        if plain[at] and one.upheld is None and one.nearly < 0 and not why_not:
             policy = int(found.policy[at])
             decisions.append(
                 Decision(
@@ -70,7 +95,7 @@ def decided(
                 )
             )  # fmt: skip
             continue
-        context = Context(faults=why_not, reviewed=one.upheld, policies=names)
+        context = Context(faults=why_not, reviewed=one.upheld, nearly=one.nearly, policies=names)
         each = rules.decide(request, Scored(score=score[at], unreported=unreported[at], version=version), context)
         decisions.append(each if one.upheld is None else replace(each, policy=one.policy))
     return decisions
@@ -107,10 +132,13 @@ def impression(one: Outcome, moment: int, now: int, version: str, views: float) 
             "num_missing": one.num_missing,
             "num_unknown": one.num_unknown,
             "degraded": int(one.is_degraded),
-            "fingerprint": one.known.fingerprint,
+            **one.known.prints,
             "version": content(version),
             "by_words": int(bool(one.words)),
             "priority_ppm": round(1e6 * decision.priority / views),
+            "num_words": one.num_words,
+            "unknown_words": one.unknown_words,
+            "has_picture": int(bool(request.image)),
         },
         moment=moment,
     )
@@ -146,8 +174,10 @@ def _why(one: Outcome, names: Sequence[str]) -> list[Why]:
     decision, known, item = one.decision, one.known, one.request.post_id
     why = list(decision.why)
     if known.copy_of >= 0:
-        evidence = f"the same words and picture as post {known.copy_of}, which a reviewer found to violate"
-        why.append(Why(item=item, stage="match", reason=names[known.policy], effect=1.0, evidence=evidence))
+        like = "the same words and picture as" if known.upheld else "nearly the words and picture of"
+        evidence = f"{like} post {known.copy_of}, which a reviewer found to violate"
+        effect = 1.0 if known.upheld else NEARLY_RIGHT
+        why.append(Why(item=item, stage="match", reason=names[known.policy], effect=effect, evidence=evidence))
     if one.scores is not None and decision.policy >= 0:
         evidence = f"words: {', '.join(one.words)}" if one.words else "picture, author or reactions"
         score = float(one.scores[decision.policy])

@@ -11,12 +11,11 @@ wrong. Reviewers see both.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from anyio import to_thread
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from common.contract import Event, Floats, Platform
 from common.errors import InputError, did_you_mean
@@ -25,11 +24,11 @@ from common.serving.guards import Refused
 from harmful_content.config import Config
 from harmful_content.features import POST
 from harmful_content.policy import appeals
-from harmful_content.policy.labels import CHOSEN
-from harmful_content.schema import EVENTS, Catalog
+from harmful_content.schema import CHOSEN, EVENTS, Catalog
 from harmful_content.serve.answers import content
 from harmful_content.serve.docket import Docket
-from harmful_content.serve.posts import DAY, DECIDES, NOBODY, Post, State
+from harmful_content.serve.forms import Author, Case, Notice, OfAuthor, Reviewer, Strikes, Verdict
+from harmful_content.serve.posts import DAY, DECIDES, NOBODY, Post
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -38,77 +37,6 @@ ROUTE = "/harmful_content"
 ASSIGNED_SECONDS = 600  # for one post; after that another reviewer may have it
 IN_FLIGHT = 8
 VIEWS = EVENTS["reactions"].values.index("views")  # its column of POST
-_STRICT = ConfigDict(extra="forbid", strict=True)
-Id = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reviewer:
-    __pydantic_config__ = _STRICT
-    reviewer_id: Id
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """`policy`: the one that is violated, "" for none. Of an appeal: the policy as before upholds the removal, "" grants it."""
-
-    __pydantic_config__ = _STRICT
-    reviewer_id: Id
-    post_id: Id
-    policy: Annotated[str, Field(max_length=100)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class OfAuthor:
-    __pydantic_config__ = _STRICT
-    post_id: Id
-    user_id: Id
-
-
-@dataclass(frozen=True, kw_only=True)
-class Author:
-    __pydantic_config__ = _STRICT
-    user_id: Id
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A post as a reviewer sees it; the tool they use shows its text and picture, which are not kept here. `post_id` -1: nothing waits."""
-
-    post_id: int
-    user_id: int = -1
-    state: str = ""
-    policy: str = ""
-    probability: float = 0.0
-    by_words: bool = False
-    reports: int = 0
-    waiting_seconds: int = 0
-    chosen: str = ""  # priority | oldest | lot | appeal
-    until: int = 0  # seconds UTC: then another may have it
-
-
-@dataclass(frozen=True, kw_only=True)
-class Notice:
-    """What the author is told. `because`: words | more than words; `decided_by`: machine | reviewer."""
-
-    post_id: int
-    state: State
-    policy: str
-    text: str
-    because: str
-    decided_by: str
-    version: str
-    since: int
-    appeal_until: int  # 0: no longer, or not at all
-
-
-@dataclass(frozen=True, kw_only=True)
-class Strikes:
-    user_id: int
-    strikes: float  # each half as heavy after a while, those of one evening one
-    standing: str  # good | warn | limit | suspend
-    open_appeals: int
-    posts: list[int]  # whose removals count
 
 
 class Desk:

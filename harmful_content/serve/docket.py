@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -12,13 +13,14 @@ from common.contract import FORGET, Bools, Event, Events, Floats, Platform
 from common.events import key_column, take, value_column
 from common.serving.platform import record
 from harmful_content.config import Config
-from harmful_content.policy.labels import CHOSEN
+from harmful_content.features.shelf import CLEARED, EMPTY, Shelf
+from harmful_content.features.shelf import Posts as Prints
 from harmful_content.policy.queue import Shares
 from harmful_content.policy.queue import take as take_one
 from harmful_content.policy.views import to_come
-from harmful_content.schema import ACTIONS
+from harmful_content.schema import ACTIONS, CHOSEN
 from harmful_content.serve import posts
-from harmful_content.serve.posts import BY_LOT, DAY, REPORTED_DAYS, Post
+from harmful_content.serve.posts import BY_LOT, DAY, GONE, REPORTED_DAYS, Post
 
 LEAST_KEPT = 10_000  # posts, before the old ones among them are looked for
 KEYS = ("post_id", "user_id", "reviewer_id")
@@ -27,6 +29,8 @@ VALUES = (
     "policy",
     "probability_ppm",
     "fingerprint",
+    "picture_print",
+    "text_print",
     "version",
     "by_words",
     "priority_ppm",
@@ -50,13 +54,14 @@ class Docket:
     """Held are the posts that were acted on or that a person has seen, and for a few days those that were allowed, as somebody may yet report them.
     Whoever looks at a post, decides and writes holds `lock`: two reviewers must not both find it undecided."""
 
-    def __init__(self, platform: Platform, config: Config) -> None:
-        self._platform, self._config, self._shares = platform, config, Shares.of(config)
+    def __init__(self, platform: Platform, config: Config, shelf: Shelf = EMPTY) -> None:
+        """`shelf`: what reviewers had decided when the features were fitted."""
+        self._platform, self._config, self._shares, self.shelf = platform, config, Shares.of(config), shelf
         self.lock = threading.RLock()
         self._position = self._assigned = self._lots = self._time = 0
         self._kept = LEAST_KEPT
         self._posts: dict[int, Post] = {}
-        self._known: dict[int, tuple[int, int]] = {}  # fingerprint of what a person found to violate -> policy, post
+        self._reviewed: list[Post] = []  # not on the shelf yet
         self.follow()
 
     def follow(self) -> None:
@@ -66,6 +71,7 @@ class Docket:
                 self._time = max(self._time, int(stretch.event_time.max(initial=0)))
                 for kind, event in _each(take(stretch, np.flatnonzero(_of_interest(stretch, self._recent())))):
                     self._take(kind, event)
+                self._shelve()
                 self._position += len(stretch)
             if len(self._posts) > 2 * self._kept:
                 self._forget_old()
@@ -80,10 +86,6 @@ class Docket:
 
     def of_author(self, user_id: int) -> list[Post]:
         return [post for post in self._posts.values() if post.user_id == user_id]
-
-    def known(self, fingerprint: int) -> tuple[int, int] | None:
-        """-> (policy, post_id) of the same words and picture that a person found to violate it."""
-        return self._known.get(fingerprint) if fingerprint else None
 
     def next(self, reviewer_id: int, now: int, views: Callable[[Sequence[int]], Floats]) -> Chosen | None:
         """Which post this reviewer sees next: mostly the one whose review prevents most harm a minute, by `views` (posts -> how often each was seen so
@@ -128,14 +130,22 @@ class Docket:
                 post = posts.appealed(post, event)
             case "review":
                 post = posts.reviewed(post, event)
-                self._learn(post, bool(event["upheld"]))
+                self._reviewed.append(post)
         self._posts[post_id] = post
 
-    def _learn(self, post: Post, upheld: bool) -> None:
-        if post.fingerprint and upheld:
-            self._known[post.fingerprint] = (post.policy, post.post_id)
-        else:
-            self._known.pop(post.fingerprint, None)
+    def _shelve(self) -> None:
+        """What was judged before the log held prints can only be overruled. A forgotten author's posts stay: a print is no text, and whoever posts them
+        again is told the same."""
+        for has_prints, group in groupby(self._reviewed, key=lambda post: post.fingerprint > 0):
+            some = list(group)
+            policy = np.array([post.policy if post.state in GONE else CLEARED for post in some])
+            post_id = np.array([post.post_id for post in some])
+            if has_prints:
+                self.shelf = self.shelf.after(post_id, policy, _printed(some))
+                continue
+            for one, verdict in zip(post_id.tolist(), policy.tolist(), strict=True):
+                self.shelf = self.shelf.decided(one, verdict)
+        self._reviewed = []
 
     def _forget_old(self) -> None:
         """Allowed, and nobody looked: what comes of them later is as if they were new."""
@@ -146,6 +156,14 @@ class Docket:
             if post.state not in plain or post.since >= self._recent()
         }
         self._kept = max(LEAST_KEPT, len(self._posts))
+
+
+def _printed(some: Sequence[Post]) -> Prints:
+    return Prints(
+        fingerprint=np.array([post.fingerprint for post in some]),
+        picture=np.array([post.picture_print for post in some]).view(np.uint64),
+        text=np.array([post.text_print for post in some]).view(np.uint64),
+    )
 
 
 def _is_of_the_day(post: Post, reviewer_id: int, now: int) -> bool:

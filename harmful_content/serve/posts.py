@@ -44,7 +44,9 @@ class Post:
     policy: int = 0
     probability: float = 0.0
     priority: float = 0.0  # harm that a review prevents, a view and a minute
-    fingerprint: int = 0  # of words and picture; 0 where there are none
+    fingerprint: int = 0  # of words and picture; 0 in what was judged before they were logged
+    picture_print: int = 0  # as signed numbers; 0 for none
+    text_print: int = 0
     version: int = 0
     by_words: bool = False
     reports: int = 0
@@ -83,7 +85,7 @@ class Post:
     def stands(self, fingerprint: int) -> bool:
         """Has a person decided of these words and this picture? A removal stands whatever the post is made into: its author may object, or write
         another, but not edit a strike away."""
-        return self.reviewed and (self.state in GONE or self.fingerprint == fingerprint)
+        return self.reviewed and (self.state in GONE or self.fingerprint == fingerprint > 0)
 
 
 def judged(post: Post, event: Event) -> Post:
@@ -99,7 +101,7 @@ def judged(post: Post, event: Event) -> Post:
         probability=event["probability_ppm"] / 1e6, by_words=bool(event["by_words"]), reviewed=False,
         by_reports=post.by_reports and before == found, since=post.since if before == found else time,
         removed_at=time if found == "removed" != before else post.removed_at, policy=event["policy"],
-        fingerprint=event["fingerprint"], version=event["version"],
+        fingerprint=event["fingerprint"], picture_print=event["picture_print"], text_print=event["text_print"], version=event["version"],
     )  # fmt: skip
 
 

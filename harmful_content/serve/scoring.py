@@ -1,4 +1,4 @@
-"""Many posts at once: those of like length share a call, in the number format the processor is quickest in."""
+"""Many posts at once, by the best scorer that answers in time: those of like length share a call, in the number format the processor is quickest in."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 
 from common.contract import Floats, Ints
 from common.features.text import PAD
+from common.serving.deadline import Deadline, Stages
+from common.serving.fallback import ladder
 from common.training.formats import autocast
-from harmful_content.features import Inputs
+from harmful_content.features import Features, Inputs
 
 BUCKETS = (8, 16)  # words; what is longer shares the last one
 CALL = 1_000  # words of padding that cost what one more call does (measured: benchmarks/moderation.py)
@@ -18,6 +20,24 @@ CALL = 1_000  # words of padding that cost what one more call does (measured: be
 
 class Scores(Protocol):
     def score(self, inputs: Inputs) -> Floats: ...
+
+
+def best_rung(
+    stages: Stages, deadline: Deadline, model: Scores, lines: Scores, features: Features, inputs: Inputs
+) -> tuple[Floats, Floats] | None:
+    """-> scores, and as if nobody had reported anything [n, num_policies] each, by the best rung that answers in time; None where none does."""
+
+    def whole() -> tuple[Floats, Floats]:
+        scores, without = bucketed(model, inputs), features.unreported(inputs)
+        reported = np.flatnonzero((without.numbers != inputs.numbers).any(axis=1))
+        unreported = scores.copy()
+        if len(reported):
+            unreported[reported] = bucketed(model, take(without, reported))
+        return scores, unreported
+
+    rungs = {"model": whole, "baseline": lambda: (lines.score(inputs),) * 2}
+    found: tuple[Floats, Floats] | None = ladder(stages, deadline, rungs, last=lambda: None)[1]
+    return found
 
 
 def bucketed(scorer: Scores, inputs: Inputs) -> Floats:

@@ -24,6 +24,7 @@ import numpy as np
 from common.contract import Bools, FeatureStore, Floats, Ints, Ranking
 from common.errors import InputError, did_you_mean
 from common.features.text import analyse
+from common.training import pretrained
 from common.training.progress import say
 from search_ranking import baseline
 from search_ranking.baseline import FIELDS, NOBODY, Baseline, filled
@@ -108,8 +109,8 @@ def meaning(dataset: Dataset, config: Config) -> tuple[Encoder, Vectors, Rows]:
     own: Encoder
     if config.encoder not in ENCODERS:
         own = encoder.named(config.encoder, ENCODERS)
-    elif config.encoder == "pretrained" or (config.encoder == "best" and encoder.installed()):
-        own = encoder.pretrained()
+    elif config.encoder == "pretrained" or (config.encoder == "best" and pretrained.installed()):
+        own = encoder.minilm()
     elif "grade" in rows.labels:  # without thumbnails and clicks a title and its text are all that mean the same
         say(
             "No pretrained encoder: one of our own learns from titles and their texts. Better: pip install 'mlsd[pretrained]'."

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from common.contract import Floats, Ints, Ranking
 from common.errors import InputError
-from common.training import loop
+from common.training import loop, pretrained
 from common.training.formats import number_format
-from search_ranking.model.retrieval.encoder import Encoder, model_folder
+from search_ranking.model.retrieval.encoder import Encoder
 
 # said, because else a tokenizer of this kind leaves out which text a token is of
 INPUTS = ["input_ids", "token_type_ids", "attention_mask"]
@@ -102,7 +102,7 @@ def load(name: str | Path, max_tokens: int = 256) -> Cross:
     """A sequence classifier by a folder or the id of one to download, by the rules of an encoder: safetensors alone, none of its own code."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    folder = model_folder(name)
+    folder = pretrained.named(str(name), ())
     model, told = AutoModelForSequenceClassification.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, dtype=number_format(), output_loading_info=True
     )

@@ -66,7 +66,7 @@ def test_a_click_is_seen_when_it_arrives_and_not_before(tiny: Config) -> None:
     """Inputs of a row are the same on a log that ends where the row reads."""
     dataset = data.load(tiny)
     fitted = features.fit(dataset, tiny)
-    rows = dataset.valid.take(np.arange(0, len(dataset.valid), 600))
+    rows = dataset.valid.take(np.arange(0, len(dataset.valid), 2_400))
     whole = fitted.inputs(rows, dataset.history).numbers
     for row in range(len(rows)):
         past = type(dataset.history)(take(dataset.history.events, slice(0, int(rows.moment[row]))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from common.eval.chart import flips
 from common.eval.classification import expected_log_loss_units, log_loss_units
 
 TINY = replace(SMOKE, num_users=500, num_ads=60, num_advertisers=10, num_impressions=30_000, num_trees=20)
+BY_MODEL = functools.cache(charts._by_model)  # a model a day, the same whatever a run costs
 OURS = {**charts.EXPERIMENTS, **features.EXPERIMENTS, **continual.EXPERIMENTS}
 
 
@@ -30,6 +32,7 @@ def few_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "SEEDS", 1)
     monkeypatch.setattr(charts, "SEEDS", 1)
     monkeypatch.setattr(charts, "WORLDS", 1)
+    monkeypatch.setattr(charts, "_by_model", BY_MODEL)
     monkeypatch.setattr(charts, "INTERACTIONS", (0.0, 1.5))
     monkeypatch.setattr(charts, "TRENDS", (0.0, 8.0))
 
@@ -141,6 +144,7 @@ def level(trees: leaves.Trees) -> float:
     return float(trees.score(inputs).sum() / chance.sum())
 
 
+@pytest.mark.slow
 def test_refitted_leaves_stay_where_the_rows_are_alike() -> None:
     trees, (inputs, label, _) = grown(), rare_clicks(40_000, 3)
     hidden = continual.start_in_the_leaves(trees)
@@ -152,6 +156,7 @@ def test_refitted_leaves_stay_where_the_rows_are_alike() -> None:
     assert foil > 1.1 * before, "a start in the leaves is taken for something to unlearn"
 
 
+@pytest.mark.slow
 def test_further_trees_are_as_many_as_were_asked_for_and_learn_from_their_rows() -> None:
     trees, (inputs, _, chance) = continual.start_in_the_leaves(grown()), rare_clicks(40_000, 3)
     doubled = (np.random.default_rng(5).random(len(chance)) < 2 * chance).astype(np.float64)

@@ -29,7 +29,7 @@ def _planted(chance: Floats, hazard: Floats, seed: int, n: int = 60_000) -> tupl
     return group.astype(np.float64), clicked, np.where(clicked, delays, since)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_the_delay_model_recovers_what_its_assumption_planted(seed: int) -> None:
     """Clicks of one group come after an hour, of others after five and twelve: P(click) and hazard are found; labels as they are say too little."""
     chance, hazard = np.array([0.2, 0.1, 0.3]), 1 / np.array([1.0, 5.0, 12.0])
@@ -44,6 +44,7 @@ def test_the_delay_model_recovers_what_its_assumption_planted(seed: int) -> None
     assert (labels[clicked] == 1).all() and (labels[~clicked] < 1).all()
 
 
+@pytest.mark.slow
 def test_a_delay_that_is_not_exponential_is_estimated_wrongly() -> None:
     """The control: half of the clicks at once, half after about fifteen hours. One exponential cannot be both."""
     rng, n = np.random.default_rng(0), 100_000

@@ -232,6 +232,7 @@ def test_a_third_order_is_seen_by_cross_layers_and_by_no_machine_of_pairs() -> N
     assert loss["DCN"] < 0.4 and loss["FM"] == pytest.approx(np.log(2), abs=0.02), "two of the three say nothing"
 
 
+@pytest.mark.slow
 def test_nothing_but_the_penalty_holds_embeddings_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands for a value that no row has keeps the embedding it was drawn with; AdamW's own decay would shrink it."""
     import torch

@@ -251,6 +251,7 @@ def test_a_click_takes_back_what_was_set_aside_for_it(lot: days.Stretch, reserve
     assert day.auction(0)[2].spent_micros[4] == (95_000 if reserve else 90_000)
 
 
+@pytest.mark.slow
 def test_the_money_that_was_owed_is_the_money_that_was_charged(
     lot: days.Stretch, played: dict[str, days.Played]
 ) -> None:
@@ -261,6 +262,7 @@ def test_the_money_that_was_owed_is_the_money_that_was_charged(
     assert found.spent[26] == pytest.approx(found.charged[3:27].sum(axis=0))
 
 
+@pytest.mark.slow
 def test_nobody_is_shown_an_ad_too_often(lot: days.Stretch, played: dict[str, days.Played]) -> None:
     most = {}
     for name in ("once", "hard"):

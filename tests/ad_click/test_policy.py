@@ -27,7 +27,7 @@ PLAIN = Policy(replace(RULES, hide_cost_micros=0, pacing=0.0), (1.0, 0.6, 0.4))
 @pytest.mark.parametrize("pacing", [2.0, 0.0])
 def test_the_rule_holds_on_random_candidates(sentence: str, pacing: float) -> None:
     held = replace(POLICY, rules=replace(RULES, pacing=pacing))
-    for seed in range(400):
+    for seed in range(100):  # as many as the policies below need at most to be caught
         assert INVARIANTS[sentence](held, np.random.default_rng(seed)) == "", seed
 
 

@@ -13,6 +13,7 @@ import pytest
 from ad_click import data, features, schema, serve
 from ad_click.config import Config
 from ad_click.drills import DRILLS
+from ad_click.features.items import merged
 from common.contract import Event
 from common.events import concat, take
 from common.features.asof import AsOfStore
@@ -217,6 +218,35 @@ def test_a_campaign_that_is_spent_is_named_in_why(running: Running, later: Calla
     assert {line["reason"] for line in lines} == {"budget"} and answer["degraded"] == []
     assert [line["effect"] for line in lines] == [-round(float(one), 3) for one in service._worth[spent_ads][:3]]
     assert all("cannot pay its next click or impression" in line["evidence"] for line in lines)
+
+
+def test_who_fits_is_what_a_loop_over_the_ads_says(running: Running) -> None:
+    catalog, rng = running.service.catalog, np.random.default_rng(0)
+    target, numbers = catalog.categories["target_country"].tolist(), catalog.numbers
+    for country in [*sorted(set(target)), "nowhere", None]:
+        age = float(rng.integers(13, 90))
+        said = {} if country is None else {"country": country}
+        request = schema.Request(user_id=1, numbers={"age": age}, categories=said)
+        fits = [
+            one in ("", country) and numbers["min_age"][at] <= age <= numbers["max_age"][at]
+            for at, one in enumerate(target)
+        ]
+        wanted = running.service._wanted(request, running.now)
+        assert set(wanted.tolist()) == set(np.flatnonzero(fits & (numbers["start_time"] <= running.now)).tolist())
+
+
+def test_codes_are_those_of_each_column_also_of_an_ad_the_catalogue_lacks(running: Running) -> None:
+    service, catalog = running.service, running.service.catalog
+    without = merged(catalog, {int(catalog.ad_id[0]): None})
+    made = service.features.over(without, np.array([], dtype=np.int64))
+    place = np.arange(50)
+    rows = service._rows(schema.Request(**schema.EXAMPLE), place, running.now, 0)
+    with running.platform.store.snapshot() as store:
+        inputs = made.inputs(rows, store)
+    known = made.vocabularies["ad_id"].encode(catalog.ad_id[place])
+    assert known[0] and np.array_equal(inputs.codes[:, inputs.code_names.index("ad_id")], known)
+    topics = made.vocabularies["topic_id"].encode(np.append(-1, catalog.topic_id[place[1:]]))
+    assert np.array_equal(inputs.codes[:, inputs.code_names.index("topic_id")], topics)
 
 
 def test_however_many_campaigns_are_spent_as_many_ads_are_looked_at(

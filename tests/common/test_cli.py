@@ -104,6 +104,17 @@ def test_our_own_fault_is_exit_1_and_one_line(
     assert (code, out) == (1, "") and "ZeroDivisionError" in err and "Traceback" not in err
 
 
+@pytest.mark.parametrize("said", [None, "ACTIVE"])
+def test_waiting_threads_sleep_unless_somebody_said_otherwise(
+    said: str | None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", said or "")
+    if said is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    ends(capfd, "list")
+    assert os.environ["OMP_WAIT_POLICY"] == (said or "PASSIVE")
+
+
 def test_an_unknown_command_names_the_nearest(capfd: pytest.CaptureFixture[str]) -> None:
     code, _, err = ends(capfd, "rnu")
     assert code == 2 and "Did you mean 'run'?" in err

@@ -262,6 +262,7 @@ def test_two_thousand_a_a_tests_are_refuted_one_time_in_twenty_and_the_foils_mor
     assert found["team draft, a session a user"] > 0.1 and found["team draft, a click a user"] > 0.08
 
 
+@pytest.mark.slow
 def test_where_no_user_leans_to_either_ranker_interleaving_by_session_is_right_and_the_a_b_test_is_not() -> None:
     """Its coin is tossed anew each session: only a preference that lasts makes sessions of one user go the same way."""
     found = rates(power.false_positives(400, num_users=400, lean=0.0))
@@ -273,12 +274,14 @@ def test_where_a_few_users_are_most_of_the_traffic_five_percent_is_not_kept() ->
     assert rates(power.false_positives(1_000, num_users=200, most=10**6))["A/B"] > 0.07
 
 
+@pytest.mark.slow
 def test_interleaving_takes_a_small_part_of_the_sessions_for_the_same_power() -> None:
     found = {row["test"]: row for row in power.power_table((1.0,), reps=100)}
     assert all(0.68 <= row["power"] <= 0.92 for row in found.values())
     assert found["team draft"]["times_fewer_than_ab"] > 4 and found["A/B, CUPED"]["times_fewer_than_ab"] > 1.4
 
 
+@pytest.mark.slow
 def test_the_sessions_of_the_a_b_test_are_those_of_the_formula() -> None:
     """The oracle: n = (z / difference)^2 * n0 * variance at n0, the variance from one large test and the difference exact."""
     rng, pair = np.random.default_rng(9), power.rankers(1.0, 0)

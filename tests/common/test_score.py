@@ -215,7 +215,7 @@ def test_a_service_whose_answers_depend_on_the_rows_before_is_caught(scorer: Tri
 
 def test_a_server_that_appends_answers_its_first_request_the_same(trial: Trial, tmp_path: Path) -> None:
     """Later ones see the impressions of those before them, which a batch job does not make: each gets a server of its own."""
-    asked = bodies(trial, 8)
+    asked = bodies(trial, 4)
     scored(trial, written(tmp_path / "in.jsonl", asked), tmp_path / "out.jsonl")
     for i, (body, answer) in enumerate(zip(asked, lines(tmp_path / "out.jsonl"), strict=True)):
         home = Home(shutil.copytree(trial.home.root, tmp_path / f"home{i}"))

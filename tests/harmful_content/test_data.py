@@ -56,8 +56,11 @@ def test_what_was_served_under_more_policies_than_ours_is_read_back() -> None:
     """Data of one's own may name sixteen: the label stands at its place, and the seven of ours are there when nobody named any."""
     posted: list[Happened] = [("impression", post, 0, {"policy": 3}) for post in (1, 2)]
     told: list[Happened] = [("review", 1, 1, {"policy": 15, "upheld": 1}), ("report", 2, 2_000, {"policy": 0})]
-    label = data.live(log(*posted, *told), Config()).rows.natural_label
-    assert label.shape == (2, 16) and np.argwhere(label == 1).tolist() == [[0, 15]]
+    events = log(*posted, *told)
+    reviewer_id = np.where(events.kind == "review", 5, -1)
+    rows = data.live(replace(events, keys={**events.keys, "reviewer_id": reviewer_id}), Config()).rows
+    for label in (rows.natural_label, rows.hand_label):
+        assert label.shape == (2, 16) and np.argwhere(label == 1).tolist() == [[0, 15]]
     assert data.live(log(*posted, ("report", 1, 2_000, {"policy": 0})), Config()).rows.natural_label.shape == (2, 7)
 
 
@@ -66,6 +69,14 @@ def test_a_reviewer_who_upholds_is_a_label_and_one_who_clears_outweighs_a_campai
     bombed = [("report", 2, 1, {"policy": 1})] * 9
     looked = [("review", 1, 2, {"policy": 0, "upheld": 1}), ("review", 2, 2, {"policy": 1, "upheld": 0})]
     assert labels(log(*posted, *bombed, *looked)) == [[1, 0, 0], [0, 0, 0]]
+
+
+def test_the_last_review_counts_so_a_granted_appeal_takes_the_label_back() -> None:
+    posted: list[Happened] = [("impression", post, 0, {}) for post in (1, 2)]
+    removed = [("review", post, 2, {"policy": post, "upheld": 1}) for post in (1, 2)]
+    heard = [("review", 1, 4, {"policy": 1, "upheld": 0}), ("review", 2, 11, {"policy": 2, "upheld": 0})]
+    assert labels(log(*posted, *removed)) == [[0, 1, 0], [0, 0, 1]]
+    assert labels(log(*posted, *removed, *heard)) == [[0, 0, 0], [0, 0, 1]], "the second came after the window"
 
 
 def test_the_log_holds_every_post_once_and_nothing_of_the_future(tiny: Config) -> None:

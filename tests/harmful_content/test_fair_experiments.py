@@ -30,7 +30,7 @@ from harmful_content.experiments.trained import fresh, trained
 from harmful_content.world import TERMS, make
 
 TINY = replace(SMOKE, num_users=400, num_posts=2_500, epochs=2)
-OURS = ("obfuscation", "obfuscation cost", "undisguised", "duplicates", "functions", "fairness", "fairness repair", "trending", "active", "cascade", "sweep", "temporal")  # fmt: skip
+OURS = ("obfuscation", "obfuscation_cost", "undisguised", "duplicates", "copies", "functions", "fairness", "fairness_repair", "trending", "active", "cascade", "sweep", "temporal")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_what_must_hold_holds_however_little_was_learnt() -> None:
     swept = EXPERIMENTS["sweep"](TINY)
     assert [row["encoded"] for row in swept[:2]] == [swept[0]["posts"], 0] and swept[1]["decisions_changed"] == 0
     assert str(swept[-1]["way"]).endswith("refused")
-    cost = EXPERIMENTS["obfuscation cost"](TINY)
+    cost = EXPERIMENTS["obfuscation_cost"](TINY)
     assert all(row["changed"] < 0.01 for row in cost[:-1]) and cost[-1]["changed"] > 0.1
 
 

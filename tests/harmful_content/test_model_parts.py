@@ -73,7 +73,6 @@ def test_early_sees_what_lies_in_both_and_late_cannot(kind: str) -> None:
 def test_what_is_missing_is_a_placeholder_and_changes_nothing_else() -> None:
     lesson = planted("both", 80)
     network = network_for(lesson, FAST).eval()
-    torch.nn.init.normal_(network.heads.last, generator=torch.Generator().manual_seed(0))  # heads begin at 0
     blind = {**lesson.valid, "has_image": torch.zeros(40, dtype=torch.bool)}
     other = {**blind, "seen": 100 * torch.randn(40, 4)}
     assert np.array_equal(scores(network, blind), scores(network, other)), "a picture that is not there says nothing"
@@ -111,11 +110,24 @@ def test_heads_of_their_own_share_no_hidden_unit() -> None:
     assert Heads(8, 3, 0)(torch.randn(5, 8)).shape == (5, 3)
 
 
-def test_what_the_line_says_is_where_the_network_begins() -> None:
+def test_every_tower_is_taught_from_the_first_step() -> None:
+    """The control: heads that begin at 0, as residual branches often do, teach no tower anything in it."""
+    lesson = planted("image", 80)
+    for is_control in (False, True):
+        network = network_for(lesson, FAST).train()
+        if is_control:
+            torch.nn.init.zeros_(network.heads.last)
+        cross_entropy(network, lesson.train).backward()  # type: ignore[no-untyped-call]
+        for weight in (network.text.words.weight, network.picture.weight, network.numbers.bias):
+            assert weight.grad is not None and (float(weight.grad.abs().max()) == 0) == is_control
+
+
+def test_what_the_line_says_is_added_to_every_head() -> None:
     lesson = planted("text", 80)
     said = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
     columns = {**lesson.valid, "said": said}
     begun, deaf = network_for(lesson, FAST).eval(), network_for(lesson, FAST, TOWERS).eval()
+    torch.nn.init.zeros_(begun.heads.last)  # the network itself says nothing
     assert np.allclose(scores(begun, columns), torch.sigmoid(said).numpy(), atol=1e-6)
     assert np.array_equal(scores(deaf, columns), scores(deaf, lesson.valid))
 

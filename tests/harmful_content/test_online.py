@@ -14,6 +14,7 @@ from common.errors import InputError
 from common.eval import report
 from harmful_content import data, world
 from harmful_content.config import SMOKE
+from harmful_content.data import moderated
 from harmful_content.evaluate import online
 from harmful_content.schema import ACTIONS, POLICIES
 
@@ -62,7 +63,7 @@ HARMFUL = np.array([True, True, True, False, False, True])
 
 
 def test_the_four_rates_of_a_planted_log() -> None:
-    found = online.measured(online.read(PLANTED), HARMFUL)
+    found = online.measured(moderated.read(PLANTED), HARMFUL)
     assert {key: interval.value for key, interval in found.items()} == pytest.approx(
         {"prevalence_posts": 3 / 6, "prevalence_views": 60 / 100, "proactive_rate": 2 / 3, "valid_appeal_rate": 1 / 3}
     )
@@ -72,7 +73,7 @@ def test_the_four_rates_of_a_planted_log() -> None:
 
 
 def test_reach_is_what_tells_the_two_prevalences_apart() -> None:
-    quiet, loud = (online.measured(online.read(log(("impression", 1, ALLOW), ("impression", 2, ALLOW), ("reactions", 1, views), ("reactions", 2, 50))), np.array([True, False])) for views in (1, 1_000))  # fmt: skip
+    quiet, loud = (online.measured(moderated.read(log(("impression", 1, ALLOW), ("impression", 2, ALLOW), ("reactions", 1, views), ("reactions", 2, 50))), np.array([True, False])) for views in (1, 1_000))  # fmt: skip
     assert quiet["prevalence_posts"].value == loud["prevalence_posts"].value == 0.5
     assert quiet["prevalence_views"].value == pytest.approx(1 / 51) and loud["prevalence_views"].value > 0.9
 
@@ -84,7 +85,7 @@ def test_reports_are_counted_under_their_policy() -> None:
 
 
 def test_a_rate_of_nothing_is_left_out_and_refused_when_asked_for() -> None:
-    quiet = online.read(log(("impression", 1, ALLOW), ("impression", 2, ALLOW)))
+    quiet = moderated.read(log(("impression", 1, ALLOW), ("impression", 2, ALLOW)))
     assert set(online.measured(quiet, np.array([False, False]))) == {"prevalence_posts"}
     with pytest.raises(InputError, match="nothing was counted"):
         online.rate(np.zeros(2), np.zeros(2), np.arange(2))
@@ -93,7 +94,7 @@ def test_a_rate_of_nothing_is_left_out_and_refused_when_asked_for() -> None:
 @given(st.lists(st.tuples(st.sampled_from(sorted(VALUE)), st.integers(1, 5), st.integers(0, 3)), max_size=40))
 def test_the_log_is_read_as_a_loop_reads_it(lines: list[Line]) -> None:
     lines = [(kind, post, value % 2 if kind == "review" else value) for kind, post, value in lines]
-    found = online.read(log(*lines))
+    found = moderated.read(log(*lines))
     expected = _loop(lines)
     assert found.post_id.tolist() == sorted(expected) and (found.user_id == 10 * found.post_id).all()
     for at, post in enumerate(found.post_id.tolist()):
@@ -104,7 +105,7 @@ def _loop(lines: list[Line]) -> dict[int, dict[str, Any]]:
     """Event by event; what is said of a post before its first impression counts as well, for the log is read whole."""
     posts = {post for kind, post, _ in lines if kind == "impression"}
     state: dict[int, dict[str, Any]] = {
-        post: {"views": 0, "prevented": None, "found": False, "reported": False, "enforced": False, "reversed": False} for post in posts}  # fmt: skip
+        post: {"views": 0, "reports": 0, "prevented": None, "found": False, "reported": False, "enforced": False, "reversed": False} for post in posts}  # fmt: skip
     for kind, post, value in lines:
         if post not in posts:
             continue
@@ -115,10 +116,14 @@ def _loop(lines: list[Line]) -> dict[int, dict[str, Any]]:
             known["enforced"] |= value in (DEMOTE, REMOVE)
         elif kind == "report":
             known["reported"] |= not known["found"]
+            known["reports"] += 1
         elif kind == "reactions":
             known["views"] += value
         elif value == 0:
             known["reversed"] |= known["enforced"]
+        else:
+            known["found"] |= not known["reported"]
+            known["enforced"] = True
     return state
 
 
@@ -140,7 +145,7 @@ def test_the_four_are_measured_on_the_log_of_the_case() -> None:
     """Views expected of the planted posts are the oracle of views counted; the incumbent's keyword list finds little and prevents nothing."""
     planted = world.make(SMOKE)
     events = data.load(SMOKE).history.events
-    posts = online.read(events)
+    posts = moderated.read(events)
     assert len(posts) > 0.99 * len(planted.views)  # some were written, and not yet judged, when the log ends
     harmful: Bools = np.any(planted.truth[posts.post_id] > 0, axis=1)
     found = online.measured(posts, harmful)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from common.checks import Trial
+from common.contract import Event
 from common.eval.report import is_better
 from common.lifecycle.registry import Registry
 from harmful_content import pipeline
@@ -51,7 +52,7 @@ def test_what_is_removed_is_seen_by_nobody_and_what_is_demoted_by_fewer(tiny: Co
             event.values["views"]
             for visit in some
             for event in visit.react(answer(action))
-            if event.kind == "reactions"
+            if isinstance(event, Event) and event.kind == "reactions"
         )
         for action in ("allow", "demote", "remove")
     }
@@ -61,7 +62,7 @@ def test_what_is_removed_is_seen_by_nobody_and_what_is_demoted_by_fewer(tiny: Co
 
 @pytest.mark.slow
 def test_without_pictures_or_words_the_model_ranks_worse(trial: Trial) -> None:
-    table = EXPERIMENTS["missing modality"](replace(SMOKE, epochs=4))
+    table = EXPERIMENTS["missing_modality"](replace(SMOKE, epochs=4))
     change = {row["without"]: row["change"] for row in table}
     assert change["nothing"] == 0 and change["pictures"] < 0 and change["words"] < 0
 

@@ -1,4 +1,4 @@
-"""What follows a decision: appeals, strikes, labels that come back, and whose turn it is in the queue."""
+"""What follows a decision: appeals, strikes, and whose turn it is in the queue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from common.errors import InputError
 from harmful_content.config import DEFAULT
 from harmful_content.policy.appeals import DAY, MOVES, STANDINGS, Removal, State, may_appeal, move, standing, strikes
-from harmful_content.policy.labels import CHOSEN, Reviews, labels
 from harmful_content.policy.queue import ORDERS, Shares, Waiting, take
 
 STATES: tuple[State, ...] = ("removed", "appealed", "upheld", "reversed")
@@ -71,40 +70,6 @@ def test_consequences_rise_with_strikes_and_are_forgotten() -> None:
     assert found == ["good", "warn", "warn", "limit", "limit", "suspend"]
     assert standing(daily, 400 * DAY, DEFAULT) == "good"
     assert [STANDINGS.index(one) for one in found] == sorted(STANDINGS.index(one) for one in found)
-
-
-def reviews(post_id: list[int], policy: list[int], upheld: list[bool], chosen: list[str], propensity: list[float]) -> Reviews:  # fmt: skip
-    return Reviews(post_id=np.array(post_id), policy=np.array(policy), upheld=np.array(upheld), chosen=np.array(chosen), propensity=np.array(propensity))  # fmt: skip
-
-
-def test_a_review_becomes_a_label_of_every_policy_and_an_appeal_corrects_it() -> None:
-    nan = float("nan")
-    found = labels(reviews([7, 9, 7, 3], [2, 0, 2, 1], [True, False, False, True], ["priority", "lot", "appeal", "oldest"], [nan, 0.25, nan, nan]), 3)  # fmt: skip
-    assert found.post_id.tolist() == [3, 7, 9]
-    assert found.hand_label.tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
-    assert found.weight.tolist() == [0, 0, 4]
-
-
-def test_labels_by_lot_weigh_up_to_all_posts_and_all_labels_do_not() -> None:
-    rng, total = np.random.default_rng(0), 0.0
-    n, harmful = 4_000, np.arange(4_000) < 160
-    estimates, naive = [], []
-    for _ in range(200):
-        lot, best = rng.choice(n, 200, replace=False), np.flatnonzero(harmful)[:100]
-        seen = np.concatenate([lot, best])
-        found = labels(reviews(seen.tolist(), [0] * 300, harmful[seen].tolist(), ["lot"] * 200 + ["priority"] * 100, [200 / n] * 200 + [float("nan")] * 100), 1)  # fmt: skip
-        estimates.append(float(found.weight @ found.hand_label[:, 0]))
-        naive.append(n * float(found.hand_label.mean()))
-        total += len(found.post_id)
-    assert np.mean(estimates) == pytest.approx(160, rel=0.05)
-    assert np.mean(naive) > 1_000, "the foil: the queue's labels taken for all posts"
-
-
-@pytest.mark.parametrize(("chosen", "propensity"), [("luck", 0.5), ("lot", 0.0), ("lot", 1.5), ("lot", float("nan"))])
-def test_a_review_nobody_can_weigh_is_refused(chosen: str, propensity: float) -> None:
-    with pytest.raises(InputError):
-        labels(reviews([1], [0], [True], [chosen], [propensity]), 2)
-    assert "lot" in CHOSEN
 
 
 def waiting(**changed: list[float]) -> Waiting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from common.checks import Trial
@@ -50,7 +51,7 @@ class Desk:
 
     def held(self, post_id: int, text: str, user_id: int = 42) -> None:
         """A post that waits: most of its characters hide it."""
-        hidden = text + "\u200b" * 60
+        hidden = text + "\u200b" * (60 + len(text))
         answer = self.served.ask(post_id=post_id, user_id=user_id, text=hidden, image="")
         assert answer["action"] == "queue", answer
 
@@ -172,6 +173,39 @@ def test_what_a_person_removed_stands_and_so_do_its_copies(desk: Desk) -> None:
     assert not looked(desk.served.ask(post_id=5_000_123, text=words, image="")), "reversed: its like is known no more"
 
 
+NEARLY = " ".join(
+    f"{number} loaves of bread we baked and ate at the harbour" for number in ("two", "five", "nine", "ten")
+)
+
+
+def matched(answer: dict[str, Any]) -> list[str]:
+    return [why["evidence"] for why in answer["why"] if why["stage"] == "match"]
+
+
+def test_what_nearly_is_a_post_taken_down_waits_for_a_person(desk: Desk) -> None:
+    def ask(post_id: int, text: str) -> dict[str, Any]:
+        answer = desk.served.ask(post_id=post_id, user_id=7_000_018, text=text, image="")
+        assert "match" not in answer["degraded"]
+        return dict(answer)
+
+    assert not matched(ask(5_000_151, f"{NEARLY} today")), "nobody has looked at any such post"
+    desk.held(5_000_152, NEARLY, 7_000_019)
+    desk.until(5_000_152)
+    desk.verdict(5_000_152, "hate")
+    near = ask(5_000_153, f"{NEARLY} today")
+    assert (near["action"], near["policy"]) == ("queue", "hate")
+    assert matched(near) == ["nearly the words and picture of post 5000152, which a reviewer found to violate"]
+    assert not matched(ask(5_000_154, "so i tried this bread and it was lovely")), "the control: another post"
+    desk.until(5_000_153)
+    assert desk.verdict(5_000_153, "").json()["state"] == "cleared"
+    assert not matched(ask(5_000_155, f"{NEARLY} today")), "a person found that one fine"
+    assert ask(5_000_156, NEARLY)["action"] == "remove", "and the other one is what it was"
+    desk.author("appeal", 5_000_152, 7_000_019)
+    desk.until(5_000_152, 2)
+    desk.verdict(5_000_152, "", 2)
+    assert not matched(ask(5_000_157, NEARLY)), "reversed"
+
+
 def test_what_was_cleared_stands_until_the_post_is_another(desk: Desk) -> None:
     words = "yesterday we baked another bread and ate it"
     desk.held(5_000_125, words, 7_000_017)
@@ -215,10 +249,13 @@ def test_a_restart_loses_nothing(trial: Trial) -> None:
         desk.held(5_000_203, "and these are of yet another post", 7_000_023)
         handed = desk.until(5_000_203, 5)
         before = _told(desk)
-        posts = dict(served.service.docket._posts)
+        posts, shelf = dict(served.service.docket._posts), served.service.docket.shelf
+        assert len(shelf) > len(served.service.features.reviewed), "the log says more than training knew"
     with trial.apart("restart") as served:
         desk = Desk(served)
         assert served.service.docket._posts == posts and _told(desk) == before
+        again = vars(served.service.docket.shelf)
+        assert all(np.array_equal(again[name], column) for name, column in vars(shelf).items())
         assert desk.verdict(handed["post_id"], "hate", 5).status_code == 200, "still theirs"
         assert served.ask(post_id=5_000_299, text="words of 5000201 and no others", image="")["policy"] == "nudity"
 

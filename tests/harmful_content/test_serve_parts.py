@@ -1,4 +1,4 @@
-"""Without a server: crafted pictures, texts that hide, what makes two posts the same, the moves of a post, lengths."""
+"""Without a server: crafted pictures, texts that hide, the moves of a post, lengths."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from common.errors import InputError
 from harmful_content.config import SMOKE
 from harmful_content.features import Inputs
 from harmful_content.policy import appeals
-from harmful_content.schema import ACTIONS, NO_IMAGES, SIDE, Images
+from harmful_content.schema import ACTIONS, NO_IMAGES, SIDE
 from harmful_content.serve import posts
 from harmful_content.serve.decode import MOST_PIXELS, picture
-from harmful_content.serve.fingerprint import fingerprint, is_hidden
+from harmful_content.serve.hidden import is_hidden
 from harmful_content.serve.posts import DAY, DECIDES, GONE, NOBODY, Post
 from harmful_content.serve.scoring import bucketed, by_length
 
@@ -119,20 +119,6 @@ def test_texts_that_hide() -> None:
     assert all(is_hidden(text) for text in hiding)
 
 
-def test_a_fingerprint_is_of_words_and_picture_not_of_their_spelling() -> None:
-    red = picture(encoded(Image.linear_gradient("L").convert("RGB")))
-    blue = Images(255 - red.pixels)
-    said = "we will meet at the harbour"
-    assert fingerprint(said, NO_IMAGES) == fingerprint("WE will... meet, at the HARBOUR!", NO_IMAGES) > 0
-    prints = {fingerprint(text, image) for text in (said, said + " now") for image in (NO_IMAGES, red, blue)}
-    assert len(prints) == 6 and all(0 < one < 2**52 for one in prints)
-    assert fingerprint("yes", NO_IMAGES) == 0 == fingerprint("", NO_IMAGES), "said by many"
-    assert fingerprint("", red) > 0
-    one_pixel = red.pixels.copy()
-    one_pixel[0, 3, 3, 1] ^= 1
-    assert fingerprint(said, Images(one_pixel)) != fingerprint(said, red), "a copy, not what looks alike"
-
-
 # ------------------------------------------------------------------------------------------------------------------------- moves
 
 NEW = Post(post_id=1, user_id=2)
@@ -143,6 +129,8 @@ def event(**given: int) -> dict[str, int]:
         "policy",
         "probability_ppm",
         "fingerprint",
+        "picture_print",
+        "text_print",
         "version",
         "by_words",
         "priority_ppm",
@@ -170,6 +158,8 @@ def test_a_machine_does_not_undo_what_waits_or_was_decided() -> None:
     assert judged(cleared, "remove") == cleared
     assert judged(cleared, "remove", fingerprint=6).state == "removed", "another post by now"
     assert judged(cleared, "queue", fingerprint=6).state == "waiting"
+    unknown = posts.reviewed(judged(NEW, "queue", fingerprint=0), event(upheld=0))
+    assert judged(unknown, "queue", fingerprint=0).state == "waiting", "nobody could say that it is the same post"
     open_ = posts.appealed(removed, event(event_time=200))
     assert judged(open_, "allow", fingerprint=6) == open_
 

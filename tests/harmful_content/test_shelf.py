@@ -1,4 +1,4 @@
-"""Reposts of what was taken down are known; quotations, mirror images and what was cleared are not."""
+"""Reposts of what was taken down are known; mirror images, other pictures and what was cleared are not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.contract import Events
 from harmful_content import data, features
 from harmful_content.config import SMOKE
 from harmful_content.features import prints, shelf
-from harmful_content.features.shelf import EMPTY, Posts, Shelf
+from harmful_content.features.shelf import CLEARED, EMPTY, Posts, Shelf
 from harmful_content.schema import Images, Rows
 from harmful_content.world import make
 
@@ -37,8 +37,8 @@ def posts(texts: list[str], pictures: np.ndarray | None = None) -> Rows:
     return replace(rows, text=np.array(texts), image=place, images=images)
 
 
-def on_shelf(rows: Rows) -> Shelf:
-    return EMPTY.after(rows.post_id, np.zeros(len(rows), np.int64), shelf.printed(rows, split))
+def on_shelf(rows: Rows, policy: int = 0) -> Shelf:
+    return EMPTY.after(rows.post_id, np.full(len(rows), policy), shelf.printed(rows, split))
 
 
 def test_a_picture_print_is_the_textbooks() -> None:
@@ -78,6 +78,25 @@ def test_simhash_falls_nearer_the_more_two_texts_share() -> None:
     assert prints.texts([["too", "short"]])[0] == prints.UNKNOWN
 
 
+def test_a_fingerprint_is_of_every_word_and_pixel() -> None:
+    one, other = (picture.tobytes() for picture in pixels(2))
+    said = ["we", "will", "meet", "at", "the", "harbour"]
+    texts, pictures = (said, [*said, "now"]), (b"", one, other)
+    found = {int(prints.fingerprints([text], [picture])[0]) for text in texts for picture in pictures}
+    assert len(found) == 6 and all(0 < each < 2**52 for each in found)
+    bent = bytes([one[0] ^ 1]) + one[1:]
+    assert prints.fingerprints([said] * 2, [one, bent]).tolist()[0] != prints.fingerprints([said], [bent])[0]
+    assert prints.fingerprints([["ok"], ["die"]], [b"", b""]).tolist()[0] > 0, "short ones are told apart as well"
+
+
+def test_a_long_text_with_a_sentence_more_is_nearly_the_same_and_not_the_same() -> None:
+    long = ["we", "met", "them", "by", "the", "old", "bridge"] * 100
+    rows = posts([" ".join(long), " ".join([*long, "and", "that", "is", "a", "lie"])])
+    printed = shelf.printed(rows, split)
+    assert int(np.bitwise_count(printed.text[0] ^ printed.text[1])) <= shelf.NEAR_TEXT
+    assert printed.fingerprint[0] != printed.fingerprint[1]
+
+
 def test_a_post_is_matched_as_a_whole() -> None:
     one, other = pixels(2)
     rows = posts(["welcome the velns to our street", "we will smash the velns tonight"], np.stack([one]))
@@ -105,8 +124,11 @@ def test_the_shelf_is_that_of_all_compared_with_all() -> None:
         for at, num in ((0, picture), (1, text)):
             if asked[row, at] != prints.UNKNOWN:
                 asked[row, at] ^= np.bitwise_xor.reduce(flips[row][:num]) if num else np.uint64(0)
-    kept = Shelf(post_id=np.arange(30), policy=np.zeros(30, np.int64), picture=base[:, 0], text=base[:, 1])
-    found = kept.matches(Posts(picture=asked[:, 0], text=asked[:, 1]))
+    mark, policy = np.arange(1, 31), np.where(rng.random(30) < 0.3, CLEARED, 0)
+    kept = Shelf(post_id=np.arange(30), policy=policy, fingerprint=mark, picture=base[:, 0], text=base[:, 1])
+    same = np.where(rng.random(60) < 0.1, mark[places], 1_000 + np.arange(60)) * base[places].any(axis=1)
+    asked[same < 1_000] = base[places][same < 1_000]
+    found = kept.matches(Posts(fingerprint=same, picture=asked[:, 0], text=asked[:, 1]))
 
     def near(one: np.ndarray, other: np.ndarray) -> int | None:
         total = 0
@@ -118,18 +140,54 @@ def test_the_shelf_is_that_of_all_compared_with_all() -> None:
 
     for row in range(60):
         away = {at: bits for at in range(30) if (bits := near(asked[row], base[at])) is not None}
-        assert (found[row] == -1) == (not away)
-        assert not away or away[int(found[row])] == min(away.values())
+        away |= {at: -1 for at in away if same[row] == mark[at]}
+        nearest = [at for at, bits in away.items() if bits == min(away.values())]
+        want = [-1] if not away or policy[nearest[0]] == CLEARED else nearest
+        assert int(found[row]) in want
     assert -1 in found and (found >= 0).sum() > 10, "both were tried"
 
 
-def test_what_a_reviewer_cleared_takes_its_copies_off_the_shelf() -> None:
-    rows = posts(
-        ["you smash it every time cousin", "you smash it every time cousin", "fresh tarvo at the mill write me"]
+def part(given: Posts, which: slice) -> Posts:
+    return Posts(**{name: column[which] for name, column in vars(given).items()})
+
+
+def test_what_a_reviewer_cleared_keeps_its_copies_out_and_takes_nothing_off_the_shelf() -> None:
+    violation, quotation = 17, 17 ^ 6  # prints two bits apart
+    text = np.array([violation, quotation], dtype=np.uint64)
+    both = Posts(fingerprint=np.array([1, 2]), picture=np.full(2, prints.UNKNOWN), text=text)
+    upheld = EMPTY.after(np.array([70]), np.array([3]), part(both, slice(0, 1)))
+    assert upheld.matches(both).tolist() == [0, 0], "nobody has looked at the quotation yet"
+    looked_at = upheld.after(np.array([71]), np.array([CLEARED]), part(both, slice(1, 2)))
+    assert looked_at.matches(both).tolist() == [0, -1]
+
+
+def test_the_last_word_on_the_same_words_and_picture_counts() -> None:
+    rows = posts(["you smash it every time cousin"] * 2 + ["fresh tarvo at the mill write me"])
+    printed = shelf.printed(rows, split)
+    first = EMPTY.after(rows.post_id, np.array([0, CLEARED, 4]), printed)
+    assert first.post_id.tolist() == rows.post_id[1:].tolist() and first.matches(printed).tolist() == [-1, -1, 1]
+    again = first.after(rows.post_id[:1], np.array([2]), part(printed, slice(0, 1)))
+    assert again.policy[again.matches(printed)].tolist() == [2, 2, 4] and len(again) == 2
+    appealed = again.decided(int(rows.post_id[2]), CLEARED)
+    assert appealed.matches(printed)[2] == -1 and len(appealed) == 2
+    assert again.decided(10**9, CLEARED).policy.tolist() == again.policy.tolist()
+
+
+def test_reviews_one_by_one_and_all_at_once_give_the_same_shelf() -> None:
+    rng, n = np.random.default_rng(5), 200
+    mark = rng.integers(1, 40, n)  # many are the same post
+    given = Posts(
+        fingerprint=mark, picture=(mark * 7).astype(np.uint64), text=np.where(mark % 5, mark, 0).astype(np.uint64)
     )
-    kept = on_shelf(rows)
-    assert kept.without(rows.post_id[:1]).post_id.tolist() == rows.post_id[2:].tolist()
-    assert len(kept.without(np.array([10**9]))) == 3
+    given = replace(given, picture=np.where(mark % 3, given.picture, prints.UNKNOWN))
+    ids, policy = np.arange(n), rng.integers(-1, 3, n)
+    one_by_one = EMPTY
+    for at in range(n):
+        one = slice(at, at + 1)
+        one_by_one = one_by_one.after(ids[one], policy[one], part(given, one))
+    at_once = EMPTY.after(ids, policy, given)
+    assert all(np.array_equal(column, getattr(at_once, name)) for name, column in vars(one_by_one).items())
+    assert len(at_once) == len({int(one) for one in mark if one % 3 or one % 5})
 
 
 def test_only_reviews_known_by_then_reach_the_shelf() -> None:
@@ -148,16 +206,34 @@ def test_only_reviews_known_by_then_reach_the_shelf() -> None:
     assert np.array_equal(half.post_id, of_cut.post_id) and 0 < len(half) < len(full)
 
 
+def test_what_reviewers_said_of_training_posts_is_on_the_shelf_in_their_order() -> None:
+    """By another way: the last review of each fingerprint, looked up one by one."""
+    dataset = data.load(SMALL)
+    train, events = dataset.train, dataset.history.events
+    rows = dict(zip(train.post_id.tolist(), shelf.printed(train, split).fingerprint.tolist(), strict=True))
+    said: dict[int, int] = {}
+    for at in np.flatnonzero((events.kind == "review") & (events.position <= train.moment.max())).tolist():
+        post_id = int(events.keys["post_id"][at])
+        if post_id in rows:
+            upheld = events.values["upheld"][at] == 1
+            said[rows[post_id]] = int(events.values["policy"][at]) if upheld else CLEARED
+    found = shelf.fit(train, split, events)
+    assert all(
+        said[mark] == policy for mark, policy in zip(found.fingerprint.tolist(), found.policy.tolist(), strict=True)
+    )
+    assert CLEARED in found.policy and (found.policy >= 0).any() and len(found) > 0.9 * len(said)
+
+
 def test_a_shelf_comes_back_from_disk_and_serves_with_the_features(tmp_path: Path) -> None:
     dataset = data.load(SMALL)
     fitted = features.fit(dataset, SMALL)
     fitted.save(tmp_path)
     loaded = features.load(tmp_path)
-    assert all(np.array_equal(column, getattr(loaded.removed, name)) for name, column in vars(fitted.removed).items())
-    again = dataset.train.take(np.flatnonzero(np.isin(dataset.train.post_id, fitted.removed.post_id)))
-    assert (loaded.copied(again) >= 0).all() and np.array_equal(
-        loaded.copied(dataset.test), fitted.copied(dataset.test)
-    )
+    assert all(np.array_equal(column, getattr(loaded.reviewed, name)) for name, column in vars(fitted.reviewed).items())
+    again = dataset.train.take(np.flatnonzero(np.isin(dataset.train.post_id, fitted.reviewed.post_id)))
+    upheld = fitted.reviewed.policy[np.argsort(fitted.reviewed.post_id)] != CLEARED
+    found = loaded.reviewed.matches(loaded.printed(again))
+    assert np.array_equal(found[np.argsort(again.post_id)] >= 0, upheld)
     assert (
         loaded.inputs(dataset.test, dataset.history).tokens.tolist()
         == fitted.inputs(dataset.test, dataset.history).tokens.tolist()

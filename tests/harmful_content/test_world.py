@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass, replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from common.contract import Bools, Ints
 from common.eval.classification import auc
@@ -16,9 +22,108 @@ from common.population import DAY
 from harmful_content import world
 from harmful_content.config import SMOKE
 from harmful_content.schema import POLICIES
-from harmful_content.world import World, lexicon, people, pictures, wording
+from harmful_content.world import World, lexicon, people, pictures, posts, reach, wording
 from harmful_content.world.posts import FRIENDLY, MEME, ODD, OWN_WORDING, PICTURE, PLAIN, STRUCK, TEXT, TWIN, plant
 from harmful_content.world.reach import AGAIN_SHARE, has_keyword
+
+LOG = (Path(__file__).parents[2] / "docs" / "LOG.md").read_text()
+FROZEN = (lexicon, people, pictures, posts, reach, wording)
+
+
+# ----------------------------------------------------------------------------------------------------------------------- frozen
+
+
+def test_the_strengths_are_those_the_log_names() -> None:
+    """Changing one changes every number of the case: then the log gets a new hash, a date and a reason."""
+    found = strengths()
+    assert f"harmful_content `{found}`" in LOG, f"the strengths hash to {found}; docs/LOG.md does not say so"
+
+
+def strengths() -> str:
+    """A hash of every constant of the world, by the module that holds it."""
+    block = {
+        module.__name__: {
+            name: np.asarray(value).tolist() if isinstance(value, np.ndarray) else value
+            for name, value in vars(module).items()
+            if name.isupper() and isinstance(value, int | float | str | tuple | list | dict | np.ndarray)
+        }
+        for module in FROZEN
+    }
+    return hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (lexicon, "GROUPS"),
+        (people, "NEWCOMERS"),
+        (pictures, "NOISE"),
+        (posts, "OWN_WORDING"),
+        (reach, "OTHER_POLICY"),
+        (wording, "LANGUAGES"),
+    ],
+)
+def test_every_strength_is_in_the_hash(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
+    """Negative control: a constant that could change unseen."""
+    frozen, value = strengths(), getattr(module, name)
+    monkeypatch.setattr(module, name, value[1:] if isinstance(value, tuple) else value + 1)
+    assert strengths() != frozen
+
+
+def test_the_world_gives_what_it_gave_when_it_was_frozen() -> None:
+    """The strengths are not all: a changed formula, array or draw is another world too, and another entry in docs/LOG.md."""
+    found = outputs()
+    assert f"harmful_content `{found}`" in LOG, f"what the world gives hashes to {found}; docs/LOG.md does not say so"
+
+
+def outputs() -> str:
+    """A hash of everything a small world gives, made anew. Floats to six decimals: the last bits are the machine's."""
+    made = world._make.__wrapped__(replace(SMOKE, num_posts=500, num_users=200))
+    given = {
+        "posts": made.posts,
+        "history": made.history,
+        "views": made.views,
+        "truth": made.truth,
+        "images": made.images,
+    }
+    found = hashlib.sha256()
+    for name, array in arrays("", given):
+        plain = np.round(array.astype(float), 6) + 0.0 if array.dtype.kind == "f" else array  # + 0.0: no minus zero
+        found.update(f"{name} {array.shape} {plain.tolist()}\n".encode())
+    return found.hexdigest()[:16]
+
+
+def arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Every array inside, by its name."""
+    if isinstance(value, np.ndarray):
+        yield name, value
+    elif isinstance(value, tuple | list):
+        yield from arrays(name, dict(enumerate(value)))
+    elif is_dataclass(value) or isinstance(value, Mapping):
+        for key, part in (value if isinstance(value, Mapping) else vars(value)).items():
+            yield from arrays(f"{name}.{key}", part)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "other"),
+    [
+        (posts, "BESIDE_SHARE", posts.BESIDE_SHARE + 0.1),
+        (reach, "OTHER_POLICY", reach.OTHER_POLICY + 0.2),
+        (reach, "OF_VIEWS", reach.OF_VIEWS[::-1].copy()),
+        (people, "NEWCOMER_POSTS", 0.4),
+        (pictures, "NOISE", pictures.NOISE + 1),
+        (world, "truth", lambda *given: 1 - posts.truth(*given)),
+    ],
+)
+def test_a_change_of_what_is_planted_moves_the_hash(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, other: Any
+) -> None:
+    before = outputs()
+    monkeypatch.setattr(module, name, other)
+    assert outputs() != before
+
+
+# ---------------------------------------------------------------------------------------------------------------- what is planted
 
 
 def test_a_post_is_a_function_of_seed_id_and_time(planted: World) -> None:

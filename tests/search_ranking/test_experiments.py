@@ -121,6 +121,7 @@ def test_worlds_that_disagree_widen_the_interval() -> None:
         worlds.worlds(replace(SMOKE, data="beir:DIR"), 2)
 
 
+@pytest.mark.slow
 def test_the_curve_comes_within_a_tenth_as_the_log_grows_and_other_readers_keep_it_away(monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setattr(curves, "ESTIMATORS", {"harvest": curves.ESTIMATORS["harvest"]})
     monkeypatch.setattr(curves, "SIZES", (2_500, 60_000))
@@ -138,6 +139,7 @@ def lab() -> features.Lab:
     return features.Lab.of(TINY)
 
 
+@pytest.mark.slow
 def test_counts_over_the_whole_log_hold_the_click_they_foretell(lab: features.Lab) -> None:
     """A pair shown once, and clicked: as of the moment nothing is known of it, over the whole log it is clicked whenever it is seen."""
     history = lab.dataset.history
@@ -150,6 +152,7 @@ def test_counts_over_the_whole_log_hold_the_click_they_foretell(lab: features.La
     assert len(once) > 20 and (whole[:, 1] >= honest[:, 1] + 1).all()
 
 
+@pytest.mark.slow
 def test_a_column_that_is_the_answer_is_found_and_one_of_noise_is_not(lab: features.Lab) -> None:
     history = lab.dataset.history
     lessons, served, shown = lab.lessons(history), lab.candidates(history), lab.shown(history)

@@ -147,6 +147,7 @@ def test_the_wording_known_is_that_of_rows_alone(dataset: Dataset) -> None:
         dataset.queries.of(later)
 
 
+@pytest.mark.slow
 def test_understanding_learns_from_no_wording_but_what_training_asked(dataset: Dataset, tmp_path: Path) -> None:
     """Known queries that hold two synonyms side by side would make company of them (synonyms.MOST_TOGETHER). Asked after training nothing moves;
     asked in training the pair is gone, and the new word is known."""

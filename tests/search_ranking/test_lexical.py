@@ -90,7 +90,7 @@ def test_scores_are_those_of_the_formula(seed: int) -> None:
         same(index, shelf, rng, rel=1e-4)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_whatever_came_and_went_scores_stay_within_the_drift(seed: int) -> None:
     rng = np.random.default_rng([seed, 1])
     shelf = {doc: drawn(rng) for doc in range(100)}

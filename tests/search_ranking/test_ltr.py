@@ -333,6 +333,7 @@ def _each(groups: Groups, scores: Floats) -> list[tuple[Floats, Floats]]:
 QUICK = networks.Setting(epochs=8, hidden=(16,), learning_rate=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_network_learns_the_planted_order_with_any_loss(loss: str) -> None:
     train, valid, test = (world("additive", size, seed) for seed, size in enumerate((150, 60, 200)))
@@ -498,6 +499,7 @@ def test_trees_that_are_not_those_that_were_saved_are_refused(tmp_path: Path, te
 # ---------------------------------------------------------------------------------------------------------------------- the ladder
 
 
+@pytest.mark.slow
 def test_a_small_ladder_has_every_rung_and_its_own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ladder, "rungs", lambda seed: [_short(rung) for rung in RUNGS(seed)])
     groups = [world("additive", size, seed) for seed, size in enumerate((40, 20, 40))]
@@ -522,6 +524,7 @@ def _short(rung: ladder.Rung) -> ladder.Rung:
     return replace(rung, usual=replace(rung.usual, epochs=2))
 
 
+@pytest.mark.slow
 def test_the_test_queries_choose_nothing() -> None:
     """Other grades on test: the same settings, the same models, other numbers."""
     train, valid, test = (world("additive", size, seed) for seed, size in enumerate((40, 20, 40)))

@@ -36,7 +36,7 @@ def best_by_force(known: dict[str, int], near: dict[str, int], word: str) -> str
     return min(scored)[2] if scored else word
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(SHORT, SHORT)
 def test_the_distance_is_the_textbooks(one: str, two: str) -> None:
     assert Distance(one).to(two) == by_table(one, two)

@@ -20,6 +20,7 @@ def problem() -> Problem:
     return Problem(vectors, tune, judged, ours.exact_neighbours(vectors, judged, ours.K))
 
 
+@pytest.mark.slow
 def test_rows_are_at_equal_recall(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "A_ROUND", 10)
     rows = list(candidates.compare(problem, "isotropic", 2, [candidates.plain_lists]))
@@ -47,6 +48,7 @@ def test_the_least_effort_that_finds_enough(problem: Problem) -> None:
     assert 0.955 * 1_000 <= least <= 0.955 * 1_000 * 9 / 8 + 1
 
 
+@pytest.mark.slow
 def test_a_missing_library_is_said_and_nothing_fails(
     problem: Problem, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,6 +64,7 @@ def learnt_by_fans(
 EVENLY, AS_WATCHED = 0.2, 0.25  # how far a slope may lie from the truth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("in_batch", "num_uniform"), [(True, 0), (True, 128), (False, 128)])
 def test_equally_relevant_videos_score_alike_however_popular(in_batch: bool, num_uniform: int) -> None:
     """The right sign of logQ, whatever the negatives; and the crowd still prefers what it watches most."""
@@ -71,6 +72,7 @@ def test_equally_relevant_videos_score_alike_however_popular(in_batch: bool, num
     assert abs(fans) < EVENLY and abs(crowd - 1) < AS_WATCHED, (fans, crowd)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_uniform", [0, 128])
 @pytest.mark.parametrize("log_q", [0.0, -1.0])
 def test_without_log_q_or_with_its_sign_wrong_they_do_not(log_q: float, num_uniform: int) -> None:

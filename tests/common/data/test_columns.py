@@ -40,7 +40,7 @@ def same(first: Any, second: Any) -> bool:
     return bool(first.dtype == second.dtype and first.shape == second.shape and first.tobytes() == second.tobytes())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(tables())
 def test_what_is_written_is_read_bit_for_bit(tmp_path_factory: pytest.TempPathFactory, table: dict[str, Any]) -> None:
     path = tmp_path_factory.mktemp("columns") / "table.parquet"

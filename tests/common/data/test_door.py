@@ -292,7 +292,7 @@ def written(draw: st.DrawFn) -> dict[str, Table]:
     return {"rows": rows, "catalog": Table(roles={"item_id": np.arange(6)})}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(written(), st.sampled_from([".csv", ".csv.gz", ".parquet"]))
 def test_tables_written_are_read_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, tables: dict[str, Table], suffix: str

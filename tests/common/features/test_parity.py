@@ -67,7 +67,7 @@ def num_differences(reads: Reads, offline: FeatureStore) -> int:
 
 @pytest.fixture(scope="module")
 def replays(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Events, Reads]]:
-    return [replay(tmp_path_factory.mktemp(f"replay{seed}"), seed) for seed in range(6)]
+    return [replay(tmp_path_factory.mktemp(f"replay{seed}"), seed) for seed in range(4)]
 
 
 def test_online_equals_offline_bit_for_bit(replays: list[tuple[Events, Reads]]) -> None:
@@ -86,7 +86,7 @@ def test_one_read_at_many_moments_equals_many_reads(replays: list[tuple[Events, 
         assert np.array_equal(bits(said), bits(np.concatenate([read[3] for read in mine])[shuffled]))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_both_say_what_the_definitions_say(seed: int, tmp_path: Path) -> None:
     _, reads = replay(tmp_path, seed + 100, length=300, stops=8)
     events = distinct(stream(seed + 100, 300))
@@ -167,7 +167,7 @@ READ = Cache.read
 )
 def test_a_wrong_cache_is_caught(name: str, broken: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Cache, name, broken)
-    assert sum(differences_among_snapshots(tmp_path, seed) for seed in range(3)) > 0
+    assert any(differences_among_snapshots(tmp_path, seed) for seed in range(3))
 
 
 @pytest.mark.usefixtures("both_ways")
@@ -175,7 +175,7 @@ def test_ids_that_share_a_place_do_not_share_what_is_said(tmp_path: Path, monkey
     monkeypatch.setattr(cache, "MOST", 4 * USER.width)  # four places for all of them
     assert sum(differences_among_snapshots(tmp_path, seed) for seed in range(3)) == 0
     monkeypatch.setattr(Cache, "read", believes_the_place)
-    assert sum(differences_among_snapshots(tmp_path, seed) for seed in range(3, 6)) > 0
+    assert any(differences_among_snapshots(tmp_path, seed) for seed in range(3, 6))
 
 
 def believes_the_place(self: Cache, keys: Ints, position: int, bucket: int) -> tuple[Floats, Ints]:

@@ -75,6 +75,21 @@ def test_a_view_not_held_is_not_ready_until_it_is_backfilled(tmp_path: Path) -> 
         )
 
 
+@pytest.mark.parametrize("view", [USER, PAIR], ids=["one id", "pairs"])
+def test_few_keys_and_many_repeated_in_any_order_are_read_alike(tmp_path: Path, view: View) -> None:
+    """Few records are read in plain numbers, many in arrays; of pairs a stretch, with others in between, or one by one."""
+    rng, every = np.random.default_rng(0), np.append(USERS if view is USER else PAIRS, [-1, 2**40])
+    for seed in range(5):
+        events = of(distinct(stream(seed, 300)))
+        store, offline = LiveStore(tmp_path / f"{seed}.sqlite", [USER, PAIR]), AsOfStore(events)
+        for first in range(0, 300, 100):  # a record that an old stretch wrote last is read at a later time
+            store.apply(take(events, slice(first, first + 100)))
+        for num in (1, 2, 7, 8, 9, 17, 60, 200):
+            keys = rng.choice(every, num)
+            expected = offline.read(view, keys, np.full(num, len(events)))
+            assert np.array_equal(bits(store.read(view, keys, keys)), bits(expected))
+
+
 def test_a_changed_definition_is_another_view() -> None:
     assert replace(USER, bucket=11).fingerprint != USER.fingerprint == replace(USER).fingerprint
 
@@ -105,17 +120,17 @@ def test_a_snapshot_does_not_move_and_cannot_be_read_after_its_end(tmp_path: Pat
 
 
 class Hanging:
-    """Stands in for `find`: a read that does not come back until it is let go."""
+    """Stands in for `stored`: a read that does not come back until it is let go."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.entered, self.let_go, self.find = threading.Event(), threading.Event(), tables.find
-        monkeypatch.setattr(snapshot, "find", self)
+        self.entered, self.let_go, self.stored = threading.Event(), threading.Event(), tables.stored
+        monkeypatch.setattr(snapshot, "stored", self)
 
     def __call__(self, connection: sqlite3.Connection, *rest: Any) -> Any:
         self.connection = connection
         self.entered.set()
         assert self.let_go.wait(60)
-        return self.find(connection, *rest)
+        return self.stored(connection, *rest)
 
 
 def test_a_snapshot_ends_at_once_though_a_read_hangs_and_its_connection_serves_nobody_until_that_read_has_left(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from common.cases import Case
-from common.contract import STAGES, Event
+from common.contract import STAGES, Errand, Event
 from common.errors import InputError
 from common.lifecycle.traffic import RemoteClock, play
 from common.serving.app import Server
@@ -140,3 +140,52 @@ def test_items_are_put_before_the_visit_they_precede(monkeypatch: pytest.MonkeyP
     played = play(CASE, [Visit(START), Visit(START + 5, delay=1)], client, the_clock(server), uploads)
     assert put == [(START, [{"toy_id": 1}, {"toy_id": 2}]), (START + 5, [{"toy_id": 3}])]
     assert (played.items, played.events, played.errors) == (2, 2, {"422": 1})
+
+
+def clicks(event_time: int, react: Callable[[Mapping[str, Any]], list[Any]], user_id: int = 3) -> Errand:
+    return Errand(event_time=event_time, route="/toy/count", body={"user_id": user_id}, react=react)
+
+
+def test_errands_are_run_at_their_time_among_the_reactions_and_may_lead_to_others(server: Server) -> None:
+    """Between two visits, after the events that are due by then; the last one after everything else."""
+    told: list[tuple[int, int]] = []
+
+    def then(*next_: Errand) -> Callable[[Mapping[str, Any]], list[Any]]:
+        def react(answer: Mapping[str, Any]) -> list[Any]:
+            told.append((the_clock(server).now(), answer["clicks"]))
+            return list(next_)
+
+        return react
+
+    first = clicks(START + 5, then(clicks(START + 12, then()), clicks(START + 500, then())))
+    visit, other = Visit(START, delay=10), Visit(START + 20, delay=30)
+    react = visit.react
+    visit.react = lambda answer: [*react(answer), first]  # type: ignore[method-assign,list-item]
+    played = play(CASE, [visit, other], TestClient(server.app), the_clock(server))
+    assert told == [(START + 5, 0), (START + 12, 1), (START + 500, 2)]
+    assert (played.visits, played.errands, played.events, played.errors) == (2, 3, 2, {})
+    assert the_clock(server).now() == START + 500
+
+
+def test_an_errand_that_is_refused_is_counted_and_leads_nowhere(server: Server) -> None:
+    visit = Visit(START)
+    refused = clicks(START + 1, lambda answer: pytest.fail("it had no answer"), user_id=toy.UNKNOWN_USER)
+    visit.react = lambda answer: [refused]  # type: ignore[method-assign,list-item]
+    played = play(CASE, [visit], TestClient(server.app), the_clock(server))
+    assert (played.errands, played.errors) == (0, {"422": 1})
+
+
+@pytest.mark.parametrize("token", ["", "secret"])
+def test_errands_alone_carry_the_token(monkeypatch: pytest.MonkeyPatch, server: Server, token: str) -> None:
+    client, sent = TestClient(server.app), list[str]()
+    send = client.request
+
+    def request(method: str, path: str, **more: Any) -> Any:
+        sent.append(more["headers"].get("authorization", ""))
+        return send(method, path, **more)
+
+    monkeypatch.setattr(client, "request", request)
+    visit = Visit(START)
+    visit.react = lambda answer: [clicks(START + 1, lambda _: [])]  # type: ignore[method-assign,list-item]
+    play(CASE, [visit], client, the_clock(server), token=token)
+    assert sent == ["", f"Bearer {token}" if token else ""]

@@ -59,3 +59,14 @@ def test_limit_holds_every_loaded_pool() -> None:
         assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} <= {1}
     finally:
         seeding.limit(before)
+
+
+def test_one_thread_holds_inside_and_not_behind() -> None:
+    import threadpoolctl
+
+    before = torch.get_num_threads(), {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+    with pytest.raises(ValueError, match="inside"), seeding.one_thread():
+        assert torch.get_num_threads() == 1
+        assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} <= {1}
+        raise ValueError("inside")
+    assert (torch.get_num_threads(), {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}) == before

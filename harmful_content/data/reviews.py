@@ -1,4 +1,4 @@
-"""What reviewers decided, as labels: all of it trains, and what was drawn by lot says how much harm there is."""
+"""What reviewers decided, as labels: all of it is told by hand, and what was drawn by lot says how much harm there is."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.contract import Bools, Floats, Ints
+from common.contract import Bools, Events, Floats, Ints
 from common.errors import InputError
-
-CHOSEN = ("priority", "oldest", "lot", "appeal")
-"""How a post came to a reviewer."""
+from common.events import key_column, value_column
+from harmful_content.schema import CHOSEN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +33,30 @@ class Labels:
     post_id: Ints
     hand_label: Floats
     weight: Floats
+
+    def of(self, post_id: Ints) -> Labels:
+        """The labels of these posts [m]; NaN and weight 0 where nobody looked."""
+        place = np.searchsorted(self.post_id, post_id)
+        known = np.isin(post_id, self.post_id)
+        hand_label = np.full((len(post_id), self.hand_label.shape[1]), np.nan)
+        hand_label[known] = self.hand_label[place[known]]
+        weight = np.zeros(len(post_id))
+        weight[known] = self.weight[place[known]]
+        return Labels(post_id=post_id, hand_label=hand_label, weight=weight)
+
+
+def read(events: Events) -> Reviews:
+    """The decisions of the desk, in log order. Those of the log before it name no reviewer: they were asked about the one policy that was suspected, so
+    they stay what they were, natural labels."""
+    at = np.flatnonzero((events.kind == "review") & (key_column(events, "reviewer_id") >= 0))
+    propensity = value_column(events, "propensity_ppm")[at] / 1e6
+    return Reviews(
+        post_id=key_column(events, "post_id")[at],
+        policy=value_column(events, "policy")[at],
+        upheld=value_column(events, "upheld")[at] == 1,
+        chosen=np.array(CHOSEN)[value_column(events, "chosen")[at]],
+        propensity=np.where(propensity > 0, propensity, np.nan),
+    )
 
 
 def labels(reviews: Reviews, num_policies: int) -> Labels:
