@@ -43,15 +43,17 @@ def judgments(config: Config) -> Judgments:
 
 def live(events: Events, config: Config) -> Live:
     """Served posts with their natural labels and whether anybody reacted; NaN where the window is still open. What reviewers decided is the hand
-    label, by the last of them: an appeal that was granted corrects it."""
+    label, by the last of them: an appeal that was granted corrects it. Both are as wide as our POLICIES, or as the last policy that the log names:
+    data of one's own may have more."""
     shown = np.flatnonzero(labels.impressions(events))
     window = config.label_window_hours * 3600
     is_open = events.event_time[shown] > events.event_time.max(initial=0) - window
-    natural = labels.natural(events, shown, window, config.reports_enough, len(POLICIES))
+    num_policies = max(len(POLICIES), int(value_column(events, "policy").max(initial=0)) + 1)
+    natural = labels.natural(events, shown, window, config.reports_enough, num_policies)
     values = {name: value_column(events, name)[shown] for name in planted.VALUES}
     post_id = key_column(events, "post_id")[shown]
     seen = np.isin(post_id, key_column(events, "post_id")[events.kind == "reactions"])
-    by_hand = reviews.labels(reviews.read(events), len(POLICIES)).of(post_id)
+    by_hand = reviews.labels(reviews.read(events), num_policies).of(post_id)
     posts = moderated.read(events)
     return Live(
         rows=Rows(

@@ -68,7 +68,7 @@ class Own(nn.Module):
 class Named(nn.Module):
     """`folder` holds tokenizer.json and config.json; `model` is what transformers made of it. The vector of a text is the mean over its tokens."""
 
-    batch_size, learning_rate = 48, 1.2e-4
+    batch_size, learning_rate = 48, 2e-4  # the rate chosen on EDOS's dev split
     line_share = 0.4
 
     def __init__(self, folder: Path, model: Any) -> None:

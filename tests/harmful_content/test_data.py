@@ -52,6 +52,18 @@ def test_reports_after_the_window_and_of_other_posts_are_none() -> None:
     assert labels(log(("impression", 1, 0, {}), *late)) == [[0, 0, 0]]
 
 
+def test_what_was_served_under_more_policies_than_ours_is_read_back() -> None:
+    """Data of one's own may name sixteen: the label stands at its place, and the seven of ours are there when nobody named any."""
+    posted: list[Happened] = [("impression", post, 0, {"policy": 3}) for post in (1, 2)]
+    told: list[Happened] = [("review", 1, 1, {"policy": 15, "upheld": 1}), ("report", 2, 2_000, {"policy": 0})]
+    events = log(*posted, *told)
+    reviewer_id = np.where(events.kind == "review", 5, -1)
+    rows = data.live(replace(events, keys={**events.keys, "reviewer_id": reviewer_id}), Config()).rows
+    for label in (rows.natural_label, rows.hand_label):
+        assert label.shape == (2, 16) and np.argwhere(label == 1).tolist() == [[0, 15]]
+    assert data.live(log(*posted, ("report", 1, 2_000, {"policy": 0})), Config()).rows.natural_label.shape == (2, 7)
+
+
 def test_a_reviewer_who_upholds_is_a_label_and_one_who_clears_outweighs_a_campaign() -> None:
     posted: list[Happened] = [("impression", post, 0, {}) for post in (1, 2)]
     bombed = [("report", 2, 1, {"policy": 1})] * 9
