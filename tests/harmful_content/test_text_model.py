@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from common.contract import Floats
 from common.errors import InputError
 from common.eval.classification import macro_f1
-from common.training import formats
+from common.training import formats, pretrained
 from harmful_content import data, features, model
 from harmful_content.baseline import thresholds
 from harmful_content.baseline.questions import Questions
@@ -199,7 +199,7 @@ def test_a_name_that_is_nothing_is_refused_and_without_the_wheel_our_own_learns(
 ) -> None:
     with pytest.raises(InputError, match="Did you mean 'pretrained'"):
         encoders.of(replace(SMOKE, encoder="pretraned"), 10)
-    monkeypatch.setattr(encoders, "find_spec", lambda name: None)
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
     assert isinstance(encoders.of(replace(SMOKE, encoder="best"), 10), encoders.Own)
     assert "no pretrained encoder is installed" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"mlsd\[pretrained\]"):
