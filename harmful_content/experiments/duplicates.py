@@ -96,8 +96,10 @@ def duplicates(config: Config) -> Table:
 
 
 def copies(config: Config) -> Table:
-    """May a machine act on a copy, or should a person look first? Of the test posts of WORLDS other worlds that match what a reviewer took down: how
-    many violate, where words and picture are the same and where they nearly are; interval over authors. The foil is any post."""
+    """May a machine act on a copy, or should a person look first?
+
+    Of the test posts of WORLDS other worlds that match what a reviewer took down: how many violate, where words and picture are the same and where they
+    nearly are; interval over authors. The foil is any post."""
     kinds: dict[str, list[tuple[Bools, Ints]]] = {"the same": [], "nearly": [], "any post (foil)": []}
     for seed in range(config.seed + 1, config.seed + 1 + WORLDS):
         case = trained(replace(config, seed=seed))
