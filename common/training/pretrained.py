@@ -43,8 +43,10 @@ def named(name: str, others: Sequence[str]) -> Path:
     if Path(name).is_dir():
         return whole(Path(name).resolve())
     if not ID.fullmatch(name):
-        next_ = did_you_mean(name, others) if others else "Put the folder back, or name another."
-        raise InputError(f"{name!r} is no folder here, and no id ORG/NAME of a model to download. {next_}")
+        what, next_ = repr(name), "Put the folder back, or name another."
+        if others:
+            what, next_ = f"encoder={name!r}", did_you_mean(name, others)
+        raise InputError(f"{what} is no folder here, and no id ORG/NAME of a model to download. {next_}")
     return whole(_downloaded(name))
 
 
