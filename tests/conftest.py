@@ -21,10 +21,11 @@ MAY_SKIP = (
     "one case alone",
     "only on ",
     "no view of features.VIEWS is kept by user_id",
+    "there is no schema.Item",
     "the pretrained extra is not installed",
 )
-"""How the reason of a skip begins that is right anywhere: a copy with one case, another operating system, a case that knows nobody, weights
-that .ci/run could not have."""
+"""How the reason of a skip begins that is right anywhere: a copy with one case, another operating system, a case that knows nobody, one whose items are its
+requests, weights that .ci/run could not have."""
 
 
 @pytest.hookimpl(wrapper=True)

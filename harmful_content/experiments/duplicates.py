@@ -111,7 +111,8 @@ def copies(config: Config) -> Table:
     table: Table = []
     for name, seen in kinds.items():
         right, authors = (np.concatenate(part) for part in zip(*seen, strict=True))
-        table.append({"posts": name, "num": len(right)} | share(right, authors, "violate"))
+        if len(np.unique(authors)) > 1:  # of one author no interval is had
+            table.append({"posts": name, "num": len(right)} | share(right, authors, "violate"))
     return table
 
 

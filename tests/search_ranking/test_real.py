@@ -25,13 +25,14 @@ from common.eval.report import is_better
 from common.features.asof import AsOfStore
 from common.features.views import pair
 from common.lifecycle.registry import Registry
+from common.training import pretrained
 from search_ranking import baseline, data, evaluate, features, model, pipeline, serve
 from search_ranking.baseline import single
 from search_ranking.config import OVERRIDES, SMOKE, Config
 from search_ranking.data import collection, letor
 from search_ranking.model import given
 from search_ranking.model.ltr import trees
-from search_ranking.model.retrieval import dense, encoder
+from search_ranking.model.retrieval import dense
 from search_ranking.schema import Dataset, Queries
 
 TOPICS, EACH = 25, 8
@@ -99,7 +100,7 @@ def beir_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def searched(beir_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
     """Without the wheel: nothing that is downloaded decides a test."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoder, "installed", lambda: False)
+        patch.setattr(pretrained, "installed", lambda: False)
         config = config_of("beir", beir_folder, num_candidates=30, num_trees=40, min_leaf=20)
         return pipeline.run(config, Registry(tmp_path_factory.mktemp("registry")))
 
