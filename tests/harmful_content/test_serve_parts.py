@@ -22,7 +22,7 @@ from harmful_content.config import SMOKE
 from harmful_content.features import Inputs
 from harmful_content.policy import appeals
 from harmful_content.schema import ACTIONS, NO_IMAGES, SIDE
-from harmful_content.serve import posts
+from harmful_content.serve import docket, posts
 from harmful_content.serve.decode import MOST_PIXELS, picture
 from harmful_content.serve.hidden import is_hidden
 from harmful_content.serve.posts import DAY, DECIDES, GONE, NOBODY, Post
@@ -125,22 +125,7 @@ NEW = Post(post_id=1, user_id=2)
 
 
 def event(**given: int) -> dict[str, int]:
-    names = (
-        "policy",
-        "probability_ppm",
-        "fingerprint",
-        "picture_print",
-        "text_print",
-        "version",
-        "by_words",
-        "priority_ppm",
-        "upheld",
-        "until",
-        "chosen",
-        "propensity_ppm",
-        "action",
-    )
-    return dict.fromkeys(names, 0) | {"event_time": 100, "reviewer_id": 7} | given
+    return dict.fromkeys(docket.VALUES, 0) | {"event_time": 100, "reviewer_id": 7} | given
 
 
 def judged(post: Post, action: str, fingerprint: int = 5, time: int = 100) -> Post:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from common.contract import Bools, Ints
 from common.eval.classification import auc
@@ -25,6 +21,7 @@ from harmful_content.schema import POLICIES
 from harmful_content.world import World, lexicon, people, pictures, posts, reach, wording
 from harmful_content.world.posts import FRIENDLY, MEME, ODD, OWN_WORDING, PICTURE, PLAIN, STRUCK, TEXT, TWIN, plant
 from harmful_content.world.reach import AGAIN_SHARE, has_keyword
+from tests.contract import frozen as hashes
 
 LOG = (Path(__file__).parents[2] / "docs" / "LOG.md").read_text()
 FROZEN = (lexicon, people, pictures, posts, reach, wording)
@@ -35,21 +32,8 @@ FROZEN = (lexicon, people, pictures, posts, reach, wording)
 
 def test_the_strengths_are_those_the_log_names() -> None:
     """Changing one changes every number of the case: then the log gets a new hash, a date and a reason."""
-    found = strengths()
+    found = hashes.strengths(FROZEN)
     assert f"harmful_content `{found}`" in LOG, f"the strengths hash to {found}; docs/LOG.md does not say so"
-
-
-def strengths() -> str:
-    """A hash of every constant of the world, by the module that holds it."""
-    block = {
-        module.__name__: {
-            name: np.asarray(value).tolist() if isinstance(value, np.ndarray) else value
-            for name, value in vars(module).items()
-            if name.isupper() and isinstance(value, int | float | str | tuple | list | dict | np.ndarray)
-        }
-        for module in FROZEN
-    }
-    return hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @pytest.mark.parametrize(
@@ -65,43 +49,26 @@ def strengths() -> str:
 )
 def test_every_strength_is_in_the_hash(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
     """Negative control: a constant that could change unseen."""
-    frozen, value = strengths(), getattr(module, name)
+    frozen, value = hashes.strengths(FROZEN), getattr(module, name)
     monkeypatch.setattr(module, name, value[1:] if isinstance(value, tuple) else value + 1)
-    assert strengths() != frozen
+    assert hashes.strengths(FROZEN) != frozen
 
 
-def test_the_world_gives_what_it_gave_when_it_was_frozen() -> None:
+def test_the_world_gives_what_it_gave_when_it_was_frozen(frozen: str) -> None:
     """The strengths are not all: a changed formula, array or draw is another world too, and another entry in docs/LOG.md."""
-    found = outputs()
-    assert f"harmful_content `{found}`" in LOG, f"what the world gives hashes to {found}; docs/LOG.md does not say so"
+    assert f"harmful_content `{frozen}`" in LOG, f"what the world gives hashes to {frozen}; docs/LOG.md does not say so"
+
+
+@pytest.fixture(scope="module")
+def frozen() -> str:
+    return outputs()
 
 
 def outputs() -> str:
-    """A hash of everything a small world gives, made anew. Floats to six decimals: the last bits are the machine's."""
+    """Of a small world, made anew."""
     made = world._make.__wrapped__(replace(SMOKE, num_posts=500, num_users=200))
-    given = {
-        "posts": made.posts,
-        "history": made.history,
-        "views": made.views,
-        "truth": made.truth,
-        "images": made.images,
-    }
-    found = hashlib.sha256()
-    for name, array in arrays("", given):
-        plain = np.round(array.astype(float), 6) + 0.0 if array.dtype.kind == "f" else array  # + 0.0: no minus zero
-        found.update(f"{name} {array.shape} {plain.tolist()}\n".encode())
-    return found.hexdigest()[:16]
-
-
-def arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Every array inside, by its name."""
-    if isinstance(value, np.ndarray):
-        yield name, value
-    elif isinstance(value, tuple | list):
-        yield from arrays(name, dict(enumerate(value)))
-    elif is_dataclass(value) or isinstance(value, Mapping):
-        for key, part in (value if isinstance(value, Mapping) else vars(value)).items():
-            yield from arrays(f"{name}.{key}", part)
+    parts = ("posts", "history", "views", "truth", "images")
+    return hashes.outputs({name: getattr(made, name) for name in parts})
 
 
 @pytest.mark.parametrize(
@@ -116,11 +83,10 @@ def arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
     ],
 )
 def test_a_change_of_what_is_planted_moves_the_hash(
-    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, other: Any
+    frozen: str, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, other: Any
 ) -> None:
-    before = outputs()
     monkeypatch.setattr(module, name, other)
-    assert outputs() != before
+    assert outputs() != frozen
 
 
 # ---------------------------------------------------------------------------------------------------------------- what is planted

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from common.contract import Bools, Floats, Ints
 from common.population import Population
 from search_ranking import world
 from search_ranking.world import history, incumbent, nature, needs, wording, words
 from search_ranking.world.history import Behaviour
+from tests.contract import frozen as hashes
 
 SIZES: dict[str, Any] = {
     "seed": 0,
@@ -49,21 +46,8 @@ def same(a: Any, b: Any) -> bool:
 
 def test_the_strengths_are_those_the_log_names() -> None:
     """Changing one changes every number of the case: then the log gets a new hash, a date and a reason."""
-    found = strengths()
+    found = hashes.strengths(FROZEN)
     assert f"search_ranking `{found}`" in LOG, f"the strengths hash to {found}; docs/LOG.md does not say so"
-
-
-def strengths() -> str:
-    """A hash of every constant of the world, by the module that holds it."""
-    block = {
-        module.__name__: {
-            name: np.asarray(value).tolist() if isinstance(value, np.ndarray) else value
-            for name, value in vars(module).items()
-            if name.isupper() and isinstance(value, int | float | tuple | list | dict | np.ndarray)
-        }
-        for module in FROZEN
-    }
-    return hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @pytest.mark.parametrize(
@@ -79,9 +63,9 @@ def strengths() -> str:
 )
 def test_every_strength_is_in_the_hash(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
     """Negative control: a constant that could change unseen."""
-    frozen, value = strengths(), getattr(module, name)
+    frozen, value = hashes.strengths(FROZEN), getattr(module, name)
     monkeypatch.setattr(module, name, value[1:] if isinstance(value, tuple) else value + 1)
-    assert strengths() != frozen
+    assert hashes.strengths(FROZEN) != frozen
 
 
 def test_the_world_gives_what_it_gave_when_it_was_frozen(frozen: str) -> None:
@@ -95,22 +79,9 @@ def frozen() -> str:
 
 
 def outputs() -> str:
-    """A hash of everything a small world gives, made anew. Floats to six decimals: the last bits are the machine's."""
+    """Of a small world, made anew."""
     made = world.built.__wrapped__(**SIZES | {"num_docs": 400, "num_queries": 200, "num_sessions": 500})
-    found = hashlib.sha256()
-    for name, array in arrays("", {"world": made, "ceiling": world.Ceiling(made).of(np.arange(100), 20)}):
-        plain = np.round(array.astype(float), 6) + 0.0 if array.dtype.kind == "f" else array  # + 0.0: no minus zero
-        found.update(f"{name} {array.shape} {plain.tolist()}\n".encode())
-    return found.hexdigest()[:16]
-
-
-def arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Every array inside, by its name."""
-    if isinstance(value, np.ndarray):
-        yield name, value
-    elif is_dataclass(value) or isinstance(value, Mapping):
-        for key, part in (value if isinstance(value, Mapping) else vars(value)).items():
-            yield from arrays(f"{name}.{key}", part)
+    return hashes.outputs({"world": made, "ceiling": world.Ceiling(made).of(np.arange(100), 20)})
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from common import population
+from tests.contract import frozen as hashes
 from video_rec import config, features, world
 from video_rec.config import DEFAULT, LARGE, SMOKE
 from video_rec.schema import Requests
@@ -43,25 +42,10 @@ def frozen() -> str:
 
 
 def outputs() -> str:
-    """A hash of everything a small world gives, made anew. Floats to six decimals: the last bits are the machine's."""
+    """Of a small world, made anew."""
     made = world._make.__wrapped__(TINY.seed, TINY.num_users, TINY.num_videos, TINY.num_impressions, TINY.days, 1.0)
     asked = Requests(user_id=np.arange(100), event_time=made.shown.event_time[-100:], moment=np.zeros(100, np.int64))
-    found = hashlib.sha256()
-    for name, array in arrays("", {"world": made, "ceiling": world.Ceiling(made).rank(asked, 20)}):
-        plain = (
-            np.round(array.astype(np.float64), 6) + 0.0 if array.dtype.kind == "f" else array
-        )  # + 0.0: no minus zero
-        found.update(f"{name} {array.shape} {plain.tolist()}\n".encode())
-    return found.hexdigest()[:16]
-
-
-def arrays(name: str, value: Any) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Every array inside, by its name."""
-    if isinstance(value, np.ndarray):
-        yield name, value
-    elif is_dataclass(value) or isinstance(value, Mapping):
-        for key, part in (value if isinstance(value, Mapping) else vars(value)).items():
-            yield from arrays(f"{name}.{key}", part)
+    return hashes.outputs({"world": made, "ceiling": world.Ceiling(made).rank(asked, 20)})
 
 
 @pytest.mark.parametrize(
