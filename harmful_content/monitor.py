@@ -1,7 +1,7 @@
 """What is watched: whether posts arrive whole, look as they did, and are heard of again; and what people say of them.
 
 In:     scores and validation rows at training time; later, served posts.
-Out:    alerts, each with what it means and the next step; the four rates of the platform (`measured`).
+Out:    alerts, each with what it means and the next step; the four rates of the platform and its reports (`measured`).
 Choice: posts come whatever we decide, so scores and lengths of text may be compared; what people did is compared with an earlier served week alone
         (`served=True`), as nothing else had this platform's actions. Authors are the independent units.
 Else:   every word's share, where texts are logged; the log here holds none, so a change of wording shows in lengths and unknown words.
@@ -118,8 +118,9 @@ def check(reference: References, live: Live, config: Config) -> list[Alert]:
 
 
 def measured(live: Live) -> Mapping[str, Interval]:
-    """The four rates, as far as reviewers have said; no alarm hangs on them: prevalence from a week's lots is known to a few points at best."""
-    return online.by_hand(live)
+    """The four rates, as far as reviewers have said, and what reports are about; no alarm hangs on them: prevalence from a week's lots is known to a few
+    points at best."""
+    return {**online.by_hand(live), **online.reports_by_policy(live)}
 
 
 def _pictures(rows: Rows) -> Floats:

@@ -230,7 +230,7 @@ class Live:
     lot); the greatest probability of any policy as served, the place in POLICIES of the one that decided, the action as its place in
     ACTIONS, whether anybody reacted (NaN while that may still come), and whether an input was missing or unknown, or a stage had failed. `numbers` of
     the rows are what is watched, NaN where it is not known (yet): num_words, unknown_words, has_picture, views, reports; `found`, 1 where the platform acted
-    before anybody reported, 0 where somebody was faster; `reversed`, of what was enforced."""
+    before anybody reported, 0 where somebody was faster; `reversed`, of what was enforced. Of reports, [num_reports]: under which policy, on whose post."""
 
     rows: Rows
     posts: Moderated  # each once
@@ -242,6 +242,8 @@ class Live:
     num_missing: Ints
     num_unknown: Ints
     degraded: Bools
+    report_policy: Ints
+    report_author: Ints
 
 
 @dataclass(frozen=True, kw_only=True)

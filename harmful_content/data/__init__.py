@@ -77,6 +77,8 @@ def live(events: Events, config: Config) -> Live:
         num_missing=values["num_missing"],
         num_unknown=values["num_unknown"],
         degraded=values["degraded"] > 0,
+        report_policy=value_column(events, "policy")[events.kind == "report"],
+        report_author=key_column(events, "user_id")[events.kind == "report"],
     )
 
 

@@ -1,7 +1,7 @@
 """What is measured of a platform that runs: the log says what was done and seen, and somebody who knows says what was harmful.
 
 In:     what became of each post (read of the event log); which posts are harmful: the key, or what reviewers said where there is none.
-Out:    prevalence on posts and on views, proactive rate, valid appeals, each with an interval over authors; reports per policy.
+Out:    prevalence on posts and on views, proactive rate, valid appeals, each with an interval over authors; the share of reports under each policy.
 Choice: every rate is one quotient of two sums over posts, so one formula serves all. Without a key, prevalence is of what reviewers were handed by
         lot: the rest of their posts were chosen because they looked bad. `mlsd traffic harmful_content` prints it.
 Else:   prevalence on views alone, which is what people meet: the rate on posts is blind to reach.
@@ -17,11 +17,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from common.contract import Bools, Events, Floats, Ints
+from common.contract import Bools, Floats, Ints
 from common.errors import InputError
 from common.eval import intervals
 from common.eval.report import Interval
-from common.events import value_column
 from harmful_content.schema import POLICIES, Live, Moderated
 
 
@@ -68,7 +67,11 @@ def rate(part: Floats, whole: Floats, clusters: Ints) -> Interval:
     return Interval(value=value, low=max(0.0, found.low), high=min(1.0, found.high), n=found.n)
 
 
-def reports_by_policy(events: Events) -> Mapping[str, int]:
-    """User reports under each policy. They count what users dislike: bombs and grudges are in it."""
-    under = value_column(events, "policy")[events.kind == "report"]
-    return dict(zip(POLICIES, np.bincount(under, minlength=len(POLICIES)).tolist(), strict=True))
+def reports_by_policy(live: Live) -> Mapping[str, Interval]:
+    """The share of all reports that came under each policy. They say what people dislike: bombs and grudges are in it."""
+    policy, author = live.report_policy, live.report_author
+    if len(np.unique(author)) < 2:
+        return {}
+    ones = np.ones(len(policy))
+    under = [(policy == place).astype(float) for place in range(len(POLICIES))]
+    return {f"reports:{name}": rate(part, ones, author) for name, part in zip(POLICIES, under, strict=True)}

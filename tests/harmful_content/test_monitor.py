@@ -50,7 +50,7 @@ def live(n: int, seed: int) -> Live:
     )  # fmt: skip
     return Live(
         rows=rows(n, seed), posts=posts, weight=np.zeros(n), predictions=scored(n, seed).max(axis=1), policy=zeros, action=zeros,
-        reacted=np.ones(n), num_missing=zeros, num_unknown=zeros, degraded=no,
+        reacted=np.ones(n), num_missing=zeros, num_unknown=zeros, degraded=no, report_policy=zeros, report_author=zeros,
     )  # fmt: skip
 
 

@@ -79,9 +79,12 @@ def test_reach_is_what_tells_the_two_prevalences_apart() -> None:
 
 
 def test_reports_are_counted_under_their_policy() -> None:
-    assert online.reports_by_policy(PLANTED) == {
-        name: {0: 1, 3: 2, 6: 1}.get(at, 0) for at, name in enumerate(POLICIES)
+    found = online.reports_by_policy(data.live(PLANTED, SMOKE))
+    assert {key: interval.value for key, interval in found.items()} == {
+        f"reports:{name}": {0: 1, 3: 2, 6: 1}.get(at, 0) / 4 for at, name in enumerate(POLICIES)
     }
+    one_author = data.live(log(("impression", 1, ALLOW), ("report", 1, 0), ("report", 1, 3)), SMOKE)
+    assert online.reports_by_policy(one_author) == {}, "of one author's posts no interval is had"
 
 
 def test_a_rate_of_nothing_is_left_out_and_refused_when_asked_for() -> None:
@@ -154,4 +157,5 @@ def test_the_four_are_measured_on_the_log_of_the_case() -> None:
     expected = (harmful * views).sum() / views.sum()
     assert found["prevalence_views"].value == pytest.approx(expected, rel=0.35)
     assert set(found) == {"prevalence_posts", "prevalence_views", "proactive_rate", "valid_appeal_rate"}
-    assert sum(online.reports_by_policy(events).values()) == (events.kind == "report").sum()
+    shares = online.reports_by_policy(data.live(events, SMOKE))
+    assert len(shares) == len(POLICIES) and sum(one.value for one in shares.values()) == pytest.approx(1)
