@@ -35,7 +35,7 @@ from harmful_content.schema import EXAMPLE, NO_IMAGES, Answer, Images, Request, 
 from harmful_content.serve import batches, desk
 from harmful_content.serve.answers import Known, Outcome, answer, decided, impression, known, unjudged
 from harmful_content.serve.batches import Answers, Posts
-from harmful_content.serve.decode import picture
+from harmful_content.serve.decode import GREY, picture
 from harmful_content.serve.docket import Docket
 from harmful_content.serve.hidden import is_hidden
 from harmful_content.serve.scoring import best_rung
@@ -115,11 +115,10 @@ class Service:
         return router
 
     def _warm(self) -> None:
-        """The first call of a network costs many times the next; no author should be the one to wait."""
+        """The first picture waits for a library, and the first call of a network costs many times the next; no author should be the one to wait."""
         with self.platform.store.snapshot() as store:
-            inputs = self.features.inputs(
-                batches.rows([Request(**EXAMPLE)], [NO_IMAGES], self.features, 0, store.position), store
-            )
+            rows = batches.rows([Request(**EXAMPLE)], [picture(GREY)], self.features, 0, store.position)
+            inputs = self.features.inputs(rows, store)
         for scorer in (self.model, self.baseline):
             scorer.score(inputs)
 

@@ -14,7 +14,9 @@ import pytest
 from common.checks import Trial
 from common.checks.trial import Running
 from common.serving.deadline import Fault
-from harmful_content.schema import ACTIONS, EXAMPLE, SIDE
+from harmful_content import serve
+from harmful_content.schema import ACTIONS, EXAMPLE, SIDE, Images
+from harmful_content.serve.decode import GREY, picture
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +52,22 @@ def test_an_answer_names_action_policy_score_and_evidence(served: Running) -> No
 def test_a_picture_alone_is_a_post(served: Running, kind: str) -> None:
     answer = served.ask(text="", image=encoded(noise(50), kind))
     assert answer["action"] in ACTIONS and answer["scores"] != served.ask()["scores"]
+
+
+def test_the_first_picture_is_unfolded_before_anybody_sends_one(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the first author with a picture waits for a library to be loaded, and their post for a person."""
+    unfolded: list[str] = []
+
+    def watched(sent: str) -> Images:
+        unfolded.append(sent)
+        return picture(sent)
+
+    monkeypatch.setattr(serve, "picture", watched)
+    with trial.apart("first picture") as started:
+        assert unfolded == [GREY]
+        started.ask(text="", image=encoded(noise()))
+    assert len(unfolded) == 2
+    assert picture(GREY).pixels.min() == picture(GREY).pixels.max() == 128
 
 
 def bomb() -> str:
