@@ -128,7 +128,7 @@ CAPACITY = Plan(  # the platform on the whiteboard: 500 million posts a day, ten
     keep_days=30.0,
     num_items=5e8,
     bytes_per_item=1024.0,  # of a post, for a sweep after a policy changes: its picture as 192 numbers, its words as 32
-    cpu_ms=10.0,  # features and model of one post on one core, measured at 2.4 ms, and what surrounds them
+    cpu_ms=10.0,  # of one post on one core: HTTP and log beside what benchmarks/results/moderation.md has for "ours, a post a call"
 )
 
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {
