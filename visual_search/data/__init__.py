@@ -10,7 +10,9 @@ Breaks: labels in the test requests (there is no field for them), a feature that
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -19,8 +21,13 @@ from common.contract import Events
 from common.errors import InputError, did_you_mean
 from common.events import value_column
 from visual_search.config import Config
-from visual_search.data import labels, planted
+from visual_search.data import grocery, images, labels, planted
 from visual_search.schema import Dataset, Judgments, Live
+
+READERS: Mapping[str, Callable[[Path, Config], tuple[Dataset, Judgments]]] = {
+    "grocery": grocery.read,
+    "images": images.read,
+}
 
 
 def load(config: Config) -> Dataset:
@@ -45,10 +52,12 @@ def live(events: Events, config: Config) -> Live:
 
 
 def _read(config: Config) -> tuple[Dataset, Judgments]:
-    name, _ = split_data(config.data)
+    name, path = split_data(config.data)
     if name == "world":
         return planted.read(config)
-    raise InputError(f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world'])}")
+    if name not in READERS:
+        raise InputError(f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world', *READERS])}")
+    return READERS[name](Path(path), config)
 
 
 __all__ = ["judgments", "live", "load"]
