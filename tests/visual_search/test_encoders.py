@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.visual_search.pictures import NAMES
 from visual_search.config import SMOKE
 from visual_search.model import encoders
 from visual_search.model.encoders import lesson, own, training, views
+from visual_search.model.encoders.muon import Muon, orthogonal
 from visual_search.model.encoders.towers import Clip, Residual, Shape
 from visual_search.model.encoders.words import Words
 from visual_search.model.parts import Encoder
@@ -284,3 +286,33 @@ def test_a_torn_encoder_is_refused(quick: Encoder, tmp_path: Path, spoilt: str) 
         shape.write_text(json.dumps({**said, "kind": "vgg"}))
     with pytest.raises(InputError, match="not a whole encoder"):
         encoders.load(tmp_path)
+
+
+# --------------------------------------------------------------------------------------------------------------------------- steps
+
+
+@pytest.mark.parametrize("shape", [(6, 20), (20, 6), (8, 8)])
+def test_a_step_has_the_same_length_in_every_direction(shape: tuple[int, int]) -> None:
+    """Against numpy's singular values: the same directions, lengths near 1."""
+    matrix = np.random.default_rng(0).normal(size=shape)
+    left, _, right = np.linalg.svd(matrix, full_matrices=False)
+    found = orthogonal(torch.from_numpy(matrix.astype(np.float32))).numpy()
+    lengths = np.linalg.svd(found, compute_uv=False)
+    assert lengths.min() > 0.6 and lengths.max() < 1.3
+    turned = left.T @ found @ right.T
+    assert np.abs(turned - np.diag(np.diag(turned))).max() < 0.01, "no other directions"
+
+
+def test_what_is_no_hidden_layer_takes_adams_step() -> None:
+    """The same network under Adam alone: all but filters move alike, filters do not."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        ours = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(16, 2))
+        x = torch.randn(8, 3, 4, 4)
+    theirs = copy.deepcopy(ours)
+    steps = Muon(ours, 0.01, 0.1), torch.optim.AdamW(theirs.parameters(), lr=0.01, weight_decay=0.1)
+    for network, optimizer in zip((ours, theirs), steps, strict=True):
+        network(x).square().sum().backward()
+        optimizer.step()
+    for (name, one), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one, other) != (name == "0.weight")
