@@ -21,7 +21,7 @@ from visual_search.model.encoders.muon import Muon, orthogonal
 from visual_search.model.encoders.towers import Clip, Residual, Shape
 from visual_search.model.encoders.words import Words
 from visual_search.model.parts import Encoder
-from visual_search.schema import Dataset
+from visual_search.schema import Dataset, Images
 
 QUICK = replace(SMOKE, encoder="resnet", width=8, depth="11", epochs=1, batch_size=32, dim=16, held_out=0.2)
 LONGER = replace(QUICK, epochs=12, learning_rate=5e-3)
@@ -173,6 +173,27 @@ def test_views_are_made_of_no_photo_that_only_the_test_asks_with(toy: Dataset) -
     anchors = lesson.of(half, toy.judged, replace(QUICK, positives="augmented")).bags.anchor
     photos = anchors[anchors < len(toy.train.photos)]
     assert photos.tolist() == list(range(20)) and len(anchors) == 20 + len(toy.catalog)
+
+
+def test_positives_add_up(toy: Dataset) -> None:
+    """Several kinds together: the pairs of each, over photos of two pools."""
+    apart = replace(toy, judged=replace(toy.judged, photos=Images(toy.judged.photos.pixels.copy())))
+    both, one, other, views_too = (
+        lesson.of(apart, apart.judged, replace(QUICK, positives=kinds))
+        for kinds in ("judged+clicks", "judged", "clicks", "judged+clicks+augmented")
+    )
+    assert len(both.known) == len(one.known) + len(other.known) > len(one.known) > 0
+    assert (both.pixels(both.known[:, 0]) == one.pixels(np.tile(one.known[:, 0], 2))).all(), "each its own photo"
+    assert (views_too.partners(np.arange(len(views_too))) >= 0).all() and len(views_too) > len(both.known)
+
+
+def test_learning_goes_on_from_an_encoder(toy: Dataset, quick: Encoder) -> None:
+    assert isinstance(quick, own.Own)
+    still = encoders.fit(toy, replace(QUICK, learning_rate=0.0), quick)
+    assert isinstance(still, own.Own)
+    ours, theirs = (dict(of.network.named_parameters()) for of in (still, quick))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs), "at rate 0 it stays what it was"
+    assert encoders.fit(toy, QUICK, quick).fingerprint not in (quick.fingerprint, encoders.fit(toy, QUICK).fingerprint)
 
 
 def test_unknown_positives_and_unknown_encoders_are_named(toy: Dataset) -> None:
