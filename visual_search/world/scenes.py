@@ -88,7 +88,7 @@ def photos(seed: int, ids: Ints, meant: Things, clutter: float, shop: Bools | No
     crowded = ~shop & (draws[:, 0] < clutter)
     place = np.zeros((n, LAYERS, 4))
     size = np.where(
-        shop, 0.66 + 0.16 * draws[:, 1], np.where(crowded, 0.5 + 0.18 * draws[:, 1], 0.54 + 0.26 * draws[:, 1])
+        shop, 0.66 + 0.16 * draws[:, 1], np.where(crowded, 0.55 + 0.17 * draws[:, 1], 0.6 + 0.24 * draws[:, 1])
     )
     off = np.where(shop, 0.04, np.minimum(0.95 - size, 0.34))[:, None] * (2 * draws[:, 2:4] - 1)
     turn = np.where(shop, STRAIGHT, CROOKED * draws[:, 5]) * (2 * draws[:, 4] - 1)
@@ -137,7 +137,7 @@ def _stacked(around: Things, meant: Things) -> Things:
 def _tint(draws: Floats, shop: Bools) -> Floats:
     """[n, 3]: exposure times the colour of the light, from candle to shade, some a little green."""
     exposure = LIGHT[0] + (LIGHT[1] - LIGHT[0]) * np.sqrt(draws[:, 0])
-    warm = np.where(draws[:, 1] < CAST, 1.0, 0.2) * (2 * draws[:, 2] - 1)
+    warm = np.where(draws[:, 1] < CAST, 1.0, 0.15) * (2 * draws[:, 2] - 1)
     colour = 1 + np.stack([0.22 * warm, 0.05 * (2 * draws[:, 3] - 1), -0.24 * warm], axis=1)
     tint: Floats = np.where(shop[:, None], 1.0, exposure[:, None] * colour)
     return tint
