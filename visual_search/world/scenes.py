@@ -12,7 +12,7 @@ from common.contract import Bools, Floats, Ints
 from common.population import uniform
 from visual_search.world import shapes
 from visual_search.world.grounds import GROUNDS, STUDIO
-from visual_search.world.things import Pictures, Things, things
+from visual_search.world.things import NEW_SHAPE, Pictures, Things, things
 
 PHOTOS = 2**32  # ids of photos begin here, those of the gallery at 0
 LAYERS = 5  # behind, behind, behind, the one that is meant, in front
@@ -171,8 +171,8 @@ def extents() -> Floats:
     """[shapes, 4]: left, top, right, bottom of each silhouette, looked up on a fine grid."""
     v, u = np.mgrid[-1.2:1.2:241j, -1.2:1.2:241j].astype(np.float32)
     found = []
-    for shape in shapes.ALL:
-        inside = np.minimum(*shape(u, v)) <= 0
+    for kind in range(NEW_SHAPE + 1):
+        inside = np.minimum(*shapes.silhouette(kind)(u, v)) <= 0
         across, down = np.flatnonzero(inside.any(0)), np.flatnonzero(inside.any(1))
         found.append([across[0], down[0], across[-1], down[-1]])
     return np.array(found) * 0.01 - 1.2
