@@ -31,7 +31,7 @@ class Scenes:
     """[n] pictures. `thing` [n, LAYERS], from the back; `place` [n, LAYERS, 4]: x, y of the middle and half of the height, the picture from -1 to 1,
     and the angle in radians. `tint` [n, 3] is the light, 1 is white; `frame` [n, 3]: the picture is what lies around (x, y) at that zoom."""
 
-    id: Ints
+    id: Ints  # decides the ground; a copy has its original's
     thing: Things
     place: Floats
     ground: Ints
@@ -72,7 +72,6 @@ def gallery(seed: int, of: Pictures, clutter: float) -> Scenes:
     return Scenes(
         **{
             **vars(made),
-            "id": of.image_id,
             "frame": np.where(copied[:, None], frame, made.frame),
             "tint": np.where(copied[:, None], tint, made.tint),
             "marked": of.explicit > 0,
