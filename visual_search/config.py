@@ -41,12 +41,17 @@ class Config:
     batch_size: int = 128
     learning_rate: float = 1e-3
     temperature: float = 0.07
+    # what is looked at, and how words count
+    proposal: bool = True  # of a photo in which nobody marked anything: what stands out, else the whole
+    text_weight: float = 1.0  # of words beside a photo of weight 1
     # index
     recall: float = 0.95  # ann_recall@100 that the index is tuned to
     # serving
     deadline_ms: float = 300.0
     num_candidates: int = 100
     page_size: int = 10
+    # rules
+    owner_cap: int = 3  # images of one owner on a page
 
 
 DEFAULT = Config()

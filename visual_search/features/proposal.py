@@ -1,0 +1,127 @@
+"""Where in a picture the thing is that is meant: what stands out from the border, in one piece, and the larger and nearer to the middle the more likely.
+
+A background is smooth, so its colour at any place is guessed from the border by a plane a channel (least squares), and how far a pixel is from that
+is how much it stands out; edges count beside it, because a thing may have the colour of its ground. After Borji et al. 2015, Salient Object Detection: A
+Benchmark (IEEE TIP), the border as background is the strongest of the simple priors; a learned detector (VIS-63) knows what things look like as well.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visual_search.features.preparation import WHOLE
+from visual_search.schema import Crops, Pixels
+
+GRID = 32  # a side of what is looked at: a box to a thirty-second is as good as any
+FRAME = 2  # of GRID: what counts as border
+EDGES = 0.5  # what an edge of one grey level counts beside one level of difference
+MARGIN = 0.04  # added around what is found
+LEAST, MOST = 0.02, 0.85  # of the picture: smaller is a speck, larger is the picture
+Maps = NDArray[np.float32]
+
+
+def propose(pixels: Pixels) -> Crops:
+    """uint8 [n, side, side, 3] -> crops [n, 4]; the whole picture where nothing stands out."""
+    if not len(pixels):
+        return np.empty((0, 4), np.float32)
+    return boxes(standing_out(reduced(pixels)))
+
+
+def is_found(crops: Crops) -> NDArray[np.bool_]:
+    """[n]: is there a thing, or only a picture?"""
+    found: NDArray[np.bool_] = (crops != np.array(WHOLE, np.float32)).any(axis=1)
+    return found
+
+
+def reduced(pixels: Pixels) -> Maps:
+    """-> [n, GRID, GRID, 3]: means of blocks where the side is a multiple of GRID, else the nearest pixels."""
+    side = pixels.shape[1]
+    if side % GRID == 0:
+        block = side // GRID
+        return pixels.reshape(len(pixels), GRID, block, GRID, block, 3).mean(axis=(2, 4), dtype=np.float32)
+    at = ((np.arange(GRID) + 0.5) * side / GRID).astype(np.int64)
+    return pixels[:, at][:, :, at].astype(np.float32)
+
+
+def standing_out(small: Maps) -> Maps:
+    """[n, GRID, GRID, 3] -> [n, GRID, GRID]: levels of colour by which each place differs from the ground, and of edges."""
+    project, design = _planes()
+    border = small.reshape(len(small), -1, 3)[:, _border()]
+    ground = np.einsum("pb,nbc->npc", project, border)  # [n, 3 coefficients, 3 channels]
+    ground = np.einsum("gp,npc->ngc", design, ground).reshape(small.shape)
+    differs = np.abs(small - ground).sum(axis=3)
+    across = np.abs(np.diff(small, axis=2, append=small[:, :, -1:])).sum(axis=3)
+    down = np.abs(np.diff(small, axis=1, append=small[:, -1:])).sum(axis=3)
+    return _blurred(differs + EDGES * (across + down))
+
+
+def boxes(map_: Maps) -> Crops:
+    """[n, GRID, GRID] -> [n, 4]: around the piece above its picture's threshold that has most to show near the middle."""
+    from scipy import ndimage
+
+    n = len(map_)
+    above = map_ > _threshold(map_)[:, None, None]
+    structure = np.zeros((3, 3, 3), bool)
+    structure[1] = True  # pieces hang together within a picture, diagonals too, and never across two
+    label, num = ndimage.label(above, structure)
+    crops = np.tile(np.array(WHOLE, np.float32), (n, 1))
+    if not num:
+        return crops
+    weight = np.bincount(label.ravel(), (map_ * _middle()).ravel(), num + 1)
+    size = np.bincount(label.ravel(), minlength=num + 1) / GRID**2
+    places = ndimage.find_objects(label)
+    whose = np.array([place[0].start for place in places])
+    order = np.lexsort((-weight[1:], whose))
+    best = order[np.unique(whose[order], return_index=True)[1]]
+    for one in best.tolist():
+        if LEAST <= size[one + 1] <= MOST:
+            _, rows, columns = places[one]
+            box = np.array([columns.start, rows.start, columns.stop, rows.stop]) / GRID
+            crops[whose[one]] = np.clip(box + MARGIN * np.array([-1, -1, 1, 1]), 0, 1)
+    return crops
+
+
+def _threshold(map_: Maps) -> Maps:
+    """Otsu 1979 (A threshold selection method from gray-level histograms), for each map: the cut between two groups that lie furthest apart."""
+    flat = np.sort(map_.reshape(len(map_), -1), axis=1)
+    num = flat.shape[1]
+    left = np.cumsum(flat, axis=1)[:, :-1]
+    count = np.arange(1, num)
+    right = flat.sum(axis=1, keepdims=True) - left
+    apart = count * (num - count) * (left / count - right / (num - count)) ** 2
+    cut: Maps = np.take_along_axis(flat, apart.argmax(axis=1)[:, None], 1)[:, 0]
+    return cut
+
+
+def _blurred(map_: Maps) -> Maps:
+    """Means of 3 x 3."""
+    padded = np.pad(map_, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    mean: Maps = ((rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9).astype(np.float32)
+    return mean
+
+
+@lru_cache(maxsize=1)
+def _border() -> NDArray[np.int64]:
+    inside = np.zeros((GRID, GRID), bool)
+    inside[FRAME:-FRAME, FRAME:-FRAME] = True
+    return np.flatnonzero(~inside)
+
+
+@lru_cache(maxsize=1)
+def _planes() -> tuple[Maps, Maps]:
+    """-> (border colours -> a plane [3, num_border], a plane -> colours everywhere [GRID * GRID, 3])."""
+    down, across = np.divmod(np.arange(GRID**2), GRID)
+    design = np.stack([np.ones(GRID**2), across / GRID - 0.5, down / GRID - 0.5], axis=1)
+    return np.linalg.pinv(design[_border()]).astype(np.float32), design.astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _middle() -> Maps:
+    """[GRID, GRID]: 1 in the middle, less towards the border: people point at what they mean."""
+    at = (np.arange(GRID) + 0.5) / GRID - 0.5
+    near: Maps = np.exp(-(at[:, None] ** 2 + at[None, :] ** 2) / (2 * 0.3**2)).astype(np.float32)
+    return near
