@@ -32,6 +32,7 @@ class Config:
     side: int = 64  # pixels; of every picture
     clutter: float = 0.6  # share of photos in which other things stand around the one that is meant
     steepness: float = 0.9  # a result in place p is looked at as p ** -steepness
+    click_window_hours: int = 1  # a click is reported when the person is back; until then nobody knows
     drift: str = "none"  # what has changed about the simulated people: simulate.DRIFTS
     # encoder
     encoder: str = "clip"  # a small CLIPModel, trained here; or resnet; or a folder or an id ORG/NAME of a CLIP
