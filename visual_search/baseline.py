@@ -28,7 +28,7 @@ FEW = 1e-3  # of a score: how far what is clicked most may lead among equals
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Colours:
-    return Colours(features, config.text_weight)
+    return Colours(features, config.words_weight)
 
 
 def load(folder: Path, features: Features | None = None) -> Colours:
@@ -40,7 +40,7 @@ def load(folder: Path, features: Features | None = None) -> Colours:
 @dataclass(frozen=True, eq=False)
 class Colours:
     features: Features
-    text_weight: float  # of words beside a photo
+    words_weight: float  # of words beside a photo
 
     def retrieve(self, requests: Requests, k: int, store: FeatureStore) -> Ranking:
         return self._blocks(requests, lambda some, every: self._best(some, every, k))
@@ -59,7 +59,7 @@ class Colours:
         return self._best(np.full(len(text), int(shop_only)), self._scores(histogram, text), k)
 
     def save(self, folder: Path) -> None:
-        (folder / "baseline.json").write_text(json.dumps({"text_weight": self.text_weight}))
+        (folder / "baseline.json").write_text(json.dumps({"words_weight": self.words_weight}))
 
     def _blocks(self, requests: Requests, best: Callable[[Ints, Floats], Ranking]) -> Ranking:
         seen, found = self.features.seen(requests), []
@@ -76,7 +76,7 @@ class Colours:
         colours = (histogram @ self.features.colours.T).astype(np.float64)
         words = self.features.words.said(text.tolist()) @ self.features.said.T
         clicks = self.features.pictures.clicks
-        return colours + self.text_weight * words.toarray() + FEW * clicks / max(clicks.max(initial=0.0), 1.0)
+        return colours + self.words_weight * words.toarray() + FEW * clicks / max(clicks.max(initial=0.0), 1.0)
 
     def _best(self, shop_only: Ints, scores: Floats, k: int) -> Ranking:
         scores = np.where((shop_only[:, None] > 0) & (self.features.pictures.shop == 0), -np.inf, scores)

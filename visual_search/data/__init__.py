@@ -1,6 +1,6 @@
 """Tables to labels to splits, from the world or from a real data set.
 
-In:     config.data: world.
+In:     config.data: world | grocery:DIR | images:DIR | csv:PATH | parquet:PATH.
 Out:    load -> Dataset (images shown to learn from, requests to answer, the gallery, the history); judgments -> the key to the requests;
         live -> served traffic as rows; write -> the bring-your-own files.
 Choice: cut by time where there is a log; the judged photos are of people who never searched before.
@@ -11,6 +11,7 @@ Breaks: labels in the test requests (there is no field for them), a feature that
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -19,8 +20,11 @@ from common.contract import Events
 from common.errors import InputError, did_you_mean
 from common.events import value_column
 from visual_search.config import Config
-from visual_search.data import labels, planted
+from visual_search.data import grocery, images, labels, planted, tables
 from visual_search.schema import Dataset, Judgments, Live
+
+ROLES = tables.TABLES  # what `mlsd data FILE` asks of your tables
+NAMES = ("world", "grocery", "images", "csv", "parquet")
 
 
 def load(config: Config) -> Dataset:
@@ -44,11 +48,21 @@ def live(events: Events, config: Config) -> Live:
     )
 
 
+def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
+    tables.write(dataset, judgments, folder)
+
+
 def _read(config: Config) -> tuple[Dataset, Judgments]:
-    name, _ = split_data(config.data)
+    name, path = split_data(config.data)
     if name == "world":
         return planted.read(config)
-    raise InputError(f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world'])}")
+    if name == "grocery":
+        return grocery.read(Path(path), config)
+    if name == "images":
+        return images.read(Path(path), config)
+    if name in ("csv", "parquet"):
+        return tables.read(Path(path), config)
+    raise InputError(f"--data {config.data!r}: no such data set. {did_you_mean(name, NAMES)}")
 
 
-__all__ = ["judgments", "live", "load"]
+__all__ = ["ROLES", "judgments", "live", "load", "write"]

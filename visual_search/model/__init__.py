@@ -50,7 +50,7 @@ def fit(dataset: Dataset, features: Features, config: Config) -> Model:
     built = galleries.build(
         encoder.fingerprint, catalog.image_id, vectors, queries, config.recall, NEIGHBOURS * config.deadline_ms
     )
-    plain = Model(features, encoder, built, ranker.PLAIN, config.text_weight)
+    plain = Model(features, encoder, built, ranker.PLAIN, config.words_weight)
     return replace(plain, ranker=_taught(plain, dataset), unlike=_unlike(plain, asked, seen))
 
 
@@ -63,7 +63,7 @@ def load(folder: Path, features: Features | None = None) -> Model:
         encoder=encoder,
         gallery=galleries.load(folder / "gallery", encoder.fingerprint),
         ranker=Linear(said["weights"], said["intercept"]),
-        text_weight=said["text_weight"],
+        words_weight=said["words_weight"],
         unlike=said["unlike"],
     )
 
@@ -76,7 +76,7 @@ class Model:
     encoder: Encoder
     gallery: Gallery
     ranker: Linear
-    text_weight: float
+    words_weight: float
     unlike: Mapping[str, float] | None = None
 
     def retrieve(self, requests: Requests, k: int, store: FeatureStore) -> Ranking:
@@ -101,7 +101,7 @@ class Model:
         images = encoded(self.encoder, seen.pixels)
         words, back = np.unique(text, return_inverse=True)
         said = self.encoder.texts(words.tolist())[back]
-        found = said * np.where(seen.which >= 0, self.text_weight, 1.0)[:, None].astype(np.float32)
+        found = said * np.where(seen.which >= 0, self.words_weight, 1.0)[:, None].astype(np.float32)
         with_photo = seen.which >= 0
         found[with_photo] += images[seen.which[with_photo]]
         length = np.linalg.norm(found, axis=1, keepdims=True)
@@ -154,7 +154,7 @@ class Model:
         said = {
             "weights": dict(self.ranker.weights),
             "intercept": self.ranker.intercept,
-            "text_weight": self.text_weight,
+            "words_weight": self.words_weight,
             "unlike": dict(self.unlike or {}),
         }
         (folder / "model.json").write_text(json.dumps(said))
