@@ -81,8 +81,8 @@ class Forest:
     @property
     def nbytes(self) -> int:
         """As arrays: in every tree a row number a vector, and for half of the nodes a normal, a cut and two children."""
-        (num, dim), nodes = self.vectors.shape, sum(root.size for root in self.roots)
-        return int(self.vectors.nbytes) + 8 * num * len(self.roots) + nodes // 2 * (4 * dim + 12)
+        nodes, cut = sum(root.size for root in self.roots) // 2, 4 * int(self.vectors.shape[1]) + 12
+        return self.vectors.nbytes + 8 * len(self.vectors) * len(self.roots) + nodes * cut
 
 
 def _leaf(node: Node, vector: Vectors) -> Node:
