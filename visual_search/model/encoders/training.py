@@ -116,7 +116,9 @@ class Teacher:
         anchors, partners = self.lesson.bags.anchor[rows], self.lesson.partners(rows)
         paired = np.flatnonzero(partners >= 0)
         pictures = np.concatenate([anchors, partners[paired]])
-        vectors = self.network.pictures(views.viewed(self.lesson.pixels(pictures), self.config.encoder_side))
+        vectors = self.network.pictures(
+            views.viewed(self.lesson.pixels(pictures), self.config.encoder_side, self.config.least_area)
+        )
         told = self.paired(
             anchors[paired], vectors[torch.from_numpy(paired)], partners[paired], vectors[len(anchors) :]
         )
