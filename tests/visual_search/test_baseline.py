@@ -62,7 +62,9 @@ def by_hand(features: Features, asked: Requests, words_weight: float) -> Floats:
 def test_the_nearest_are_those_a_count_by_hand_finds(features: Features, nothing: AsOfStore) -> None:
     asked, found = requests(5, ["red chair", "striped"]), Colours(features, 0.7)
     ranking, scores = found.retrieve(asked, 10, nothing), by_hand(features, requests(5, ["red chair", "striped"]), 0.7)
-    assert np.allclose(ranking.scores, -np.sort(-scores, axis=1)[:, :10], atol=2e-3), "histograms are kept in half precision"
+    assert np.allclose(ranking.scores, -np.sort(-scores, axis=1)[:, :10], atol=2e-3), (
+        "histograms are kept in half precision"
+    )
     assert ranking.ids[:5, 0].tolist() == [0, 2, 4, 6, 8], "an image is nearest to itself"
     assert (np.diff(ranking.scores, axis=1) <= 0).all()
     again = found.rerank(asked, ranking, nothing)
@@ -76,7 +78,9 @@ def test_words_nobody_wrote_are_answered_with_what_is_clicked_most(features: Fea
 
 def test_what_cannot_be_bought_is_not_among_what_can(features: Features, nothing: AsOfStore) -> None:
     found = Colours(features, 1.0).retrieve(requests(3, ["red"], shop_only=1), NUM, nothing)
-    assert ((found.ids // 2 % 2 == 1) | (found.ids < 0)).all() and (found.ids >= 0).sum(axis=1).tolist() == [NUM // 2] * 4
+    assert ((found.ids // 2 % 2 == 1) | (found.ids < 0)).all() and (found.ids >= 0).sum(axis=1).tolist() == [
+        NUM // 2
+    ] * 4
 
 
 def test_a_photo_with_words_is_the_sum_of_both(features: Features, nothing: AsOfStore) -> None:

@@ -30,7 +30,9 @@ class Means:
     fingerprint: str = "means"
 
     def images(self, pixels: Pixels) -> Vectors:
-        halves = np.concatenate([pixels[:, :, : SIDE // 2].mean(axis=(1, 2)), pixels[:, :, SIDE // 2 :].mean(axis=(1, 2))], 1)
+        halves = np.concatenate(
+            [pixels[:, :, : SIDE // 2].mean(axis=(1, 2)), pixels[:, :, SIDE // 2 :].mean(axis=(1, 2))], 1
+        )
         unit: Vectors = (halves / np.linalg.norm(halves, axis=1, keepdims=True)).astype(np.float32)
         return unit
 
@@ -141,7 +143,9 @@ def test_words_bring_what_is_called_so_though_the_encoder_does_not_know_them(mod
     ids = found.ids[0][found.ids[0] >= 0]
     assert len(ids) == 10 and all("striped" in str(model.features.pictures.text[at]) for at in model.features.find(ids))
     both = model.retrieve(requests([4], ["striped"]), 20, log(["click"], [0], [0])).ids[0]
-    assert 8 in both and sum("striped" in str(model.features.pictures.text[at]) for at in model.features.find(both)) >= 10
+    assert (
+        8 in both and sum("striped" in str(model.features.pictures.text[at]) for at in model.features.find(both)) >= 10
+    )
 
 
 def test_words_nobody_knows_are_answered_with_what_is_clicked_most(model: Model) -> None:
@@ -161,7 +165,9 @@ def test_reranking_keeps_the_candidates_and_scores_fall(model: Model) -> None:
     candidates = model.retrieve(asked, 12, store)
     ranked = model.rerank(asked, candidates, store)
     assert np.array_equal(np.sort(ranked.ids, axis=1), np.sort(candidates.ids, axis=1))
-    assert (np.diff(ranked.scores, axis=1)[ranked.ids[:, 1:] >= 0] <= 0).all() and (ranked.scores[ranked.ids < 0] == -np.inf).all()
+    assert (np.diff(ranked.scores, axis=1)[ranked.ids[:, 1:] >= 0] <= 0).all() and (
+        ranked.scores[ranked.ids < 0] == -np.inf
+    ).all()
 
 
 # --------------------------------------------------------------------------------------------------------------- the ranker

@@ -95,7 +95,10 @@ def test_what_is_left_out_for_its_copy_or_its_owner_is_said() -> None:
         known=yes, owner=np.array([5, 5, 5, -1]), explicit=no, private=no, shop=no, group=np.array([1, -1, -1, 1])
     )
     found = WHOLE.decide(None, Ranking(ids=ids[None], scores=-np.arange(4.0)[None]), context)
-    assert found.kept.tolist() == [0, 1] and [(why.item, why.reason) for why in found.why] == [(2, "owner_cap"), (3, "copy")]
+    assert found.kept.tolist() == [0, 1] and [(why.item, why.reason) for why in found.why] == [
+        (2, "owner_cap"),
+        (3, "copy"),
+    ]
 
 
 def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
