@@ -8,7 +8,8 @@ buckets across those planes the query lies closest to: fewer tables for the same
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import combinations
+from collections.abc import Iterator
+from itertools import combinations, islice
 
 import numpy as np
 
@@ -41,20 +42,22 @@ class Lsh:
         return stacked([self._search(query, k) for query in queries])
 
     def _search(self, query: Vectors, k: int) -> tuple[Ints, Vectors]:
-        some: set[int] = set()
-        for planes, table in zip(self.planes, self.tables, strict=True):
-            margins = query @ planes
-            key = int((margins > 0) @ self.powers)
-            for flip in self._flips(margins):
-                some.update(table.get(key ^ flip, ()))
+        some: set[int] = set().union(*islice(self.buckets(query), self.probes * len(self.tables)))
         return ranked(self.vectors, query, np.array(sorted(some), np.int64), k)
 
-    def _flips(self, margins: Vectors) -> list[int]:
+    def buckets(self, query: Vectors) -> Iterator[list[int]]:
+        """The query's own of every table, then the next likely of every table, and so on."""
+        margins = np.einsum("d,tdb->tb", query, self.planes)
+        keys, flips = ((margins > 0) @ self.powers).tolist(), [self.flips(margin) for margin in margins]
+        for probe in zip(*flips, strict=True):
+            yield from (table.get(key ^ flip, []) for table, key, flip in zip(self.tables, keys, probe, strict=True))
+
+    def flips(self, margins: Vectors) -> list[int]:
         """Which bits to turn, the likeliest bucket first: the sum of the squared margins crossed says how unlikely one is."""
         close = np.argsort(np.abs(margins))[:CLOSE].tolist()
         crossed = [(), *((one,) for one in close), *combinations(close, 2)]
         crossed.sort(key=lambda planes: sum(float(margins[one]) ** 2 for one in planes))
-        return [sum(int(self.powers[one]) for one in planes) for planes in crossed[: self.probes]]
+        return [sum(int(self.powers[one]) for one in planes) for planes in crossed]
 
     @property
     def nbytes(self) -> int:
