@@ -32,27 +32,42 @@ class Config:
     side: int = 64  # pixels; of every picture
     clutter: float = 0.6  # share of photos in which other things stand around the one that is meant
     steepness: float = 0.9  # a result in place p is looked at as p ** -steepness
+    click_window_hours: int = 1  # a click is reported when the person is back; until then nobody knows
     drift: str = "none"  # what has changed about the simulated people: simulate.DRIFTS
+    # real data
+    protocol: str = "photo"  # of Grocery: what is asked with what; or shop, text
     # encoder
     encoder: str = "clip"  # a small CLIPModel, trained here; or resnet; or a folder or an id ORG/NAME of a CLIP
     positives: str = "judged"  # or clicks, augmented: where two pictures that belong together come from
     dim: int = 64
+    encoder_side: int = 64  # pixels; of what the encoder looks at
+    width: int = 24  # channels of its first stage
+    depth: str = "1111"  # residual blocks of each stage
     epochs: int = 8
     batch_size: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
     temperature: float = 0.07
+    weight_text: float = 1.0  # of telling a picture's text from others, beside telling its like from others
+    num_hard: int = 0  # negatives from the memory, for each anchor
+    held_out: float = 0.15  # share of the judged photos that the best epoch is chosen by
+    # what is looked at, and how words count
+    proposal: bool = True  # of a photo in which nobody marked anything: what stands out, else the whole
+    words_weight: float = 1.0  # of words beside a photo of weight 1
     # index
     recall: float = 0.95  # ann_recall@100 that the index is tuned to
     # serving
     deadline_ms: float = 300.0
     num_candidates: int = 100
     page_size: int = 10
+    # rules
+    owner_cap: int = 3  # images of one owner on a page
 
 
 DEFAULT = Config()
 SMOKE = replace(
     DEFAULT, preset="smoke", num_users=500, num_images=600, num_searches=800, num_photos=300, num_pairs=1_500,
-    num_judged=150, side=32, epochs=2,
+    num_judged=150, side=32, encoder_side=32, width=16, epochs=2,
 )  # fmt: skip
 DEMO = replace(
     DEFAULT, preset="demo", num_users=6_000, num_images=3_000, num_searches=4_000, num_photos=1_200, num_pairs=6_000,
@@ -72,8 +87,8 @@ CAPACITY = Plan(  # the platform on the whiteboard: a hundred million people, a 
 )
 
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {
-    "grocery": {},
-    "images": {},
+    "grocery": {"proposal": False},  # a photo is taken of one thing, and fills it
+    "images": {"proposal": False},
     "csv": {},
     "parquet": {},
 }

@@ -1,0 +1,32 @@
+"""Pictures and words as points of one space: trained here, or a CLIP that somebody else trained.
+
+In:     the gallery's pictures, texts and classes; pairs that people judged, clicks; config.encoder, config.positives.
+Out:    fit, load -> an Encoder (model/parts.py).
+Choice: RESULT
+Else:   a pretrained CLIP by folder or id, where pictures are of the world it has seen: minutes of learning here stand against years of somebody's.
+Breaks: vectors of two encoders share no axis (each carries a fingerprint; the gallery refuses another); a batch that pushes apart what is alike (lesson.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visual_search.config import Config
+from visual_search.model.encoders import named, own
+from visual_search.model.parts import Encoder
+from visual_search.schema import Dataset
+
+
+def fit(dataset: Dataset, config: Config) -> Encoder:
+    """One that is named is taken as it is. InputError: no such encoder, nothing to learn from."""
+    if config.encoder in own.KINDS:
+        return own.fit(dataset, config)
+    return named.named(config.encoder, list(own.KINDS))
+
+
+def load(folder: Path) -> Encoder:
+    """What `save` wrote; InputError where it is torn, or where the CLIP it names is gone or another by now."""
+    return named.read(folder) if (folder / named.SOURCE).is_file() else own.read(folder)
+
+
+__all__ = ["fit", "load"]

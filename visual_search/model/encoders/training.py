@@ -1,0 +1,166 @@
+"""Contrastive learning: what belongs together is drawn near, all else in the batch is pushed away (InfoNCE, van den Oord et al. 2018).
+
+Each step shows anchors and a partner of each, as two views. Pictures meet pictures, and pictures meet the texts of the gallery (CLIP, Radford et al. 2021): in one space,
+so that words find pictures and pictures with a text share what it says. Where an anchor has several partners in a batch each counts (SupCon, Khosla et al.
+2020); what is alike is never a negative. With few different texts all of them stand against each picture: a text is then the centre of its class.
+
+Hard negatives: a memory keeps the last vector of every picture. The config.num_hard nearest to an anchor that are not alike stand beside the batch, and
+being some steps old cost no pass through the network (cross-batch memory, Wang et al. 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, logsumexp
+
+from common.contract import Ints
+from common.training import loop
+from visual_search.config import Config
+from visual_search.model.encoders import views
+from visual_search.model.encoders.lesson import ALIKE, Lesson
+from visual_search.model.encoders.towers import Clip, Residual
+from visual_search.model.encoders.words import Words, some
+from visual_search.schema import Dataset, Pairs, Pixels
+
+WARM_UP = 0.1
+FEW_TEXTS = 256
+HARD_FROM, SLACK = 0.2, 4  # share of the run before the memory is asked; how many more are looked at, as some are alike
+BLOCK = 64  # pictures at once
+MOST_IMAGES = 1_000  # among which a photo kept to choose by is looked for
+
+
+def schedule(share: float) -> float:
+    """Up to 1 over the warm-up, then half a cosine down to 0 (Loshchilov and Hutter 2017)."""
+    if share < WARM_UP:
+        return max(share, 0.01) / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
+
+
+def contrast(scores: Tensor, alike: Tensor, hard: Tensor | None = None) -> Tensor:
+    """scores [n, m] of left with right, alike [n, m] bool -> how badly each left one tells what it is like from the rest, over those that are like
+    any, and the same from the right; their mean. `hard` [n, k]: scores of the left with what is like none of them."""
+    return (_told(scores, alike, hard) + _told(scores.T, alike.T)) / 2
+
+
+def _told(scores: Tensor, alike: Tensor, hard: Tensor | None = None) -> Tensor:
+    """Mean over positives, then over rows (Khosla et al. 2020, L_out)."""
+    counted = alike.sum(dim=1)
+    against = scores if hard is None else torch.cat([scores, hard], dim=1)
+    each = ((scores - logsumexp(against, dim=1, keepdim=True)) * alike).sum(dim=1) / counted.clamp(min=1)
+    return -each.sum() / (counted > 0).sum().clamp(min=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Photos kept to choose by, [n], and images to find theirs among, [m]; alike [n, m]."""
+
+    photos: Pixels
+    images: Pixels
+    alike: Tensor
+
+
+def choice(dataset: Dataset, held: Pairs) -> Choice:
+    """Every image that was judged for one of these photos, and of the others as many as make it MOST_IMAGES."""
+    ids, judged = dataset.catalog.image_id, held.grade >= ALIKE
+    photos, photo = np.unique(held.photo[judged], return_inverse=True)
+    place = np.searchsorted(ids, held.image_id[judged])
+    rng = np.random.default_rng(0)
+    others = np.setdiff1d(np.arange(len(ids)), place)
+    images = np.concatenate([np.unique(place), rng.permutation(others)[: max(MOST_IMAGES - len(np.unique(place)), 0)]])
+    order = np.argsort(images)
+    alike = torch.zeros(len(photos), len(images), dtype=torch.bool)
+    alike[photo, np.searchsorted(images[order], place)] = True
+    return Choice(photos=held.photos.pixels[photos], images=dataset.catalog.images.pixels[images[order]], alike=alike)
+
+
+@dataclass(eq=False)
+class Teacher:
+    """One run: what is shown in a batch and what it costs, and between epochs what to choose by and the hard negatives."""
+
+    network: Clip | Residual
+    words: Words
+    lesson: Lesson
+    choice: Choice
+    config: Config
+
+    def __post_init__(self) -> None:
+        self.known = self.words.known(self.lesson.texts)
+        self.memory = torch.zeros(len(self.lesson.label), self.config.dim)
+        self.steps_left = (
+            HARD_FROM * self.config.epochs * len(self.lesson) / self.config.batch_size
+        )  # until it is asked
+
+    def teach(self) -> list[dict[str, float]]:
+        config = self.config
+        return loop.train(
+            self.network,
+            {"row": torch.arange(len(self.lesson))},
+            lambda _, batch: self.loss(batch["row"].numpy()),
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            seed=config.seed,
+            validate=self.validate,
+            patience=config.epochs,  # the rate falls to 0: whoever stops halfway has the noise of the high rate
+            schedule=schedule,
+            name="visual_search encoder",
+        )
+
+    def loss(self, rows: Ints) -> Tensor:
+        """Of anchors [b] of the lesson."""
+        anchors, partners = self.lesson.bags.anchor[rows], self.lesson.partners(rows)
+        pictures = np.concatenate([anchors, partners])
+        vectors = self.network.pictures(views.viewed(self.lesson.pixels(pictures), self.config.encoder_side))
+        left, right = vectors.split(len(anchors))
+        scores, alike = left @ right.T, torch.from_numpy(self.lesson.alike(anchors[:, None], partners[None, :]))
+        self.steps_left -= 1
+        hard = self.nearest(left, anchors) if self.config.num_hard and self.steps_left < 0 else None
+        self.memory[pictures] = vectors.detach()
+        told = contrast(
+            scores / self.config.temperature, alike, None if hard is None else hard / self.config.temperature
+        )
+        return told + self.config.weight_text * self.named(pictures, vectors)
+
+    def nearest(self, left: Tensor, anchors: Ints) -> Tensor:
+        """[b, num_hard] scores of the pictures of the memory that look most like each anchor and are not."""
+        first = len(self.lesson.photos)
+        scores = left @ self.memory[first:].T
+        found, at = scores.topk(min(SLACK * self.config.num_hard, scores.shape[1]), dim=1)
+        alike = torch.from_numpy(self.lesson.alike(anchors[:, None], first + at.numpy()))
+        return found.masked_fill(alike, -math.inf).topk(min(self.config.num_hard, found.shape[1]), dim=1).values
+
+    def named(self, pictures: Ints, vectors: Tensor) -> Tensor:
+        """What the texts of these pictures [n] cost, told from other texts."""
+        text = self.lesson.text[pictures]
+        said = np.unique(text[text >= 0])
+        if not len(said):
+            return vectors.new_zeros(())
+        shown = np.arange(len(self.known)) if len(self.known) <= FEW_TEXTS else said
+        shown = shown[[bool(self.known[at]) for at in shown]]
+        meant = self.network.words(self.words.ids([some(self.known[at]) for at in shown]))
+        alike = torch.from_numpy(text[:, None] == shown[None, :])
+        return contrast(vectors @ meant.T / self.config.temperature, alike)
+
+    def validate(self, _: torch.nn.Module) -> float:
+        """1 - the mean of 1 / place of the first image that is alike, over the photos kept to choose by."""
+        if not len(self.choice.photos):
+            return 0.0
+        photos, images = (
+            vectors(self.network, pixels, self.config.encoder_side)
+            for pixels in (self.choice.photos, self.choice.images)
+        )
+        scores = photos @ images.T
+        best = scores.masked_fill(~self.choice.alike, -math.inf).max(dim=1, keepdim=True).values
+        return 1 - float((1 / (1 + (scores > best).sum(dim=1))).mean())
+
+
+def vectors(network: Clip | Residual, pixels: Pixels, side: int) -> Tensor:
+    """uint8 [n, any, any, 3] -> [n, dim], of a network in eval mode."""
+    with torch.inference_mode():
+        parts = [network.pictures(views.plain(pixels[at : at + BLOCK], side)) for at in range(0, len(pixels), BLOCK)]
+        return torch.cat(parts)
