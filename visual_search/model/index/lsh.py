@@ -25,6 +25,7 @@ class Lsh:
         self.probes, self.powers = probes, 1 << np.arange(bits)
         rng = np.random.default_rng(seed)
         self.planes = rng.standard_normal((tables, vectors.shape[1], bits)).astype(np.float32)
+        self.mean: Vectors = vectors.mean(axis=0)  # an encoder's lie to one side of 0, where most planes part nothing
         self.tables: list[dict[int, list[int]]] = [defaultdict(list) for _ in range(tables)]
         self.vectors = vectors[:0]
         self.add(vectors)
@@ -34,7 +35,7 @@ class Lsh:
         first = len(self.vectors)
         self.vectors = np.concatenate([self.vectors, vectors])
         for planes, table in zip(self.planes, self.tables, strict=True):
-            for row, key in enumerate(((vectors @ planes > 0) @ self.powers).tolist(), start=first):
+            for row, key in enumerate((((vectors - self.mean) @ planes > 0) @ self.powers).tolist(), start=first):
                 table[key].append(row)
 
     def search(self, queries: Vectors, k: int) -> tuple[Ints, Vectors]:
@@ -47,7 +48,7 @@ class Lsh:
 
     def buckets(self, query: Vectors) -> Iterator[list[int]]:
         """The query's own of every table, then the next likely of every table, and so on."""
-        margins = np.einsum("d,tdb->tb", query, self.planes)
+        margins = np.einsum("d,tdb->tb", query - self.mean, self.planes)
         keys, flips = ((margins > 0) @ self.powers).tolist(), [self.flips(margin) for margin in margins]
         for probe in zip(*flips, strict=True):
             yield from (table.get(key ^ flip, []) for table, key, flip in zip(self.tables, keys, probe, strict=True))
