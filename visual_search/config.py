@@ -55,12 +55,18 @@ class Config:
     weight_text: float = 1.0  # of telling a picture's text from others, beside telling its like from others
     num_hard: int = 0  # negatives from the memory, for each anchor
     held_out: float = 0.15  # share of the judged photos that the best epoch is chosen by
+    # what is looked at, and how words count
+    proposal: bool = True  # of a photo in which nobody marked anything: what stands out, else the whole
+    edges: float = 0.5  # share of outlines made by hand in how alike two pictures are; the rest is the encoder's
+    words_weight: float = 1.0  # of words beside a photo of weight 1
     # index
     recall: float = 0.95  # ann_recall@100 that the index is tuned to
     # serving
     deadline_ms: float = 300.0
     num_candidates: int = 100
     page_size: int = 10
+    # rules
+    owner_cap: int = 3  # images of one owner on a page
 
 
 DEFAULT = Config()
@@ -86,8 +92,8 @@ CAPACITY = Plan(  # the platform on the whiteboard: a hundred million people, a 
 )
 
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {
-    "grocery": {},
-    "images": {},
+    "grocery": {"proposal": False},  # a photo is taken of one thing, and fills it
+    "images": {"proposal": False},
     "csv": {},
     "parquet": {},
 }

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from common.contract import Bools, EventKind, Floats, Ints, Timings, Why
-from common.data import columns
+from common.data import columns, pictures
 from common.features.asof import AsOfStore
 from common.features.leave_one_out import LeaveOneOutStore
 
 Texts = NDArray[np.str_]
 Pixels = NDArray[np.uint8]
 Crops = NDArray[np.float32]
-MOST_IMAGE_CHARS = 2_000_000  # base64: a file of 1.5 MB
+MOST_IMAGE_CHARS = 900_000  # base64: a file of 675 kB, and room in a body for the rest (common/serving/guards.py)
 SHOWN = ("request_id", "user_id", "image_id", "owner_id")
 """The keys of everything that happens to an image shown."""
 EVENTS: Mapping[str, EventKind] = {
@@ -36,6 +36,21 @@ EVENTS: Mapping[str, EventKind] = {
     ),
     "click": EventKind(keys=SHOWN, values=("dwell_seconds",)),
     "forget": EventKind(keys=("user_id",)),
+}
+
+_VASE = (
+    "iVBORw0KGgoAAAANSUhEUgAAABgAAAAYBAMAAAASWSDLAAAAJFBMVEXx9Ovt6uLt6ODs6ODr5t/o49vYzMXKk5CzMziwJiyrHyadFBse0KsKAAAAyElEQVR42kXMwUoCURSH8e/c6yKR0RFy4WycWlYww"
+    "SzdiPtAfBkfyxdwo9AyLKhVZIqbiMAztjGJuS7mXjy7H/zPJznnqwFIjNOAaIa995C3CT/PgOQQ9Qf8P2RgAPvhWMZUKKa7z+/Mg5ZWaQO426LcBMhjy/QCkJhL9YjG6q5fws+VX9gEeR9ecGwfDxhgnwJp"
+    "mAGEQLY5wzUUmlv1FQU397PXEhitwSY07+o39dVfp6AG2imfqqJNkGVX+fpdxEgOrNrsTAonaV48SlMhOn4AAAAASUVORK5CYII="
+)
+"""A PNG of 24 x 24 pixels: a red vase."""
+EXAMPLE: Mapping[str, Any] = {"user_id": 42, "image": _VASE}
+ITEM: Mapping[str, Any] = {
+    "image_id": 1_000_000_000,
+    "image": _VASE,
+    "uploaded": 2_000_000_000,
+    "text": "a red vase",
+    "owner_id": 1_000_000_000,
 }
 
 
@@ -258,6 +273,9 @@ class Item:
     shop: bool | None = None
     explicit: bool | None = None
     private: bool | None = None
+
+    def __post_init__(self) -> None:
+        pictures.check(self.image)
 
 
 @dataclass(frozen=True, kw_only=True)

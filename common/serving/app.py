@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -22,6 +22,7 @@ from common.serving.clock import SimulatedClock, SystemClock
 from common.serving.deadline import Deadline
 
 T = TypeVar("T")
+Read = Callable[[Request], Awaitable[bytes]]
 
 EVENTS_IN_FLIGHT = 8
 ITEMS_IN_FLIGHT = 4
@@ -159,10 +160,17 @@ class Server:
 
 
 def route(
-    service: Service[Any, Any], path: str, request: type, answer: type, *, deadline_ms: float, in_flight: int = 4
+    service: Service[Any, Any],
+    path: str,
+    request: type,
+    answer: type,
+    *,
+    deadline_ms: float,
+    in_flight: int = 4,
+    read: Read = guards.json_body,
 ) -> APIRouter:
     """The router of a service with one POST route: validated body -> service.respond under a deadline -> answer as JSON. More than
-    `in_flight` requests at once are answered 503 with Retry-After instead of queueing."""
+    `in_flight` requests at once are answered 503 with Retry-After instead of queueing. `read`: gives the body as JSON, whatever it came as."""
 
     async def respond(asked: Any, metrics: Metrics) -> Any:
         deadline = Deadline(deadline_ms)
@@ -171,7 +179,7 @@ def route(
         metrics.answered(case_of(path), time.perf_counter() - start, deadline.degraded, deadline.timings().stages)
         return given
 
-    return json_post(path, TypeAdapter(request), answer, respond, in_flight)
+    return json_post(path, TypeAdapter(request), answer, respond, in_flight, read=read)
 
 
 def events_router(served: Served) -> APIRouter:
@@ -212,6 +220,7 @@ def json_post(
     example: Mapping[str, Any] | None = None,
     method: str = "POST",
     guarded: bool = False,
+    read: Read = guards.json_body,
 ) -> APIRouter:
     """One route that decodes its own body: pydantic reads the bytes once, where FastAPI parses to Python objects and walks them again,
     and the answer's dataclass goes to orjson as it is. `guarded`: for the holder of the server's token alone."""
@@ -228,7 +237,7 @@ def json_post(
         try:
             if guarded:
                 guards.hold(http, http.app.state.token)
-            asked = guards.decode(adapter, await guards.json_body(http))
+            asked = guards.decode(adapter, await read(http))
             with gate.slot():
                 metrics.in_flight.labels(case).set(gate.now)
                 return guards.answer_json(await respond(asked, metrics))

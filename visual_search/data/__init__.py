@@ -1,6 +1,6 @@
 """Tables to labels to splits, from the world or from a real data set.
 
-In:     config.data: world.
+In:     config.data: world | grocery:DIR | images:DIR | csv:PATH | parquet:PATH.
 Out:    load -> Dataset (images shown to learn from, requests to answer, the gallery, the history); judgments -> the key to the requests;
         live -> served traffic as rows; write -> the bring-your-own files.
 Choice: cut by time where there is a log; the judged photos are of people who never searched before.
@@ -21,13 +21,16 @@ from common.contract import Events
 from common.errors import InputError, did_you_mean
 from common.events import value_column
 from visual_search.config import Config
-from visual_search.data import grocery, images, labels, planted
+from visual_search.data import grocery, images, labels, planted, tables
 from visual_search.schema import Dataset, Judgments, Live
 
 READERS: Mapping[str, Callable[[Path, Config], tuple[Dataset, Judgments]]] = {
     "grocery": grocery.read,
     "images": images.read,
+    "csv": tables.read,
+    "parquet": tables.read,
 }
+ROLES = tables.TABLES  # what `mlsd data FILE` asks of your tables
 
 
 def load(config: Config) -> Dataset:
@@ -51,6 +54,10 @@ def live(events: Events, config: Config) -> Live:
     )
 
 
+def write(dataset: Dataset, judgments: Judgments, folder: Path) -> None:
+    tables.write(dataset, judgments, folder)
+
+
 def _read(config: Config) -> tuple[Dataset, Judgments]:
     name, path = split_data(config.data)
     if name == "world":
@@ -60,4 +67,4 @@ def _read(config: Config) -> tuple[Dataset, Judgments]:
     return READERS[name](Path(path), config)
 
 
-__all__ = ["judgments", "live", "load"]
+__all__ = ["ROLES", "judgments", "live", "load", "write"]
