@@ -12,7 +12,7 @@ from common.contract import Bools, Floats, Ints
 from common.population import uniform
 from visual_search.world import shapes
 from visual_search.world.grounds import GROUNDS, STUDIO
-from visual_search.world.things import Pictures, Things, things
+from visual_search.world.things import NEW_SHAPE, Pictures, Things, things
 
 PHOTOS = 2**32  # ids of photos begin here, those of the gallery at 0
 LAYERS = 5  # behind, behind, behind, the one that is meant, in front
@@ -20,6 +20,13 @@ MEANT = 3
 
 # The frozen strengths: changing one changes every picture of the case.
 STRAIGHT, CROOKED = 0.03, 0.42  # radians at most to either side: of a shop image, of a photo
+LARGE = (
+    (0.66, 0.16),
+    (0.6, 0.24),
+    (0.55, 0.17),
+)  # half of the height: of a shop image's, of a photo's, of one among others; at least, and up to so much more
+OTHERS = (0.2, 0.14)  # the same of those others
+SHIFT, SHOP_SHIFT = 0.34, 0.04  # how far off the middle, to either side
 COVERED = 0.35  # of the pictures with other things around: one stands in front
 CAST, LIGHT = 0.35, (0.66, 1.16)  # how many photos are in coloured light; exposure from, to
 BLURRED = 0.3  # of the photos
@@ -31,7 +38,7 @@ class Scenes:
     """[n] pictures. `thing` [n, LAYERS], from the back; `place` [n, LAYERS, 4]: x, y of the middle and half of the height, the picture from -1 to 1,
     and the angle in radians. `tint` [n, 3] is the light, 1 is white; `frame` [n, 3]: the picture is what lies around (x, y) at that zoom."""
 
-    id: Ints
+    id: Ints  # decides the ground; a copy has its original's
     thing: Things
     place: Floats
     ground: Ints
@@ -72,7 +79,6 @@ def gallery(seed: int, of: Pictures, clutter: float) -> Scenes:
     return Scenes(
         **{
             **vars(made),
-            "id": of.image_id,
             "frame": np.where(copied[:, None], frame, made.frame),
             "tint": np.where(copied[:, None], tint, made.tint),
             "marked": of.explicit > 0,
@@ -87,10 +93,9 @@ def photos(seed: int, ids: Ints, meant: Things, clutter: float, shop: Bools | No
     draws = uniform(seed, "scene", ids, 16)
     crowded = ~shop & (draws[:, 0] < clutter)
     place = np.zeros((n, LAYERS, 4))
-    size = np.where(
-        shop, 0.66 + 0.16 * draws[:, 1], np.where(crowded, 0.5 + 0.18 * draws[:, 1], 0.54 + 0.26 * draws[:, 1])
-    )
-    off = np.where(shop, 0.04, np.minimum(0.95 - size, 0.34))[:, None] * (2 * draws[:, 2:4] - 1)
+    least, more = np.array(LARGE)[np.where(shop, 0, 1 + crowded)].T
+    size = least + more * draws[:, 1]
+    off = np.where(shop, SHOP_SHIFT, np.minimum(0.95 - size, SHIFT))[:, None] * (2 * draws[:, 2:4] - 1)
     turn = np.where(shop, STRAIGHT, CROOKED * draws[:, 5]) * (2 * draws[:, 4] - 1)
     place[:, MEANT] = np.column_stack([off, size, turn])
     around = _around(seed, ids, crowded, place)
@@ -116,7 +121,7 @@ def _around(seed: int, ids: Ints, crowded: Bools, place: Floats) -> Things:
     stands[:, MEANT] = False
     stands[:, -1] = crowded & (draws[:, -1, 1] < COVERED)
     angle = 2 * np.pi * (draws[:, :, 2] / 3 + np.arange(LAYERS) / 3)
-    size = 0.2 + 0.14 * draws[:, :, 3]
+    size = OTHERS[0] + OTHERS[1] * draws[:, :, 3]
     away = place[:, [MEANT], 2] * (0.85 + 0.3 * draws[:, :, 4]) + 0.55 * size
     place[:, :, 0] = np.where(stands, place[:, [MEANT], 0] + away * np.cos(angle), place[:, :, 0])
     place[:, :, 1] = np.where(stands, place[:, [MEANT], 1] + away * np.sin(angle), place[:, :, 1])
@@ -137,7 +142,7 @@ def _stacked(around: Things, meant: Things) -> Things:
 def _tint(draws: Floats, shop: Bools) -> Floats:
     """[n, 3]: exposure times the colour of the light, from candle to shade, some a little green."""
     exposure = LIGHT[0] + (LIGHT[1] - LIGHT[0]) * np.sqrt(draws[:, 0])
-    warm = np.where(draws[:, 1] < CAST, 1.0, 0.2) * (2 * draws[:, 2] - 1)
+    warm = np.where(draws[:, 1] < CAST, 1.0, 0.15) * (2 * draws[:, 2] - 1)
     colour = 1 + np.stack([0.22 * warm, 0.05 * (2 * draws[:, 3] - 1), -0.24 * warm], axis=1)
     tint: Floats = np.where(shop[:, None], 1.0, exposure[:, None] * colour)
     return tint
@@ -171,8 +176,8 @@ def extents() -> Floats:
     """[shapes, 4]: left, top, right, bottom of each silhouette, looked up on a fine grid."""
     v, u = np.mgrid[-1.2:1.2:241j, -1.2:1.2:241j].astype(np.float32)
     found = []
-    for shape in shapes.ALL:
-        inside = np.minimum(*shape(u, v)) <= 0
+    for kind in range(NEW_SHAPE + 1):
+        inside = np.minimum(*shapes.silhouette(kind)(u, v)) <= 0
         across, down = np.flatnonzero(inside.any(0)), np.flatnonzero(inside.any(1))
         found.append([across[0], down[0], across[-1], down[-1]])
     return np.array(found) * 0.01 - 1.2
