@@ -26,6 +26,7 @@ from visual_search.config import Config
 from visual_search.features import Features, Seen
 from visual_search.model import gallery as galleries
 from visual_search.model import joint, ranker
+from visual_search.model.encoders.classes import leaning
 from visual_search.model.gallery import Gallery
 from visual_search.model.parts import Encoder, Vectors
 from visual_search.model.ranker import Linear
@@ -44,7 +45,7 @@ KINDS = ("photo", "text", "both")
 def fit(dataset: Dataset, features: Features, config: Config) -> Model:
     ready = prepared(dataset, features)
     encoder = joint.fit(ready, config)
-    vectors = encoder.images(ready.catalog.images.pixels)
+    vectors = leaning(encoder.images(ready.catalog.images.pixels), dataset.catalog.label)
     asked = dataset.valid.take(dataset.valid.slot == 0).requests()  # a page is one request
     seen = features.seen(asked)
     queries = encoder.images(seen.pixels)
