@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -234,10 +235,10 @@ def put(ids: list[int], **said: NDArray[np.int64]) -> Pictures:
     n = len(ids)
     pixels = np.full((n, SIDE, SIDE, 3), 99, np.uint8)
     unsaid = np.full(n, UNSAID)
+    law: dict[str, Any] = {name: said.get(name, unsaid) for name in ("explicit", "private", "shop")}
     of = Catalog(
-        image_id=np.array(ids), owner_id=np.full(n, 7), text=np.full(n, "striped chair"), images=Images(pixels),
-        **{name: said.get(name, unsaid) for name in ("explicit", "private", "shop")},
-    )  # fmt: skip
+        image_id=np.array(ids), owner_id=np.full(n, 7), text=np.full(n, "striped chair"), images=Images(pixels), **law
+    )
     return described(of, histograms(pixels))
 
 

@@ -150,9 +150,9 @@ class Model:
             ids[row] = np.concatenate([first, rest])[:k]
             if (ids[row] < 0).all():
                 ids[row, : min(k, len(self.features.popular))] = self.features.popular[:k]
-        row, column = np.nonzero(ids >= 0)
+        rows, columns = np.nonzero(ids >= 0)
         scores = np.full(ids.shape, -np.inf)
-        scores[row, column] = self.likeness(asked.query, row, ids[row, column])
+        scores[rows, columns] = self.likeness(asked.query, rows, ids[rows, columns])
         return self._filtered(ids, scores, shop_only)
 
     def values(self, asked: Asked, row: Ints, image_id: Ints, dense: Floats) -> Floats:

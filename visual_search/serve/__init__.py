@@ -93,7 +93,9 @@ class Service:
         return held.known._answer(request, deadline, held)
 
     def router(self) -> APIRouter:
-        router = route(self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms, read=form.read)
+        router = route(
+            self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms, read=form.read, kinds=form.KINDS
+        )
         router.include_router(thumbnails.router(self._thumbnail))
         return router
 
