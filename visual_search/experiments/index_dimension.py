@@ -57,7 +57,7 @@ def _row(name: str, which: str, hard: Hard, needed: Floats, apart: float, ring: 
     """needed [queries, K]: how many were compared before each neighbour was."""
     rng, share = np.random.default_rng(0), needed / len(hard.vectors)
     again = [np.quantile(share[rng.integers(0, len(share), len(share))], RECALL) for _ in range(200)]
-    compared, low, high = float(np.quantile(share, RECALL)), *np.quantile(again, (0.025, 0.975)).tolist()
+    compared, (low, high) = float(np.quantile(share, RECALL)), np.quantile(again, (0.025, 0.975)).tolist()
     return {
         "index": name, "vectors": which, "dimension": hard.dimension, "compared": compared, "compared_low": low,
         "compared_high": high, "apart": apart, "saved": 1 - compared * apart, "low": 1 - high * apart, "high": 1 - low * apart,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -110,7 +111,7 @@ OURS: Mapping[str, Callable[[Vectors], Turned]] = {
 
 def _bits(num: int) -> int:
     """About thirty vectors a bucket."""
-    return max(2, round(np.log2(num / 30)))
+    return max(2, round(math.log2(num / 30)))
 
 
 def index_lab(config: Config) -> Table:
