@@ -139,7 +139,8 @@ class Shop:
         """-> what will be looked at of it: as it comes out of its file."""
         picture = base64.b64encode(as_jpeg(pixels)).decode()
         self.store.put({image_id: ITEM.dump_json(Item(image_id=image_id, image=picture, uploaded=0))}, 0)
-        return self.case.features.prepared(unfolded(picture, pixels.shape[1])[None])[0]
+        seen: Pixels = self.case.features.prepared(unfolded(picture, pixels.shape[1])[None])[0]
+        return seen
 
     def lost(self, put: Mapping[int, Pixels]) -> int:
         """Images put that the gallery in charge does not find by themselves."""
