@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import faiss as typed
 import numpy as np
 
 from common.contract import Experiment, Floats, Table
@@ -18,11 +17,10 @@ from visual_search.experiments.vectors import Hard
 from visual_search.model.index.forest import Forest
 from visual_search.model.index.kd_tree import KdTree
 from visual_search.model.index.lsh import Lsh
-from visual_search.model.index.settings import HNSW, Setting, make
+from visual_search.model.index.settings import HNSW, Setting, faiss, make
 from visual_search.model.index.tuner import ann_recall
 from visual_search.model.parts import Vectors
 
-faiss: Any = typed
 DIRECTIONS = (4, 6, 8, 12, 16, 24, 32, 64)
 NUM = 10_000
 K, RECALL, ASKED = 10, 0.95, 60  # neighbours; share found; queries
