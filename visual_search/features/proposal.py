@@ -63,7 +63,8 @@ def standing_out(small: Maps) -> Maps:
 def _apart(small: Maps, ground: Maps) -> Maps:
     """Channel by channel: numpy sums an axis of three at a tenth of its speed."""
     red, green, blue = (np.abs(small[..., channel] - ground[..., channel]) for channel in range(3))
-    return red + green + blue
+    total: Maps = red + green + blue
+    return total
 
 
 def _steady(line: Maps) -> Maps:
