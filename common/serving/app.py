@@ -123,10 +123,16 @@ class Server:
                 "route": next((getattr(one, "path", "") for one in self._routes[name]), ""),
                 "example": served.example,
                 "summary": served.summary,
+                "look": self._look(name),
             }
             for name, served in list(self._cases.items())
         ]
         return ready + [{"name": name, "state": "waiting"} for name in self.missing()]
+
+    def _look(self, name: str) -> str:
+        """Where a case has a page of its own, "" where it has none."""
+        path = f"/{name}/look"
+        return path if any(getattr(one, "path", "") == path for one in self._routes[name]) else ""
 
     def _pages(self) -> APIRouter:
         router = APIRouter()

@@ -37,7 +37,7 @@ from visual_search.features.preparation import WHOLE
 from visual_search.model import NEIGHBOURS, Asked, kinds
 from visual_search.policy import Context
 from visual_search.schema import EXAMPLE, Answer, Images, Item, Pixels, Request, Requests
-from visual_search.serve import changed, form, thumbnails
+from visual_search.serve import changed, form, look, thumbnails
 from visual_search.serve.shown import Ordered, impressions, reasons, shown
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Service:
             self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms, read=form.read, kinds=form.KINDS
         )
         router.include_router(thumbnails.router(self._thumbnail))
+        router.include_router(look.router())
         return router
 
     @property
