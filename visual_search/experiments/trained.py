@@ -1,0 +1,106 @@
+"""What experiments on searches share: the case trained once, its answers, pages under the rules, and their planted gain beside another's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from common.contract import Floats, Ints, Ranking
+from common.errors import InputError
+from common.eval import intervals, ranking
+from visual_search import baseline, data, evaluate, features, model, policy
+from visual_search.baseline import Colours
+from visual_search.config import Config
+from visual_search.features import Features
+from visual_search.model import Model
+from visual_search.policy import Policy
+from visual_search.schema import Dataset, Judgments, Requests
+
+GAIN = f"expected_gain@{evaluate.K}"
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The case as pipeline has it. `requests` are the test requests, or some of them, or those in another form: who asked when says what was meant."""
+
+    config: Config
+    dataset: Dataset
+    judgments: Judgments
+    features: Features
+    histogram: Colours
+    model: Model
+
+    @property
+    def test(self) -> Requests:
+        return self.dataset.test
+
+    @property
+    def rules(self) -> Policy:
+        return Policy(page_size=self.config.page_size, owner_cap=self.config.owner_cap)
+
+    @cached_property
+    def candidates(self) -> Ranking:
+        """[num_requests, num_candidates] of the test requests, by likeness."""
+        return self.retrieved(self.test)
+
+    @cached_property
+    def answers(self) -> Ranking:
+        """The same, put in order as it is served."""
+        return self.reranked(self.test, self.candidates)
+
+    def retrieved(self, requests: Requests, by: Model | Colours | None = None) -> Ranking:
+        """[n, num_candidates], by the model's vectors or by another ranker."""
+        return (by or self.model).retrieve(requests, self.config.num_candidates, self.dataset.history)
+
+    def reranked(self, requests: Requests, candidates: Ranking) -> Ranking:
+        return self.model.rerank(requests, candidates, self.dataset.history)
+
+    def answered(self, requests: Requests) -> Ranking:
+        return self.reranked(requests, self.retrieved(requests))
+
+    def page(self, found: Ranking, requests: Requests | None = None, rules: Policy | None = None) -> Ranking:
+        """First pages, [n, page_size], under the rules of the config or under `rules`."""
+        asked = self.test if requests is None else requests
+        return (rules or self.rules).apply(found, policy.contexts(self.features, asked, found))
+
+    def gains(self, found: Ranking, requests: Requests | None = None) -> Floats:
+        """[n] planted gain of the page that comes of `found`."""
+        asked = self.test if requests is None else requests
+        return self.paid(self.page(found, asked), asked)
+
+    def paid(self, page: Ranking, requests: Requests | None = None) -> Floats:
+        """[n] planted gain of pages as they are."""
+        asked = self.test if requests is None else requests
+        return ranking.expected_gain(self.judgments.gain(asked, page.ids[:, : evaluate.K]), evaluate.K)
+
+
+@lru_cache(maxsize=2)
+def trained(config: Config) -> Trained:
+    """Raises InputError on real data: what is asked here only the world answers."""
+    if config.data != "world":
+        raise InputError(f"This experiment asks what was planted; {config.data} does not know. Leave --data out.")
+    dataset = data.load(config)
+    fitted = features.fit(dataset, config)
+    return Trained(
+        config=config,
+        dataset=dataset,
+        judgments=data.judgments(config),
+        features=fitted,
+        histogram=baseline.fit(dataset, fitted, config),
+        model=model.fit(dataset, fitted, config),
+    )
+
+
+def mean(name: str, units: Floats, users: Ints) -> dict[str, float | None]:
+    """{name, name_low, name_high}: units [n], one a request, their mean and its interval over users [n]."""
+    found = intervals.mean(units, users)
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def beside(ways: Mapping[str, Floats], users: Ints, base: str, column: str, called: str = "against") -> list[dict[str, object]]:
+    """A row a way: its gain, and the paired difference from the way `base`, both with their intervals over users."""
+    return [
+        {column: name, **mean(GAIN, units, users), **mean(called, units - ways[base], users)}
+        for name, units in ways.items()
+    ]
