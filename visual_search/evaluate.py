@@ -48,10 +48,10 @@ def evaluate(predictions: Ranking, judgments: Judgments, config: Config) -> Repo
 
 
 def _graded(predictions: Ranking, judgments: Judgments) -> Floats:
-    """ndcg of the grades. The best page there could be is of those alike enough, best first; where they are fewer than K, nothing behind them counts."""
-    gains = judgments.gain(judgments.requests, predictions.ids[:, :K])
-    ideal = judgments.gain(judgments.requests, judgments.relevant[:, :K])
-    return ranking.ndcg(gains, ideal, K)
+    """ndcg of the grades of those alike enough: what is less alike counts as nothing, as it is not among what the best page is made of."""
+    requests, ids = judgments.requests, predictions.ids[:, :K]
+    gains = judgments.gain(requests, ids) * ranking.hits(ids, judgments.relevant)
+    return ranking.ndcg(gains, judgments.gain(requests, judgments.relevant[:, :K]), K)
 
 
 PUBLISHED: Mapping[str, Sequence[Published]] = {

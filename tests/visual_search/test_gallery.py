@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -165,12 +166,13 @@ def test_an_index_file_that_claims_too_much_is_not_read(tmp_path: Path, monkeypa
 def test_an_id_twice_or_unknown_is_ours_to_mend() -> None:
     rng = np.random.default_rng(8)
     index = built(FLAT, np.arange(50), drawn(rng, 50)).index
-    for wrong in (
+    ours: list[Callable[[], object]] = [
         lambda: index.add(np.array([7, 7]), drawn(rng, 2)),
         lambda: index.add(np.array([99]), np.full((1, DIM), np.nan, np.float32)),
         lambda: index.remove(np.array([99])),
         lambda: index.remove(np.array([3, 3])),
-    ):
+    ]
+    for wrong in ours:
         with pytest.raises(AssertionError):
             wrong()
 

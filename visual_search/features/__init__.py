@@ -12,11 +12,10 @@ Breaks: a photo in which something else stands out more (the slice `clutter`); a
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,7 +27,7 @@ from visual_search.config import Config
 from visual_search.features.catalogue import Joined, Pictures, joined
 from visual_search.features.histogram import DIM, Histograms, histograms
 from visual_search.features.preparation import WHOLE, cut
-from visual_search.features.proposal import is_found, propose
+from visual_search.features.proposal import propose
 from visual_search.features.words import Words, learn
 from visual_search.schema import Catalog, Crops, Dataset, Pixels, Requests, Rows, Texts
 
@@ -101,7 +100,7 @@ class Features:
         other = replace(self, pictures=now.pictures)
         said = vstack([self.said[now.left], self.words.said(put.text.tolist())])
         alone = np.full(len(put), -1)
-        other.__dict__ |= {"said": csr_array(said)[now.order], "groups": now.rows(self.groups, alone)}
+        vars(other).update(said=csr_array(said)[now.order], groups=now.rows(self.groups, alone))
         return other, now
 
     def find(self, ids: Ints) -> Ints:

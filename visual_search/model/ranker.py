@@ -13,6 +13,9 @@ from visual_search.features import NAMES
 READ = ("similarity", *NAMES[: NAMES.index("rate") + 1])
 """What it reads, in order; `shown` is for those who ask why."""
 
+PENALTY = 0.1
+STEPS = 12
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -40,15 +43,25 @@ def columns(similarity: Floats, dense: Floats) -> Floats:
 def fit(similarity: Floats, dense: Floats, slot: Floats, label: Floats) -> Linear:
     """[n], [n, len(NAMES)], [n], [n] 0..1. The place is held still: it is why a click was made as well, and tells nothing of the image. A grade between
     0 and 1 counts as so much of a yes and the rest of a no."""
-    from sklearn.linear_model import LogisticRegression
-
     if not 0 < label.sum() < len(label):
         return PLAIN
-    values = np.column_stack([columns(similarity, dense), np.log1p(slot)])
-    both = np.concatenate([values, values])
-    wanted = np.repeat([1, 0], len(label))
-    weight = np.concatenate([label, 1 - label])
-    told = weight > 0
-    fitted = LogisticRegression(C=10.0, max_iter=200).fit(both[told], wanted[told], weight[told])
-    weights = dict(zip(READ, fitted.coef_[0, :-1].tolist(), strict=True))
-    return Linear(weights, float(fitted.intercept_[0])) if weights["similarity"] > 0 else PLAIN
+    values = np.column_stack([columns(similarity, dense), np.log1p(slot), np.ones(len(label))])
+    weights = logistic(values, label)
+    if weights[0] <= 0:
+        return PLAIN
+    return Linear(dict(zip(READ, weights[: len(READ)].tolist(), strict=True)), float(weights[-1]))
+
+
+def logistic(values: Floats, label: Floats) -> Floats:
+    """values [n, d], the last column ones -> weights [d] that minimise log loss and PENALTY / 2 of the others' squares (Newton's method; Hastie, Tibshirani,
+    Friedman 2009, The Elements of Statistical Learning, 4.4.1)."""
+    penalty = np.diag(np.append(np.full(values.shape[1] - 1, PENALTY), 0.0))
+    weights = np.zeros(values.shape[1])
+    rate = np.clip(label.mean(), 1e-6, 1 - 1e-6)
+    weights[-1] = np.log(rate / (1 - rate))
+    for _ in range(STEPS):
+        expected = 1 / (1 + np.exp(-values @ weights))
+        slope = values.T @ (expected - label) + penalty @ weights
+        curve = (values * (expected * (1 - expected))[:, None]).T @ values + penalty
+        weights = weights - np.linalg.solve(curve, slope)
+    return weights

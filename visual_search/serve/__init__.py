@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +39,6 @@ from visual_search.model.parts import Vectors
 from visual_search.policy import Context
 from visual_search.schema import EXAMPLE, Answer, Images, Item, Pixels, Request, Requests
 from visual_search.serve import changed, form, thumbnails
-from visual_search.serve.changed import Shelf
 from visual_search.serve.shown import Ordered, impressions, reasons, shown
 
 if TYPE_CHECKING:

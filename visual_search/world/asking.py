@@ -215,7 +215,8 @@ def _changed(seed: int, wanted: Wanted, draws: Floats, new: bool) -> tuple[Wante
     def other(value: Ints, num: int) -> Ints:
         return (value + 1 + (draws[:, 1] * (num - 1)).astype(np.int64)) % num
 
-    pattern, colour = other(wanted.pattern, len(PATTERNS)), other(named(wanted.hue), len(COLOURS))
+    drawn = 1 + (draws[:, 1] * (len(PATTERNS) - 1)).astype(np.int64)  # nobody asks for none
+    pattern, colour = np.where(drawn == wanted.pattern, drawn % (len(PATTERNS) - 1) + 1, drawn), other(named(wanted.hue), len(COLOURS))
     pattern = np.where(attribute == wording.PATTERN, pattern, wanted.pattern)
     hue = np.where(attribute == wording.COLOUR, middle(colour), wanted.hue)
     strange = unseen_wish(seed, wanted.shape, pattern, hue) & (not new)

@@ -11,7 +11,7 @@ from common.population import normal
 from visual_search.world.things import COLOURS, HALF_NAME, PATTERNS, SHAPES, Things
 
 # The frozen strengths: changing one changes every number of the case.
-CARES = np.array([0.5, 0.14, 0.18, 0.18])  # for shape, material, pattern, colour
+CARES = np.array([0.46, 0.12, 0.18, 0.24])  # for shape, material, pattern, colour
 VARIES = 0.35  # of the logarithm of each, from person to person: no model can know it
 OTHER = 0.95  # of the most that two different things are alike
 ALIKE = 0.75  # grade from which an image counts where truth is binary

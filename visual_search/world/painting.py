@@ -1,6 +1,6 @@
 """Pictures drawn by code: silhouettes from signed distances, shaded, patterned, on a ground, in some light.
 
-In blocks of few pictures: a block's arrays stay in the processor's cache. All arithmetic is per pixel, so a picture is a function of (seed, id)
+Each thing is painted into a window of its own, few at once: their arrays stay in the processor's cache. All arithmetic is per pixel, so a picture is a function of (seed, id)
 and of what is on it: any order, any block.
 """
 
@@ -11,16 +11,17 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from common.contract import Bools
 from common.population import uniform
 from visual_search.schema import Pixels
 from visual_search.world import shapes
-from visual_search.world.scenes import LAYERS, MEANT, STUDIO, Scenes
-from visual_search.world.things import Things
+from visual_search.world.scenes import LAYERS, STUDIO, Scenes, bounds
+from visual_search.world.things import MATERIALS, Things
 
 Field = NDArray[np.float32]
-BLOCK = 64  # pictures whose canvas is held at once
-NARROW = 8  # painted at once: 64 x 64 of them fit in the cache
-NOISE = 0.02
+BLOCK = 2**22  # pixels whose canvas is held at once
+CACHED = 2**15  # pixels painted at once
+NOISE = 0.014  # at most, of full light
 _TILES = 32
 
 RING = np.array(  # colours by hue, in the order of things.COLOURS
@@ -37,7 +38,7 @@ ACCENTS = np.stack([  # of what is not of the body, by shape
 ])  # fmt: skip
 STEEL, TIMBER = np.array([[0.62, 0.64, 0.68], [0.56, 0.4, 0.26]], np.float32)
 WALLS = np.array(
-    [[214, 205, 192], [186, 198, 200], [205, 186, 170], [168, 180, 160], [226, 216, 200], [150, 160, 178], [196, 170, 160], [120, 128, 130]],
+    [[228, 214, 194], [186, 208, 214], [226, 196, 172], [178, 196, 166], [238, 228, 210], [164, 178, 204], [218, 182, 172], [140, 152, 152]],
     np.float32,
 ) / 255  # fmt: skip
 FLOORS = np.array([[150, 112, 80], [190, 160, 124], [120, 110, 104], [212, 200, 184], [92, 74, 62], [164, 150, 140]], np.float32) / 255
@@ -48,9 +49,9 @@ HALF = np.array([-0.23, -0.31, 0.92], np.float32)  # between the light and the e
 def draw(seed: int, scenes: Scenes, side: int) -> Pixels:
     """-> uint8 [n, side, side, 3], red, green, blue."""
     pixels = np.empty((len(scenes), side, side, 3), np.uint8)
-    tiles = _tiles(seed, side)
-    for first in range(0, len(scenes), BLOCK):
-        block = slice(first, first + BLOCK)
+    tiles, many = _tiles(seed, side), max(16, BLOCK // side**2)
+    for first in range(0, len(scenes), many):
+        block = slice(first, first + many)
         pixels[block] = _block(seed, scenes.take(block), side, tiles)
     return pixels
 
@@ -62,15 +63,52 @@ def _block(seed: int, of: Scenes, side: int, tiles: Field) -> Pixels:
     y = (frame[:, :1] * step + frame[:, 2:3])[:, :, None]
     canvas = _grounds(seed, of, x, y)
     for layer in range(LAYERS):
-        shape = of.thing.shape[:, layer]
-        for kind in np.unique(shape[shape >= 0]).tolist():
-            members = np.flatnonzero(shape == kind)
-            for first in range(0, len(members), NARROW):
-                at = members[first : first + NARROW]
-                thing = Things(**{name: column[at, layer] for name, column in vars(of.thing).items()})
-                place = of.place[at, layer].astype(np.float32)
-                canvas[at] = _painted(canvas[at], thing, kind, place, x[at], y[at], side / frame[at, 0])
+        there = np.flatnonzero(of.thing.shape[:, layer] >= 0)
+        window = _windows(of.take(there), layer, side)
+        alike = of.thing.shape[there, layer] * len(MATERIALS) + of.thing.material[there, layer]
+        order = np.lexsort((window[:, 2], alike))
+        for group in np.split(order, np.flatnonzero(np.diff(alike[order])) + 1):
+            for part in _parts(group, window[:, 2]):
+                _paint(canvas, of, layer, there[part], window[part], x, y)
     return _camera(of, canvas, x, y, tiles)
+
+
+def _windows(of: Scenes, layer: int, side: int) -> NDArray[np.int64]:
+    """[n, 3]: left, top and width in pixels of a square that holds the thing and its shadow."""
+    around = np.array([-0.05, -0.05, 0.12, 0.12])
+    edges = np.clip((bounds(of, layer) + around) * side + np.array([-1, -1, 1, 1]), 0, side)
+    left, top = np.floor(edges[:, :2]).T
+    width = np.ceil((edges[:, 2:] - np.floor(edges[:, :2])).max(axis=1))
+    window: NDArray[np.int64] = np.stack([left, top, np.maximum(width, 3)], axis=1).astype(np.int64)
+    return window
+
+
+def _parts(group: NDArray[np.int64], width: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """As many at once as fit in the cache, by the width of the last, which is the widest."""
+    parts, last = [], len(group)
+    while last > 0:
+        first = max(0, last - max(1, CACHED // int(width[group[last - 1]]) ** 2))
+        parts.append(group[first:last])
+        last = first
+    return parts
+
+
+def _paint(canvas: Field, of: Scenes, layer: int, at: NDArray[np.int64], window: NDArray[np.int64], x: Field, y: Field) -> None:
+    """Things of one shape and one material, `at` different pictures, into their windows of `canvas` [n, 3, side, side]."""
+    side, width = canvas.shape[-1], int(window[:, 2].max())
+    left, top = np.minimum(window[:, 0], side - width), np.minimum(window[:, 1], side - width)
+    places = [
+        (picture, slice(None), slice(down, down + width), slice(across, across + width))
+        for picture, down, across in zip(at.tolist(), top.tolist(), left.tolist(), strict=True)
+    ]  # cut and put back one by one: one index for all of them costs thrice as much
+    reach = np.arange(width)
+    across, down = x[at[:, None], 0, left[:, None] + reach][:, None, :], y[at[:, None], top[:, None] + reach, 0][:, :, None]
+    thing = Things(**{name: column[at, layer] for name, column in vars(of.thing).items()})
+    dense = np.float32(side) / of.frame[at, 0].astype(np.float32)
+    before = np.stack([canvas[place] for place in places])
+    after = _painted(before, thing, of.place[at, layer].astype(np.float32), across, down, dense, side)
+    for place, patch in zip(places, after, strict=True):
+        canvas[place] = patch
 
 
 def _column(values: object) -> Field:
@@ -80,20 +118,23 @@ def _column(values: object) -> Field:
 # ------------------------------------------------------------------------------------------------------------------------ a thing
 
 
-def _painted(canvas: Field, thing: Things, kind: int, place: Field, x: Field, y: Field, dense: Field) -> Field:
-    """`canvas` [n, 3, side, side] with one thing more, all of one shape, and its shadow."""
-    size, turn = _column(place[:, 2]), place[:, 3]
+def _painted(canvas: Field, thing: Things, place: Field, x: Field, y: Field, dense: Field, side: int) -> Field:
+    """`canvas` [n, 3, width, width] with one thing more, all of one shape and one material, and its shadow."""
+    kind, size, turn = int(thing.shape[0]), _column(place[:, 2]), place[:, 3]
     c, s = _column(np.cos(turn)), _column(np.sin(turn))
     dx, dy = x - _column(place[:, 0]), y - _column(place[:, 1])
     u, v = (c * dx + s * dy) / size, (c * dy - s * dx) / size
     body, accent = shapes.ALL[kind](u, v)
     pixels = size * _column(dense) / 2  # of one unit of u
-    whole = np.minimum(body, accent)
-    canvas = canvas * (1 - np.float32(0.42) * _shadow(whole, size))[:, None]
-    colour = _lit(thing, u, v, body, pixels)
-    canvas = _over(canvas, colour, np.clip(np.float32(0.5) - body * pixels, 0, 1))
+    canvas = canvas * (1 - np.float32(0.42) * _shadow(np.minimum(body, accent), size, side))[:, None]
+    canvas = _over(canvas, _lit(thing, u, v, body, pixels), _cover(body, pixels))
     flat = np.float32(0.82) + np.float32(0.25) * _edge(accent, pixels)
-    return _over(canvas, ACCENTS[kind][None, :, None, None] * flat[:, None], np.clip(np.float32(0.5) - accent * pixels, 0, 1))
+    return _over(canvas, ACCENTS[kind][None, :, None, None] * flat[:, None], _cover(accent, pixels))
+
+
+def _cover(distance: Field, pixels: Field) -> Field:
+    """The share of each pixel that is inside: the edge is one pixel wide."""
+    return np.clip(np.float32(0.5) - distance * pixels, 0, 1)
 
 
 def _over(canvas: Field, colour: Field, cover: Field) -> Field:
@@ -101,9 +142,8 @@ def _over(canvas: Field, colour: Field, cover: Field) -> Field:
     return covered
 
 
-def _shadow(whole: Field, size: Field) -> Field:
+def _shadow(whole: Field, size: Field, side: int) -> Field:
     """Down and to the right, soft: the silhouette itself, moved by some pixels."""
-    side = whole.shape[-1]
     by = max(1, round(0.035 * side))
     moved = np.full_like(whole, 9)
     moved[:, by:, by // 2 + 1 :] = whole[:, :-by, : -(by // 2 + 1)]
@@ -138,11 +178,8 @@ def _lit(thing: Things, u: Field, v: Field, body: Field, pixels: Field) -> Field
     facing = np.maximum(nx * LIGHT[0] + ny * LIGHT[1] + nz * LIGHT[2], 0)
     gloss = np.maximum(nx * HALF[0] + ny * HALF[1] + nz * HALF[2], 0)
     colour = _coloured(thing, u, v, pixels)
-    for material, dress in enumerate((_ceramic, _metal, _wood, _cloth)):
-        at = np.flatnonzero(thing.material == material)
-        if len(at):
-            colour[at] = dress(colour[at], facing[at], gloss[at], nx[at], u[at], v[at], body[at], pixels[at], thing.take(at))
-    return colour
+    dress = (_ceramic, _metal, _wood, _cloth)[int(thing.material[0])]
+    return dress(colour, facing, gloss, nx, u, v, body, pixels, thing)
 
 
 def _power(base: Field, doublings: int) -> Field:
@@ -299,7 +336,7 @@ def _tiled(draws: Field, x: Field, y: Field) -> Field:
 
 def _lights(draws: Field, x: Field, y: Field) -> Field:
     """Out of focus: a dim ground with discs of light."""
-    dim = (WALLS[(draws[:, 0] * len(WALLS)).astype(int)] * (np.float32(0.42) + np.float32(0.3) * draws[:, 1:2]))[:, :, None, None]
+    dim = (WALLS[(draws[:, 0] * len(WALLS)).astype(int)] * (np.float32(0.5) + np.float32(0.34) * draws[:, 1:2]))[:, :, None, None]
     canvas = dim * (1 - np.float32(0.15) * (y + 0 * x))[:, None]
     for k in range(4):
         far = np.sqrt((x - _column(2 * draws[:, 2 + k] - 1)) ** 2 + (y - _column(2 * draws[:, 6 + k] - 1)) ** 2)
@@ -325,16 +362,23 @@ def _planks(draws: Field, x: Field, y: Field) -> Field:
 
 def _camera(of: Scenes, canvas: Field, x: Field, y: Field, tiles: Field) -> Pixels:
     """The light, a lens that is not quite sharp, and a sensor that is not quite still."""
-    blurred = np.flatnonzero(of.blurred)
-    canvas[blurred] = _blurred(_blurred(canvas[blurred])) if canvas.shape[-1] > 48 else _blurred(canvas[blurred])
-    taken = of.ground != STUDIO
-    vignette = 1 - np.float32(0.1) * _column(taken) * (x * x + y * y)
-    canvas *= of.tint.astype(np.float32)[:, :, None, None]
-    canvas *= vignette[:, None]
-    canvas += tiles[of.id % _TILES][:, None] * (np.float32(0.3) + np.float32(0.7) * _column(taken))[:, None]
-    _mark(canvas, of, x, y)
-    np.clip(canvas * np.float32(255) + np.float32(0.5), 0, 255, out=canvas)
-    return canvas.transpose(0, 2, 3, 1).astype(np.uint8)
+    side = canvas.shape[-1]
+    pixels = np.empty((len(of), side, side, 3), np.uint8)
+    taken = (of.ground != STUDIO).astype(np.float32)
+    tint, noise = of.tint.astype(np.float32)[:, :, None, None], np.float32(0.3) + np.float32(0.7) * taken
+    for at in np.array_split(np.arange(len(of)), max(1, len(of) * side**2 // CACHED)):
+        light = canvas[at]
+        soft = of.blurred[at]
+        if soft.any():
+            light[soft] = _blurred(_blurred(light[soft])) if side > 48 else _blurred(light[soft])
+        vignette = 1 - np.float32(0.1) * _column(taken[at]) * (x[at] * x[at] + y[at] * y[at])
+        light *= tint[at]
+        light *= vignette[:, None]
+        light += (tiles[of.id[at] % _TILES] * _column(noise[at]))[:, None]
+        _mark(light, of.marked[at], x[at], y[at])
+        np.clip(light * np.float32(255) + np.float32(0.5), 0, 255, out=light)
+        pixels[at] = light.transpose(0, 2, 3, 1)
+    return pixels
 
 
 def _blurred(canvas: Field) -> Field:
@@ -346,15 +390,15 @@ def _blurred(canvas: Field) -> Field:
     return down
 
 
-def _mark(canvas: Field, of: Scenes, x: Field, y: Field) -> None:
+def _mark(canvas: Field, marked: Bools, x: Field, y: Field) -> None:
     """What is not to be shown is innocent to look at: a small sign in the corner stands for it."""
-    at = np.flatnonzero(of.marked)
+    at = np.flatnonzero(marked)
     if len(at):
-        dense = np.float32(canvas.shape[-1] / 2)
+        dense = np.full((1, 1, 1), canvas.shape[-1] / 2, np.float32)
         sign = shapes.circle(x[at] + 0 * y[at], y[at] + 0 * x[at], 0.78, -0.78, 0.14)
         bar = shapes.box(x[at] + 0 * y[at], y[at] + 0 * x[at], 0.78, -0.78, 0.08, 0.03)
-        canvas[at] = _over(canvas[at], np.array([0.8, 0.1, 0.2], np.float32)[None, :, None, None], np.clip(np.float32(0.5) - sign * dense, 0, 1))
-        canvas[at] = _over(canvas[at], np.ones((1, 3, 1, 1), np.float32), np.clip(np.float32(0.5) - bar * dense, 0, 1))
+        canvas[at] = _over(canvas[at], np.array([0.8, 0.1, 0.2], np.float32)[None, :, None, None], _cover(sign, dense))
+        canvas[at] = _over(canvas[at], np.ones((1, 3, 1, 1), np.float32), _cover(bar, dense))
 
 
 def _tiles(seed: int, side: int) -> Field:

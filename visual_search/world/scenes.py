@@ -22,7 +22,7 @@ STUDIO = 0
 # The frozen strengths: changing one changes every picture of the case.
 STRAIGHT, CROOKED = 0.03, 0.42  # radians at most to either side: of a shop image, of a photo
 COVERED = 0.35  # of the pictures with other things around: one stands in front
-CAST, LIGHT = 0.35, (0.55, 1.12)  # how many photos are in coloured light; exposure from, to
+CAST, LIGHT = 0.35, (0.66, 1.16)  # how many photos are in coloured light; exposure from, to
 BLURRED = 0.3  # of the photos
 ZOOM = 0.06  # a copy is cut by as much
 
@@ -88,8 +88,8 @@ def photos(seed: int, ids: Ints, meant: Things, clutter: float, shop: Bools | No
     draws = uniform(seed, "scene", ids, 16)
     crowded = ~shop & (draws[:, 0] < clutter)
     place = np.zeros((n, LAYERS, 4))
-    size = np.where(shop, 0.66 + 0.16 * draws[:, 1], np.where(crowded, 0.42 + 0.2 * draws[:, 1], 0.45 + 0.3 * draws[:, 1]))
-    off = np.where(shop, 0.04, np.minimum(0.9 - size, 0.34))[:, None] * (2 * draws[:, 2:4] - 1)
+    size = np.where(shop, 0.66 + 0.16 * draws[:, 1], np.where(crowded, 0.5 + 0.18 * draws[:, 1], 0.54 + 0.26 * draws[:, 1]))
+    off = np.where(shop, 0.04, np.minimum(0.95 - size, 0.34))[:, None] * (2 * draws[:, 2:4] - 1)
     turn = np.where(shop, STRAIGHT, CROOKED * draws[:, 5]) * (2 * draws[:, 4] - 1)
     place[:, MEANT] = np.column_stack([off, size, turn])
     around = _around(seed, ids, crowded, place)
@@ -144,21 +144,25 @@ def _tint(draws: Floats, shop: Bools) -> Floats:
 
 def cast(of: Scenes) -> Bools:
     """Whose light is far from white or dim."""
-    found: Bools = (np.ptp(of.tint, axis=1) > 0.18) | (of.tint.mean(axis=1) < 0.75)
+    found: Bools = (np.ptp(of.tint, axis=1) > 0.18) | (of.tint.mean(axis=1) < 0.82)
     return found
 
 
 def boxes(of: Scenes) -> NDArray[np.float32]:
     """[n, 4] of the thing that is meant: left, top, right, bottom as shares of the side."""
-    extent = extents()[of.thing.shape[:, MEANT]]
-    x, y, size, turn = of.place[:, MEANT].T
+    return np.clip(bounds(of, MEANT), 0, 1).astype(np.float32)
+
+
+def bounds(of: Scenes, layer: int) -> Floats:
+    """[n, 4] of the things of a layer, as shares of the side; they may reach beyond the picture."""
+    extent = extents()[of.thing.shape[:, layer]]
+    x, y, size, turn = of.place[:, layer].T
     corners = np.stack([extent[:, [0, 2, 2, 0]], extent[:, [1, 1, 3, 3]]]) * size[:, None]
     c, s = np.cos(turn)[:, None], np.sin(turn)[:, None]
-    zoom = of.frame[:, :1]
-    across = (x[:, None] + c * corners[0] - s * corners[1] - of.frame[:, 1:2]) / zoom
-    down = (y[:, None] + s * corners[0] + c * corners[1] - of.frame[:, 2:3]) / zoom
-    box = np.stack([across.min(1), down.min(1), across.max(1), down.max(1)], axis=1)
-    return np.clip((box + 1) / 2, 0, 1).astype(np.float32)
+    across = (x[:, None] + c * corners[0] - s * corners[1] - of.frame[:, 1:2]) / of.frame[:, :1]
+    down = (y[:, None] + s * corners[0] + c * corners[1] - of.frame[:, 2:3]) / of.frame[:, :1]
+    box: Floats = (np.stack([across.min(1), down.min(1), across.max(1), down.max(1)], axis=1) + 1) / 2
+    return box
 
 
 @lru_cache(maxsize=1)

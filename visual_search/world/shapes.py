@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 Field = NDArray[np.float32]
 Shape = Callable[[Field, Field], tuple[Field, Field]]
-FAR = np.float32(4.0)
 
 
 def circle(u: Field, v: Field, x: float, y: float, r: float) -> Field:
@@ -82,7 +81,7 @@ def without(one: Field, other: Field) -> Field:
     return np.maximum(one, -other)
 
 
-_VASE = profile((-0.98, 0.34), (-0.86, 0.24), (-0.62, 0.2), (-0.1, 0.54), (0.3, 0.6), (0.75, 0.36), (0.98, 0.32))
+_VASE = profile((-0.98, 0.33), (-0.92, 0.25), (-0.7, 0.18), (-0.45, 0.24), (-0.15, 0.48), (0.15, 0.6), (0.45, 0.55), (0.75, 0.38), (0.92, 0.3), (0.98, 0.34))
 _BOTTLE = profile((-0.98, 0.13), (-0.88, 0.13), (-0.5, 0.13), (-0.12, 0.38), (0.2, 0.4), (0.9, 0.4), (0.98, 0.36))
 _CUP = profile((-0.6, 0.56), (0.1, 0.52), (0.45, 0.42), (0.66, 0.28), (0.7, 0.28))
 _POT = profile((-0.42, 0.26), (-0.2, 0.5), (0.15, 0.6), (0.5, 0.46), (0.62, 0.34))
@@ -207,9 +206,8 @@ def umbrella(u: Field, v: Field) -> tuple[Field, Field]:
 
 
 def kite(u: Field, v: Field) -> tuple[Field, Field]:
-    top, bottom = abs(u) * 0.8 - (v + 0.95) * 0.6, abs(u) * 0.82 + (v - 0.42) * 0.57
-    sail = np.maximum(abs(u) + np.maximum(-(v + np.float32(0.35)), (v + np.float32(0.35)) * np.float32(0.7)) - 0.6, 0 * top)
-    sail = np.maximum(sail, bottom - FAR)
+    below = v + np.float32(0.35)
+    sail = (abs(u) + np.maximum(-below, below * np.float32(0.7)) - np.float32(0.6)) * np.float32(0.75)
     tail = abs(u - np.float32(0.12) * np.sin(9 * v)) - np.float32(0.03)
     knots = union(*(ellipse(u, v, 0.1 * np.sin(9 * y), y, 0.12, 0.06) for y in (0.6, 0.76, 0.92)))
     return sail, union(np.maximum(tail, abs(v - np.float32(0.72)) - np.float32(0.26)), knots)

@@ -47,7 +47,8 @@ class EightBits:
         self.step = np.maximum(vectors.max(axis=0) - self.low, 1e-9) / 255
 
     def encode(self, vectors: Vectors) -> Codes:
-        return np.clip(np.rint((vectors - self.low) / self.step), 0, 255).astype(np.uint8)
+        codes: Codes = np.clip(np.rint((vectors - self.low) / self.step), 0, 255).astype(np.uint8)
+        return codes
 
     def scores(self, queries: Vectors, codes: Codes) -> Vectors:
         found: Vectors = (queries * self.step) @ codes.T.astype(np.float32) + (queries @ self.low)[:, None]

@@ -81,11 +81,11 @@ class Forest:
     @property
     def nbytes(self) -> int:
         """As arrays: in every tree a row number a vector, and for half of the nodes a normal, a cut and two children."""
-        dim, nodes = self.vectors.shape[1], sum(root.size for root in self.roots)
-        return self.vectors.nbytes + 8 * len(self.vectors) * len(self.roots) + nodes // 2 * (4 * dim + 12)
+        nodes, cut = sum(root.size for root in self.roots) // 2, 4 * int(self.vectors.shape[1]) + 12
+        return self.vectors.nbytes + 8 * len(self.vectors) * len(self.roots) + nodes * cut
 
 
 def _leaf(node: Node, vector: Vectors) -> Node:
     while node.sides:
-        node = node.sides[int(node.normal @ vector >= node.at)]
+        node = node.sides[int(float(node.normal @ vector) >= node.at)]
     return node

@@ -23,10 +23,10 @@ def kmeans(points: Vectors, num: int, rounds: int = ROUNDS, seed: int = 0, spher
         of = nearest(points, centres)
         size = np.bincount(of, minlength=num)
         sums = np.stack([np.bincount(of, weights=column, minlength=num) for column in points.T], axis=1)
-        centres = (sums / np.maximum(size, 1)[:, None]).astype(np.float32)
+        centres = np.asarray(sums / np.maximum(size, 1)[:, None], np.float32)
         for empty in np.flatnonzero(size == 0):
             full = int(np.argmax(size))
-            apart = 1e-3 * rng.standard_normal(points.shape[1]).astype(np.float32)
+            apart = 1e-3 * rng.standard_normal(points.shape[1:])
             centres[empty], centres[full] = centres[full] + apart, centres[full] - apart
             size[empty] = size[full] // 2
             size[full] -= size[empty]

@@ -15,14 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 
 from common.contract import Bools, Ints
 from common.data import columns
 from common.data.durable import whole, write_bytes
 from common.errors import InputError
-from visual_search.model.index.settings import FLAT, Setting, append, make, num_bytes, parameters
+from visual_search.model.index.settings import FLAT, Setting, append, faiss, make, num_bytes, parameters
 from visual_search.model.parts import Vectors
 
 LATE = 4_000  # vectors scanned beside the index: a quarter of a millisecond
@@ -107,7 +106,9 @@ class Served:
     def remove(self, ids: Ints) -> None:
         """An unknown id is an error of ours."""
         rows, late = self._rows(ids), np.isin(self.late_ids, ids)
-        assert (rows >= 0).sum() + late.sum() == len(np.unique(ids)) == len(ids), "an id to remove is not here, or twice"
+        assert (rows >= 0).sum() + late.sum() == len(np.unique(ids)) == len(ids), (
+            "an id to remove is not here, or twice"
+        )
         self.late_ids, self.late = self.late_ids[~late], self.late[~late]
         if (rows >= 0).any():
             alive = self.alive.copy()
@@ -121,7 +122,7 @@ class Served:
             ids, vectors = self.everything()
             self._replace(ids=ids, vectors=vectors, alive=np.ones(len(ids), np.bool_), base=make(self.setting, vectors))
         else:
-            base: Any = faiss.clone_index(self.base)
+            base = faiss.clone_index(self.base)
             if self.setting.lists and not self.alive.all():
                 base.remove_ids(faiss.IDSelectorBatch(np.flatnonzero(~self.alive)))
             append(base, self.late, first=len(self.ids))

@@ -7,14 +7,15 @@ is put in order by the vectors themselves, which lie in a file. HNSW walks a gra
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import faiss
+import faiss as typed
 import numpy as np
 
 from visual_search.model.parts import Vectors
 
+faiss: Any = typed  # its types leave out much of what it can do
 FLAT, IVF, IVF_PQ, HNSW = "flat", "ivf", "ivf_pq", "hnsw"
 PER_LIST = 48  # vectors a centre is trained on: faiss warns below 39, and more bring nothing
 ROUNDS = 8  # of k-means
@@ -36,6 +37,11 @@ class Setting:
     code: int = 0
     rerank: int = 0
 
+    @property
+    def shape(self) -> Setting:
+        """What of it is built in; the rest is said with each search."""
+        return replace(self, ef=0, probes=0, rerank=0)
+
     def __str__(self) -> str:
         knobs = ", ".join(f"{name} {value}" for name, value in asdict(self).items() if name != "kind" and value)
         return f"{self.kind} ({knobs})" if knobs else self.kind
@@ -56,17 +62,16 @@ def empty(setting: Setting, dim: int) -> Any:
     if setting.kind == FLAT:
         return faiss.IndexFlatIP(dim)
     if setting.kind == HNSW:
-        graph: Any = faiss.IndexHNSWFlat(dim, setting.links, product)
+        graph = faiss.IndexHNSWFlat(dim, setting.links, product)
         graph.hnsw.efConstruction = BUILD_EF
         return graph
     assert setting.kind in (IVF, IVF_PQ), setting
-    centres: Any = faiss.IndexFlatIP(dim)
-    index: Any
+    centres = faiss.IndexFlatIP(dim)
     if setting.kind == IVF:
         index = faiss.IndexIVFFlat(centres, dim, setting.lists, product)
     else:
         index = faiss.IndexIVFPQ(centres, dim, setting.lists, setting.code, 8, product)
-        index.pq.cp.min_points_per_centroid = 1
+        index.pq.cp.niter, index.pq.cp.min_points_per_centroid = 2 * ROUNDS, 1
     index.cp.niter, index.cp.seed, index.cp.max_points_per_centroid = ROUNDS, SEED, PER_LIST
     index.cp.min_points_per_centroid = 1
     return index
