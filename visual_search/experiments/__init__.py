@@ -1,7 +1,7 @@
 """The trade-offs, each a runnable comparison with a number.
 
 In:     a Config.
-Out:    EXPERIMENTS: name -> a function that makes a table.
+Out:    EXPERIMENTS: name -> a function that makes a table; CHARTS: which of them are curves over a knob.
 Choice: one question an experiment, everything else held still.
 Else:   a grid over everything, where nobody asks a question.
 Breaks: a table without a foil: each has the row that should lose.
@@ -12,6 +12,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from common.contract import Experiment
-from visual_search.experiments import rules
+from common.eval.chart import Chart
+from visual_search.experiments import (
+    crop,
+    duplicates,
+    encoder_change,
+    metadata,
+    metrics,
+    online,
+    position_bias,
+    rules,
+    text_query,
+)
 
-EXPERIMENTS: Mapping[str, Experiment] = {**rules.EXPERIMENTS}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    **crop.EXPERIMENTS,
+    **text_query.EXPERIMENTS,
+    **metadata.EXPERIMENTS,
+    **metrics.EXPERIMENTS,
+    **position_bias.EXPERIMENTS,
+    **rules.EXPERIMENTS,
+    **duplicates.EXPERIMENTS,
+    **online.EXPERIMENTS,
+    **encoder_change.EXPERIMENTS,
+}
+CHARTS: Mapping[str, Chart] = {
+    **crop.CHARTS,
+}

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
-from common.contract import Experiment, Floats, Ints, Ranking, Table
+from common.contract import Experiment, Floats, Ranking, Table
 from visual_search.config import Config
+from visual_search.experiments.lessons import Lessons, Shown, ordered
 from visual_search.experiments.trained import GAIN, Trained, mean, trained
 from visual_search.features import NAMES
 from visual_search.model import ranker
-from visual_search.model.parts import Vectors
-from visual_search.schema import Requests, Rows, Texts
+from visual_search.schema import Texts
 
 WORDS = NAMES.index("words")
 WRONG = {"tags, a quarter of them another's": 0.25, "tags, half of them another's": 0.5, "shuffled (foil)": 1.0}
@@ -41,50 +40,6 @@ def metadata(config: Config) -> Table:
         | mean("with words", (units - gains["none"])[~photo], users[~photo])
         for name, units in gains.items()
     ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """Images for requests, [n]: `row`, whose request; `similarity` and `dense` as the ranker reads them. `vectors` and `text` are of the requests."""
-
-    row: Ints
-    image_id: Ints
-    vectors: Vectors
-    text: Texts
-    similarity: Floats
-    dense: Floats
-
-    @staticmethod
-    def of(lab: Trained, asked: Rows | Requests, row: Ints, image_id: Ints) -> Shown:
-        seen = lab.features.seen(asked)
-        vectors = lab.model.vectors(seen, asked.text)
-        text, said = np.unique(asked.text, return_inverse=True)
-        dense = lab.features.dense(
-            seen.histogram, seen.which[row], text, said[row], image_id, asked.moment[row], lab.dataset.history
-        )
-        near = lab.model.similarity(vectors, row, image_id)
-        return Shown(row=row, image_id=image_id, vectors=vectors, text=asked.text, similarity=near, dense=dense)
-
-    @staticmethod
-    def among(lab: Trained, candidates: Ranking) -> Shown:
-        row, place = np.nonzero(candidates.ids >= 0)
-        return Shown.of(lab, lab.test, row, candidates.ids[row, place])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lessons:
-    """What was shown in training, where it stood, and whether it was clicked."""
-
-    shown: Shown
-    slot: Floats
-    label: Floats
-
-    @staticmethod
-    def of(lab: Trained) -> Lessons:
-        rows = lab.dataset.train
-        rows = rows.take(np.isfinite(rows.label))
-        shown = Shown.of(lab, rows, np.arange(len(rows)), rows.image_id)
-        return Lessons(shown=shown, slot=rows.slot.astype(np.float64), label=rows.label)
 
 
 Column = Callable[[Shown], Floats]
@@ -139,9 +94,7 @@ def by_texts(lab: Trained) -> Ranking:
 def _ranked(lab: Trained, lessons: Lessons, candidates: Shown, way: Column) -> Ranking:
     dense = _with(lessons.shown, way)
     taught = ranker.fit(lessons.shown.similarity, dense, lessons.slot, lessons.label)
-    scores = np.full(lab.candidates.ids.shape, -np.inf)
-    scores[lab.candidates.ids >= 0] = taught.score(candidates.similarity, _with(candidates, way))
-    return Ranking.best_first(lab.candidates.ids, scores)
+    return ordered(lab.candidates, taught.score(candidates.similarity, _with(candidates, way)))
 
 
 def _with(shown: Shown, way: Column) -> Floats:

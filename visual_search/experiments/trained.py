@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TypeVar
 
 from common.contract import Floats, Ints, Ranking
 from common.errors import InputError
@@ -17,6 +19,7 @@ from visual_search.model import Model
 from visual_search.policy import Policy
 from visual_search.schema import Dataset, Judgments, Requests
 
+T = TypeVar("T")
 GAIN = f"expected_gain@{evaluate.K}"
 
 
@@ -98,9 +101,18 @@ def mean(name: str, units: Floats, users: Ints) -> dict[str, float | None]:
     return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
-def beside(ways: Mapping[str, Floats], users: Ints, base: str, column: str, called: str = "against") -> list[dict[str, object]]:
+def beside(
+    ways: Mapping[str, Floats], users: Ints, base: str, column: str, called: str = "against"
+) -> list[dict[str, object]]:
     """A row a way: its gain, and the paired difference from the way `base`, both with their intervals over users."""
     return [
         {column: name, **mean(GAIN, units, users), **mean(called, units - ways[base], users)}
         for name, units in ways.items()
     ]
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """-> what it gives, and its processor seconds."""
+    begin = time.process_time()
+    found = work()
+    return found, time.process_time() - begin
