@@ -70,7 +70,7 @@ class Images:
     @property
     def side(self) -> int:
         """In pixels."""
-        return self.pixels.shape[1]
+        return int(self.pixels.shape[1])
 
 
 @dataclass(frozen=True, kw_only=True)

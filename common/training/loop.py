@@ -25,11 +25,13 @@ def train(
     validate: Callable[[torch.nn.Module], float] | None = None,
     patience: int = 2,
     schedule: Callable[[float], float] | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
     name: str = "model",
 ) -> list[dict[str, float]]:
     """Shuffles `columns` (tensors of equal length) into batches and minimises loss(module, batch). `validate` (lower is better) is called
     after each epoch; the best epoch's weights are kept and `patience` epochs without gain end the run. `weight_decay` 0 is Adam: whoever holds
-    weights back in `loss` wants no second hold on them. `schedule`: share of the run that is done -> factor of the learning rate. -> one dict an epoch:
+    weights back in `loss` wants no second hold on them. `schedule`: share of the run that is done -> factor of the learning rate.
+    `optimizer`: of the module, in AdamW's place, at a rate and a decay of its own. -> one dict an epoch:
     {"epoch", "loss"} and "valid" where there is a `validate`. The module is left in eval mode.
 
     The run is a function of its arguments: shuffling has a generator of its own, and dropout draws from a global one that is seeded here
@@ -39,7 +41,7 @@ def train(
 
     lengths = {column: len(tensor) for column, tensor in columns.items()}
     assert len(set(lengths.values())) == 1 and min(lengths.values()) > 0, f"columns to train on: {lengths}"
-    optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    optimizer = optimizer or torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=weight_decay)
     shuffle = torch.Generator().manual_seed(seed)
     steps = epochs * math.ceil(min(lengths.values()) / batch_size)
     rate = schedule or (lambda share: 1.0)
@@ -94,7 +96,7 @@ def _epoch(
             raise FloatingPointError(
                 f"{name}: the loss became {value.item()}. Lower the learning rate, or look for a NaN in the inputs."
             )
-        optimizer.zero_grad(set_to_none=True)
+        module.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         rates.step()

@@ -103,6 +103,7 @@ def _requests(truth: World, arrival: Ints) -> Requests:
         text=asked.text,
         crop=asked.crop,
         query_id=asked.query_id,
+        shop_only=asked.shop_only,
     )
 
 

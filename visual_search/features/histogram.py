@@ -16,7 +16,8 @@ GREY = 0.15  # saturation below which that is so
 BINS = HUES * SATURATIONS * VALUES + GREYS
 WHOLE = 0.5  # share of the whole picture; the quarters share the rest
 DIM = 5 * BINS
-BLOCK = 512
+FINE = 32  # of a larger picture every second pixel is counted, or every third: shares need no more
+BLOCK = 128
 Histograms = NDArray[np.float32]
 
 
@@ -29,6 +30,8 @@ def histograms(pixels: Pixels) -> Histograms:
 
 
 def _of(pixels: Pixels) -> Histograms:
+    step = max(1, pixels.shape[1] // FINE)
+    pixels = pixels[:, step // 2 :: step, step // 2 :: step]
     n, side = pixels.shape[:2]
     bins = colours(pixels)
     half = np.arange(side) >= side / 2

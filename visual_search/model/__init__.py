@@ -41,14 +41,14 @@ R = TypeVar("R", Rows, Requests)
 
 
 def fit(dataset: Dataset, features: Features, config: Config) -> Model:
-    encoder = encoders.fit(prepared(dataset, features), config)
-    catalog = dataset.catalog
-    vectors = encoded(encoder, features.prepared(catalog.images.pixels))
+    ready = prepared(dataset, features)
+    encoder = encoders.fit(ready, config)
+    vectors = encoded(encoder, ready.catalog.images.pixels)
     asked = dataset.valid.take(dataset.valid.slot == 0).requests()  # a page is one request
     seen = features.seen(asked)
     queries = encoded(encoder, seen.pixels)
     built = galleries.build(
-        encoder.fingerprint, catalog.image_id, vectors, queries, config.recall, NEIGHBOURS * config.deadline_ms
+        encoder.fingerprint, dataset.catalog.image_id, vectors, queries, config.recall, NEIGHBOURS * config.deadline_ms
     )
     plain = Model(features, encoder, built, ranker.PLAIN, config.words_weight)
     return replace(plain, ranker=_taught(plain, dataset), unlike=_unlike(plain, asked, seen))

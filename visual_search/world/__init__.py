@@ -63,8 +63,10 @@ class World:
     pairs: tuple[Ints, Ints, Floats]  # photo, image, grade
 
     def gain(self, requests: Requests, ids: Ints) -> Floats:
-        """requests [n], ids [n, k] -> [n, k] in [0, 1]; 0 for id -1 and for the image that was asked with."""
-        rows, places = np.nonzero((ids >= 0) & (ids != requests.query_id[:, None]))
+        """requests [n], ids [n, k] -> [n, k] in [0, 1]; 0 for id -1, for the image that was asked with and for
+        what is not for sale where that was asked for."""
+        wrong = (requests.shop_only[:, None] > 0) & (self.pictures.shop[ids] == 0)
+        rows, places = np.nonzero((ids >= 0) & (ids != requests.query_id[:, None]) & ~wrong)
         image = ids[rows, places]
         values = np.zeros(ids.shape)
         values[rows, places] = grades(self.wanted(requests).take(rows), self.pictures.thing.take(image))
@@ -101,6 +103,8 @@ class Ceiling:
             every = grades(wanted.take(np.array([row])), world.pictures.thing)
             if requests.query_id[row] >= 0:
                 every[requests.query_id[row]] = 0.0
+            if requests.shop_only[row]:
+                every[world.pictures.shop == 0] = 0.0
             best = np.argpartition(-every, k - 1)[:k]
             best = best[np.argsort(-every[best], kind="stable")]
             ids[row], scores[row] = world.catalog.image_id[best], every[best]
@@ -117,8 +121,13 @@ def _make(seed: int, num_users: int, num_images: int, num_searches: int, num_pho
         _taken(seed, num, first, num_users, of, clutter, days, new, rng)
         for num, first, new in ((num_photos, 0, False), (num_judged, num_photos, True))
     )
-    asked = asking.searches(seed, num_searches, taken, of, num_users, (0, days), False, rng)
-    judged = asking.searches(seed, num_judged, judged_taken, of, num_users, (TEST_FROM * days, days), True, rng)
+    asked, judged = (
+        asking.searches(seed, first, *_asking(seed, num, num_users, days, new, rng), photos_of, of, new, rng)
+        for first, num, photos_of, new in (
+            (0, num_searches, taken, False),
+            (num_searches, num_judged, judged_taken, True),
+        )
+    )
     shot = Scenes.joined(taken.scene, judged_taken.scene)
     asked, judged, of_gallery = _placed(asked, judged, len(taken), len(shot))
     photos = Images(np.concatenate([draw(seed, shot, side), catalog.images.pixels[of_gallery]]))
@@ -138,9 +147,14 @@ def _make(seed: int, num_users: int, num_images: int, num_searches: int, num_pho
 
 
 def _taken(seed: int, num: int, first: int, num_users: int, of: Pictures, clutter: float, days: int, new: bool, rng: np.random.Generator) -> Taken:  # fmt: skip
-    when = asking.times(seed, TEST_FROM * days if new else 0, days, num, rng)
-    who = asking.people(seed, num_users, num, new, rng)
+    who, when = _asking(seed, num, num_users, days, new, rng)
     return asking.take_photos(seed, first + np.arange(num), who, when, of, clutter, rng, new)
+
+
+def _asking(seed: int, num: int, num_users: int, days: int, new: bool, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """[num] people and times; new: people who never came before, in the judged days."""
+    when = asking.times(seed, TEST_FROM * days if new else 0, days, num, rng)
+    return asking.people(seed, num_users, num, new, rng), rng.permutation(when)
 
 
 def _placed(asked: Searches, judged: Searches, num_photos: int, num_shot: int) -> tuple[Searches, Searches, Ints]:

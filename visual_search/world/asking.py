@@ -9,21 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.contract import Bools, Floats, Ints
-from common.population import DAY, Population, choice, uniform
+from common.population import Population, choice, uniform
 from visual_search.schema import Crops, Texts
 from visual_search.world import wording
 from visual_search.world.likeness import Wanted, like, middle
 from visual_search.world.scenes import PHOTOS, Scenes, boxes, photos
-from visual_search.world.things import COLOURS, MATERIALS, PATTERNS, PLAIN, SHAPES, START, Pictures, Things, named, things, unseen, unseen_wish
+from visual_search.world.things import (
+    COLOURS,
+    MATERIALS,
+    PATTERNS,
+    PLAIN,
+    SHAPES,
+    START,
+    Pictures,
+    Things,
+    named,
+    things,
+    unseen,
+    unseen_wish,
+)
 
 KINDS = ("photo", "photo and crop", "words", "photo and words", "gallery image")
 PHOTO, CROP, WORDS, BOTH, GALLERY = range(len(KINDS))
-NEW = 2**41  # ids of things that no gallery has
+NEW, WORDED = (
+    2**41,
+    2**45,
+)  # ids of things that no gallery has begin here, and of those that words speak of so much further
 
 # The frozen strengths: changing one changes every number of the case.
 ASKED = np.array([0.38, 0.17, 0.2, 0.17, 0.08])  # shares of the kinds
 KNOWN = 0.5  # of the photos show a thing that the gallery has an image of
-CHANGES, CHANGED = (wording.COLOUR, wording.MATERIAL, wording.PATTERN), np.array([0.5, 0.25, 0.25])  # by words, beside a photo
+CHANGES, CHANGED = (
+    (wording.COLOUR, wording.MATERIAL, wording.PATTERN),
+    np.array([0.5, 0.25, 0.25]),
+)  # by words, beside a photo
+SHOP_ONLY = 0.1  # of the searches are for what can be bought; the old engine did not offer that
 LATE = 0.2  # of the people come for the first time in the judged days: the judged are theirs
 AGAIN = 300.0  # seconds from one search with a photo to the next, on average
 LOOSE = 0.06  # by as much of the side a person's crop misses the thing
@@ -41,6 +61,7 @@ class Searches:
     query_id: Ints
     text: Texts
     crop: Crops
+    shop_only: Ints
     wanted: Wanted
 
     def __len__(self) -> int:
@@ -90,7 +111,8 @@ def liked(seed: int, user_ids: Ints, event_times: Ints, rng: np.random.Generator
     crowd = Population(seed, len(SHAPES))
     share = crowd.tastes(user_ids) * np.exp(crowd.trend(event_times, MOVES))
     edges = (share / share.sum(axis=1, keepdims=True)).cumsum(axis=1)
-    return np.minimum((rng.random((len(user_ids), 1)) > edges).sum(axis=1), len(SHAPES) - 1)
+    shape: Ints = np.minimum((rng.random((len(user_ids), 1)) > edges).sum(axis=1), len(SHAPES) - 1)
+    return shape
 
 
 def pick(of: Pictures, allowed: Bools, shape: Ints, rng: np.random.Generator) -> Ints:
@@ -134,11 +156,11 @@ def seen(seed: int, thing: Things) -> Things:
     return moved
 
 
-def searches(seed: int, num: int, taken: Taken, gallery: Pictures, num_users: int, span: tuple[float, float], new: bool, rng: np.random.Generator) -> Searches:  # fmt: skip
-    """[num] between two days of the log, photos by their place in `taken`; one of the gallery has no place yet. new: see `take_photos`."""
-    kind = choice(rng.random(num), ASKED)
-    user = people(seed, num_users, num, new, rng)
-    time = rng.permutation(times(seed, *span, num, rng))
+def searches(seed: int, first: int, user_id: Ints, event_time: Ints, taken: Taken, gallery: Pictures, new: bool, rng: np.random.Generator, asked: Floats = ASKED) -> Searches:  # fmt: skip
+    """By these people at these times, or by whom and when a photo was `taken`, which it names by its place; an image of the gallery has none yet.
+    `first`: of numbers that no other searches have. new: see `take_photos`. `asked`: shares of KINDS."""
+    num, user, time = len(user_id), user_id.copy(), event_time.copy()
+    kind = choice(rng.random(num), asked)
     shape = liked(seed, user, time, rng)
     open_to_all = (gallery.private == 0) & (gallery.explicit == 0) & (new | ~gallery.unseen)
     place = pick(gallery, open_to_all, shape, rng)
@@ -149,8 +171,8 @@ def searches(seed: int, num: int, taken: Taken, gallery: Pictures, num_users: in
     photo[with_photo] = which
     user[with_photo] = taken.user_id[which]
     later = np.where(again, 1 + rng.exponential(AGAIN, len(which)), 0).astype(np.int64)
-    time[with_photo] = np.minimum(taken.event_time[which] + later, START + round(span[1] * DAY) - 1)
-    own = things(seed, NEW + 2**40 * (1 + new) + np.arange(num), shape)
+    time[with_photo] = taken.event_time[which] + later
+    own = things(seed, NEW + WORDED + first + np.arange(num), shape)
     thing = mixed(gallery.thing.take(place), own if new else seen(seed, own), kind == GALLERY)
     thing = mixed(taken.thing.take(photo), thing, photo >= 0)
     wanted, text = _said(seed, user, kind, like(seed, thing, user), new, rng)
@@ -162,6 +184,7 @@ def searches(seed: int, num: int, taken: Taken, gallery: Pictures, num_users: in
         query_id=np.where(kind == GALLERY, gallery.image_id[place], -1),
         text=text,
         crop=_crops(taken.scene, np.where(kind == CROP, photo, -1), rng),
+        shop_only=(rng.random(num) < SHOP_ONLY * new).astype(np.int64),
         wanted=wanted,
     )
     return found.take(np.lexsort((user, found.event_time)))
@@ -216,7 +239,10 @@ def _changed(seed: int, wanted: Wanted, draws: Floats, new: bool) -> tuple[Wante
         return (value + 1 + (draws[:, 1] * (num - 1)).astype(np.int64)) % num
 
     drawn = 1 + (draws[:, 1] * (len(PATTERNS) - 1)).astype(np.int64)  # nobody asks for none
-    pattern, colour = np.where(drawn == wanted.pattern, drawn % (len(PATTERNS) - 1) + 1, drawn), other(named(wanted.hue), len(COLOURS))
+    pattern, colour = (
+        np.where(drawn == wanted.pattern, drawn % (len(PATTERNS) - 1) + 1, drawn),
+        other(named(wanted.hue), len(COLOURS)),
+    )
     pattern = np.where(attribute == wording.PATTERN, pattern, wanted.pattern)
     hue = np.where(attribute == wording.COLOUR, middle(colour), wanted.hue)
     strange = unseen_wish(seed, wanted.shape, pattern, hue) & (not new)
@@ -224,7 +250,9 @@ def _changed(seed: int, wanted: Wanted, draws: Floats, new: bool) -> tuple[Wante
         Wanted(
             item_id=np.full(len(wanted), -1),
             shape=wanted.shape,
-            material=np.where(strange | (attribute == wording.MATERIAL), other(wanted.material, len(MATERIALS)), wanted.material),
+            material=np.where(
+                strange | (attribute == wording.MATERIAL), other(wanted.material, len(MATERIALS)), wanted.material
+            ),
             pattern=np.where(strange, wanted.pattern, pattern),
             hue=np.where(strange, wanted.hue, hue),
             care=wanted.care,

@@ -21,7 +21,7 @@ from visual_search.world.asking import Searches
 from visual_search.world.likeness import grades
 from visual_search.world.things import COLOURS, SHAPES, START, Pictures, Things
 
-Scores = NDArray[np.float32]
+Scores = NDArray[np.floating]
 PAGE = 10
 
 # The frozen strengths: changing one changes every number of the case.
@@ -88,7 +88,9 @@ def _play(seed: int, asked: Searches, rows: Ints, lists: Ints, gallery: Pictures
     thing = gallery.thing.take(image)
     grade = grades(asked.wanted.take(request), thing)
     user, time = asked.user_id[request], asked.event_time[request]
-    clicked = react(seed, grade.reshape(lists.shape), thing, gallery.image_id[image], user, time, steepness, rng).ravel()
+    clicked = react(
+        seed, grade.reshape(lists.shape), thing, gallery.image_id[image], user, time, steepness, rng
+    ).ravel()
     late = np.where(rng.random(len(image)) < 1 / 30, rng.exponential(4 * 3_600, len(image)), 0.0)
     return Log(
         request=request,
@@ -105,7 +107,10 @@ def react(seed: int, grade: Floats, thing: Things, image_id: Ints, user_id: Ints
     """grade [n, k] of pages as shown; all else [n * k] -> clicked [n, k]."""
     n, k = grade.shape
     looked = rng.random((n, 1)) < examination(np.arange(1, k + 1), steepness)  # one lot a page: they read from the top
-    merit = CLICK_USER * normal(seed, "user.clicky", user_id)[:, 0] + CLICK_IMAGE * normal(seed, "image.catchy", image_id)[:, 0]
+    merit = (
+        CLICK_USER * normal(seed, "user.clicky", user_id)[:, 0]
+        + CLICK_IMAGE * normal(seed, "image.catchy", image_id)[:, 0]
+    )
     merit += CLICK_APPEAL * appeal(seed, thing, event_time)
     drawn = 1 / (1 + np.exp(-(CLICK + CLICK_GRADE * grade + merit.reshape(n, k))))
     clicked: Bools = looked & ((rng.random((n, k)) < drawn) | (rng.random((n, k)) < ACCIDENT))
@@ -139,7 +144,8 @@ def histograms(pixels: Pixels) -> Scores:
     cell = (levels[..., 0].astype(np.int64) * FINE + levels[..., 1]) * FINE + levels[..., 2]
     cell = cell.reshape(len(pixels), -1) + FINE**3 * np.arange(len(pixels))[:, None]
     counts = np.bincount(cell.ravel(), minlength=FINE**3 * len(pixels)).reshape(len(pixels), -1)
-    return np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+    bins: Scores = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+    return bins
 
 
 def bags(texts: Texts, vocabulary: dict[str, int]) -> Scores:
@@ -150,4 +156,3 @@ def bags(texts: Texts, vocabulary: dict[str, int]) -> Scores:
             if word in vocabulary:
                 found[row, vocabulary[word]] = 1
     return found
-

@@ -15,8 +15,17 @@ CARES = np.array([0.46, 0.12, 0.18, 0.24])  # for shape, material, pattern, colo
 VARIES = 0.35  # of the logarithm of each, from person to person: no model can know it
 OTHER = 0.95  # of the most that two different things are alike
 ALIKE = 0.75  # grade from which an image counts where truth is binary
-HUE_FREE, HUE_FAR = 0.03, 0.2  # distance of hues, of a whole circle, up to which it does not matter, and from which there is nothing in common
-KIN_SHAPES = {("vase", "bottle"): 0.45, ("cup", "teapot"): 0.4, ("chair", "sofa"): 0.4, ("dress", "shirt"): 0.4, ("vase", "plant"): 0.25}
+HUE_FREE, HUE_FAR = (
+    0.03,
+    0.2,
+)  # distance of hues, of a whole circle, up to which it does not matter, and from which there is nothing in common
+KIN_SHAPES = {
+    ("vase", "bottle"): 0.45,
+    ("cup", "teapot"): 0.4,
+    ("chair", "sofa"): 0.4,
+    ("dress", "shirt"): 0.4,
+    ("vase", "plant"): 0.25,
+}
 KIN_PATTERNS = {("stripes", "zigzag"): 0.5, ("dots", "checks"): 0.3, ("plain", "marbled"): 0.3}
 
 

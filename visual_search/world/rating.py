@@ -11,7 +11,10 @@ from visual_search.world.things import Pictures
 
 # The frozen strengths: changing one changes every number of the case.
 RATED = 0.6  # of the photos
-PROMISING, TRIED = 0.5, 12  # share of the pairs that are the best of so many of the same shape; the rest is as the old engine would find it
+PROMISING, TRIED = (
+    0.5,
+    12,
+)  # share of the pairs that are the best of so many of the same shape; the rest is as the old engine would find it
 SAME_ITEM = 0.15  # of the pairs show the very thing, where the gallery has it
 ERRS = 0.08  # of the ratings are a step too high or too low
 

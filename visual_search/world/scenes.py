@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.contract import Bools, Floats, Ints
-from common.population import choice, uniform
+from common.population import uniform
 from visual_search.world import shapes
+from visual_search.world.grounds import GROUNDS, STUDIO
 from visual_search.world.things import Pictures, Things, things
 
 PHOTOS = 2**32  # ids of photos begin here, those of the gallery at 0
 LAYERS = 5  # behind, behind, behind, the one that is meant, in front
 MEANT = 3
-GROUNDS = ("studio", "wall", "stripes", "tiles", "lights", "planks")
-STUDIO = 0
 
 # The frozen strengths: changing one changes every picture of the case.
 STRAIGHT, CROOKED = 0.03, 0.42  # radians at most to either side: of a shop image, of a photo
@@ -59,8 +58,8 @@ class Scenes:
 
     @property
     def cluttered(self) -> Bools:
-        found: Bools = (np.delete(self.thing.shape, MEANT, axis=1) >= 0).any(axis=1)
-        return found
+        others = np.delete(self.thing.shape, MEANT, axis=1)
+        return np.asarray((others >= 0).any(axis=1))
 
 
 def gallery(seed: int, of: Pictures, clutter: float) -> Scenes:
@@ -88,7 +87,9 @@ def photos(seed: int, ids: Ints, meant: Things, clutter: float, shop: Bools | No
     draws = uniform(seed, "scene", ids, 16)
     crowded = ~shop & (draws[:, 0] < clutter)
     place = np.zeros((n, LAYERS, 4))
-    size = np.where(shop, 0.66 + 0.16 * draws[:, 1], np.where(crowded, 0.5 + 0.18 * draws[:, 1], 0.54 + 0.26 * draws[:, 1]))
+    size = np.where(
+        shop, 0.66 + 0.16 * draws[:, 1], np.where(crowded, 0.5 + 0.18 * draws[:, 1], 0.54 + 0.26 * draws[:, 1])
+    )
     off = np.where(shop, 0.04, np.minimum(0.95 - size, 0.34))[:, None] * (2 * draws[:, 2:4] - 1)
     turn = np.where(shop, STRAIGHT, CROOKED * draws[:, 5]) * (2 * draws[:, 4] - 1)
     place[:, MEANT] = np.column_stack([off, size, turn])

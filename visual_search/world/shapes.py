@@ -11,38 +11,46 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating]  # float32, which the types of mixed arithmetic do not follow
 Shape = Callable[[Field, Field], tuple[Field, Field]]
 
 
+def share(field: Field) -> Field:
+    """Cut to 0..1."""
+    cut: Field = np.minimum(np.maximum(field, 0), 1)
+    return cut
+
+
 def circle(u: Field, v: Field, x: float, y: float, r: float) -> Field:
-    return np.sqrt((u - np.float32(x)) ** 2 + (v - np.float32(y)) ** 2) - np.float32(r)
+    return np.sqrt((u - x) ** 2 + (v - y) ** 2) - r
 
 
 def ellipse(u: Field, v: Field, x: float, y: float, a: float, b: float, turn: float = 0.0) -> Field:
-    p, q = u - np.float32(x), v - np.float32(y)
+    p, q = u - x, v - y
     if turn:
-        c, s = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+        c, s = float(np.cos(turn)), float(np.sin(turn))
         p, q = c * p + s * q, c * q - s * p
-    return (np.sqrt((p / np.float32(a)) ** 2 + (q / np.float32(b)) ** 2) - 1) * np.float32(min(a, b))
+    return (np.sqrt((p / a) ** 2 + (q / b) ** 2) - 1) * min(a, b)
 
 
 def box(u: Field, v: Field, x: float, y: float, w: float, h: float, r: float = 0.0) -> Field:
-    p, q = abs(u - np.float32(x)) - np.float32(w - r), abs(v - np.float32(y)) - np.float32(h - r)
+    p, q = abs(u - x) - (w - r), abs(v - y) - (h - r)
     outside = np.sqrt(np.maximum(p, 0) ** 2 + np.maximum(q, 0) ** 2)
-    return outside + np.minimum(np.maximum(p, q), 0) - np.float32(r)
+    distance: Field = outside + np.minimum(np.maximum(p, q), 0) - r
+    return distance
 
 
 def bar(u: Field, v: Field, a: tuple[float, float], b: tuple[float, float], r: float) -> Field:
     """A line from a to b with round ends."""
     along = np.array([b[0] - a[0], b[1] - a[1]], np.float32)
-    p, q = u - np.float32(a[0]), v - np.float32(a[1])
-    share = np.clip((p * along[0] + q * along[1]) / np.float32(along @ along), 0, 1)
-    return np.sqrt((p - share * along[0]) ** 2 + (q - share * along[1]) ** 2) - np.float32(r)
+    p, q = u - a[0], v - a[1]
+    part = share((p * along[0] + q * along[1]) / (along @ along))
+    distance: Field = np.sqrt((p - part * along[0]) ** 2 + (q - part * along[1]) ** 2) - r
+    return distance
 
 
 def arc(u: Field, v: Field, x: float, y: float, r: float, thick: float) -> Field:
-    return abs(circle(u, v, x, y, r)) - np.float32(thick)
+    return abs(circle(u, v, x, y, r)) - thick
 
 
 def profile(*knots: tuple[float, float]) -> Callable[[Field, Field], Field]:
@@ -53,12 +61,13 @@ def profile(*knots: tuple[float, float]) -> Callable[[Field, Field], Field]:
     steps = np.linspace(-1.5, 1.5, 769)
     curve = np.asarray(PchipInterpolator(at, width)(np.clip(steps, at[0], at[-1])))
     flat = (1 / np.sqrt(1 + np.gradient(curve, steps) ** 2)).astype(np.float32)
-    curve, middle, half = curve.astype(np.float32), np.float32((at[0] + at[-1]) / 2), np.float32((at[-1] - at[0]) / 2)
+    curve, middle, half = curve.astype(np.float32), float(at[0] + at[-1]) / 2, float(at[-1] - at[0]) / 2
 
     def distance(u: Field, v: Field) -> Field:
-        step = np.clip((v + np.float32(1.5)) * np.float32(256), 0, 768).astype(np.int32)
+        step = np.clip((v + 1.5) * 256, 0, 768).astype(np.int32)
         side = (abs(u) - curve.take(step)) * flat.take(step)
-        return np.maximum(side, abs(v - middle) - half)
+        whole: Field = np.maximum(side, abs(v - middle) - half)
+        return whole
 
     return distance
 
@@ -72,20 +81,21 @@ def union(*parts: Field) -> Field:
 
 def melted(one: Field, other: Field, by: float = 0.12) -> Field:
     """Their union with a fillet."""
-    k = np.float32(by)
-    h = np.maximum(k - abs(one - other), 0) / k
-    return np.minimum(one, other) - h * h * (k / 4)
+    near = np.maximum(by - abs(one - other), 0) / by
+    return np.minimum(one, other) - near * near * (by / 4)
 
 
 def without(one: Field, other: Field) -> Field:
     return np.maximum(one, -other)
 
 
-_VASE = profile((-0.98, 0.33), (-0.92, 0.25), (-0.7, 0.18), (-0.45, 0.24), (-0.15, 0.48), (0.15, 0.6), (0.45, 0.55), (0.75, 0.38), (0.92, 0.3), (0.98, 0.34))
+_VASE = profile(
+    (-0.98, 0.28), (-0.82, 0.2), (-0.6, 0.19), (-0.38, 0.27), (-0.1, 0.49), (0.18, 0.6), (0.45, 0.54), (0.75, 0.37), (0.98, 0.3)
+)  # fmt: skip
 _BOTTLE = profile((-0.98, 0.13), (-0.88, 0.13), (-0.5, 0.13), (-0.12, 0.38), (0.2, 0.4), (0.9, 0.4), (0.98, 0.36))
 _CUP = profile((-0.6, 0.56), (0.1, 0.52), (0.45, 0.42), (0.66, 0.28), (0.7, 0.28))
 _POT = profile((-0.42, 0.26), (-0.2, 0.5), (0.15, 0.6), (0.5, 0.46), (0.62, 0.34))
-_FLOWERPOT = profile((0.1, 0.46), (0.26, 0.46), (0.27, 0.4), (0.98, 0.3))
+_FLOWERPOT = profile((0.1, 0.46), (0.26, 0.46), (0.36, 0.4), (0.98, 0.3))
 _LAMPSHADE = profile((-0.95, 0.3), (-0.2, 0.62))
 _FOOT = profile((0.2, 0.05), (0.45, 0.06), (0.62, 0.2), (0.82, 0.24), (0.96, 0.36))
 _DRESS = profile((-0.62, 0.36), (-0.4, 0.34), (-0.12, 0.23), (0.2, 0.36), (0.96, 0.68))
@@ -117,11 +127,11 @@ def lamp(u: Field, v: Field) -> tuple[Field, Field]:
 
 
 def bag(u: Field, v: Field) -> tuple[Field, Field]:
-    grip = np.maximum(arc(u, v, 0, -0.22, 0.4, 0.05), v + np.float32(0.15))
-    flap = np.maximum(abs(v - np.float32(0.06)) - np.float32(0.025), abs(u) - np.float32(0.7))
-    sides = abs(u) - np.float32(0.66) - 0.1 * v
+    grip = np.maximum(arc(u, v, 0, -0.22, 0.4, 0.05), v + 0.15)
+    flap = np.maximum(abs(v - 0.06) - 0.025, abs(u) - 0.7)
+    sides = abs(u) - 0.66 - 0.1 * v
     body = np.maximum(box(u, v, 0, 0.34, 0.78, 0.56, 0.16), sides)
-    return body, union(grip, np.maximum(flap, body + np.float32(0.02)), box(u, v, 0, 0.1, 0.09, 0.1, 0.03))
+    return body, union(grip, np.maximum(flap, body + 0.02), box(u, v, 0, 0.1, 0.09, 0.1, 0.03))
 
 
 def chair(u: Field, v: Field) -> tuple[Field, Field]:
@@ -138,14 +148,14 @@ def sofa(u: Field, v: Field) -> tuple[Field, Field]:
     back = box(u, v, 0, -0.16, 0.8, 0.38, 0.18)
     arms = union(box(u, v, -0.82, 0.16, 0.16, 0.34, 0.14), box(u, v, 0.82, 0.16, 0.16, 0.34, 0.14))
     seat = box(u, v, 0, 0.3, 0.72, 0.2, 0.08)
-    seams = np.maximum(union(abs(u), abs(v - np.float32(0.12))) - np.float32(0.018), box(u, v, 0, 0.28, 0.66, 0.2))
+    seams = np.maximum(union(abs(u), abs(v - 0.12)) - 0.018, box(u, v, 0, 0.28, 0.66, 0.2))
     feet = union(bar(u, v, (-0.76, 0.5), (-0.78, 0.64), 0.05), bar(u, v, (0.76, 0.5), (0.78, 0.64), 0.05))
     return union(back, arms, seat), union(seams, feet)
 
 
 def shoe(u: Field, v: Field) -> tuple[Field, Field]:
     heel = box(u, v, -0.5, 0.02, 0.36, 0.44, 0.16)
-    toe = np.maximum(ellipse(u, v, 0.32, 0.42, 0.6, 0.44), v - np.float32(0.44))
+    toe = np.maximum(ellipse(u, v, 0.32, 0.42, 0.6, 0.44), v - 0.44)
     mouth = ellipse(u, v, -0.5, -0.46, 0.28, 0.13)
     sole = box(u, v, 0.0, 0.48, 0.92, 0.09, 0.07)
     laces = union(bar(u, v, (-0.12, -0.1), (0.06, -0.24), 0.03), bar(u, v, (0.06, 0.02), (0.24, -0.12), 0.03))
@@ -155,7 +165,7 @@ def shoe(u: Field, v: Field) -> tuple[Field, Field]:
 def dress(u: Field, v: Field) -> tuple[Field, Field]:
     straps = union(bar(u, v, (-0.24, -0.6), (-0.18, -0.95), 0.045), bar(u, v, (0.24, -0.6), (0.18, -0.95), 0.045))
     cut = without(_DRESS(u, v), ellipse(u, v, 0, -0.66, 0.2, 0.16))
-    return union(cut, straps), np.maximum(abs(v + np.float32(0.12)) - np.float32(0.05), cut)
+    return union(cut, straps), np.maximum(abs(v + 0.12) - 0.05, cut)
 
 
 def shirt(u: Field, v: Field) -> tuple[Field, Field]:
@@ -170,7 +180,7 @@ def clock(u: Field, v: Field) -> tuple[Field, Field]:
     feet = union(bar(u, v, (-0.44, 0.6), (-0.6, 0.88), 0.08), bar(u, v, (0.44, 0.6), (0.6, 0.88), 0.08))
     hands = union(bar(u, v, (0, 0), (0, -0.46), 0.045), bar(u, v, (0, 0), (0.3, 0.14), 0.05))
     face = circle(u, v, 0, 0, 0.74)
-    rim = abs(face + np.float32(0.07)) - np.float32(0.04)
+    rim = abs(face + 0.07) - 0.04
     return union(face, bells), union(feet, hands, rim)
 
 
@@ -187,7 +197,7 @@ def plant(u: Field, v: Field) -> tuple[Field, Field]:
 def hat(u: Field, v: Field) -> tuple[Field, Field]:
     brim = ellipse(u, v, 0, 0.3, 0.95, 0.19)
     crown = _CROWN(u, v)
-    band = np.maximum(abs(v - np.float32(0.12)) - np.float32(0.08), crown)
+    band = np.maximum(abs(v - 0.12) - 0.08, crown)
     return union(crown, brim), band
 
 
@@ -197,20 +207,20 @@ def guitar(u: Field, v: Field) -> tuple[Field, Field]:
 
 
 def umbrella(u: Field, v: Field) -> tuple[Field, Field]:
-    dome = np.maximum(circle(u, v, 0, 0.0, 0.92), v - np.float32(0.02))
+    dome = np.maximum(circle(u, v, 0, 0.0, 0.92), v - 0.02)
     cuts = union(*(circle(u, v, x, 0.1, 0.225) for x in (-0.69, -0.23, 0.23, 0.69)))
-    hook = np.maximum(arc(u, v, 0.14, 0.76, 0.14, 0.045), np.float32(0.76) - v)
+    hook = np.maximum(arc(u, v, 0.14, 0.76, 0.14, 0.045), 0.76 - v)
     stick = union(bar(u, v, (0, -0.1), (0, 0.76), 0.045), hook, bar(u, v, (0, -0.98), (0, -0.88), 0.04))
     body = without(dome, cuts)
     return body, without(stick, body)
 
 
 def kite(u: Field, v: Field) -> tuple[Field, Field]:
-    below = v + np.float32(0.35)
-    sail = (abs(u) + np.maximum(-below, below * np.float32(0.7)) - np.float32(0.6)) * np.float32(0.75)
-    tail = abs(u - np.float32(0.12) * np.sin(9 * v)) - np.float32(0.03)
+    below = v + 0.35
+    sail = (abs(u) + np.maximum(-below, below * 0.7) - 0.6) * 0.75
+    tail = abs(u - 0.12 * np.sin(9 * v)) - 0.03
     knots = union(*(ellipse(u, v, 0.1 * np.sin(9 * y), y, 0.12, 0.06) for y in (0.6, 0.76, 0.92)))
-    return sail, union(np.maximum(tail, abs(v - np.float32(0.72)) - np.float32(0.26)), knots)
+    return sail, union(np.maximum(tail, abs(v - 0.72) - 0.26), knots)
 
 
 ALL: tuple[Shape, ...] = (

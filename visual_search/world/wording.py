@@ -31,8 +31,34 @@ WORDS: tuple[tuple[str, ...], ...] = (
 )  # fmt: skip
 SHAPE, MATERIAL, PATTERN, COLOUR = range(4)
 ORDER = (COLOUR, PATTERN, MATERIAL, SHAPE)  # red striped wooden chair
-PRAISE = "lovely new handmade vintage classic favourite little modern beautiful rare cosy bright".split()
-PLACES = "home kitchen garden weekend gift studio market morning corner shelf style today".split()
+PRAISE = [
+    "lovely",
+    "new",
+    "handmade",
+    "vintage",
+    "classic",
+    "favourite",
+    "little",
+    "modern",
+    "beautiful",
+    "rare",
+    "cosy",
+    "bright",
+]
+PLACES = [
+    "home",
+    "kitchen",
+    "garden",
+    "weekend",
+    "gift",
+    "studio",
+    "market",
+    "morning",
+    "corner",
+    "shelf",
+    "style",
+    "today",
+]
 VOCABULARY = sorted({word for attribute in WORDS for words in attribute for word in words.split("/")})
 
 # The frozen strengths: shares of images whose text names an attribute, in the order of WORDS; of those names, wrong ones.

@@ -13,15 +13,16 @@ from pathlib import Path
 
 from visual_search.config import Config
 from visual_search.model.encoders import named, own
+from visual_search.model.encoders.towers import KINDS
 from visual_search.model.parts import Encoder
 from visual_search.schema import Dataset
 
 
 def fit(dataset: Dataset, config: Config) -> Encoder:
     """One that is named is taken as it is. InputError: no such encoder, nothing to learn from."""
-    if config.encoder in own.KINDS:
+    if config.encoder in KINDS:
         return own.fit(dataset, config)
-    return named.named(config.encoder, list(own.KINDS))
+    return named.named(config.encoder, list(KINDS))
 
 
 def load(folder: Path) -> Encoder:

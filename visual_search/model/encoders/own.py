@@ -4,45 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from common.contract import Bools
 from common.data.durable import write_bytes
 from common.errors import InputError
 from common.features.text import TokenTable
 from common.training.progress import step
 from visual_search.config import Config
 from visual_search.model.encoders import lesson, training
-from visual_search.model.encoders.towers import NAMES, Clip, Residual
+from visual_search.model.encoders.towers import KINDS, Clip, Residual, Shape
 from visual_search.model.encoders.words import Words
 from visual_search.model.parts import Vectors
 from visual_search.schema import Dataset, Pairs, Pixels
 
 WEIGHTS, SHAPE = "encoder.safetensors", "encoder.json"
-KINDS = dict(zip(NAMES, (Clip, Residual), strict=True))
 MIN_COUNT = 2  # texts that hold a word, for it to be one
 
 
 @dataclass(frozen=True, eq=False)
 class Own:
-    """`shape`: what makes the network again."""
+    """`kind` and `shape` make the network again."""
 
     kind: str
-    shape: Mapping[str, Any]
+    shape: Shape
     network: Clip | Residual
     words: Words
 
     @property
     def dim(self) -> int:
-        return int(self.shape["dim"])
+        return self.shape.dim
 
     @cached_property
     def fingerprint(self) -> str:
@@ -51,8 +50,10 @@ class Own:
 
     def images(self, pixels: Pixels) -> Vectors:
         """uint8 [n, side, side, 3] of any side -> [n, dim] of length 1."""
-        found: Vectors = training.vectors(self.network, pixels, self.shape["side"]).numpy()
-        return found.reshape(len(pixels), self.dim)
+        if not len(pixels):
+            return np.empty((0, self.dim), np.float32)
+        found: Vectors = training.vectors(self.network, pixels, self.shape.side).numpy()
+        return found
 
     def texts(self, texts: Sequence[str]) -> Vectors:
         """-> [n, dim] of length 1, or 0 where no word is known."""
@@ -73,7 +74,7 @@ class Own:
         return save({name: tensor.contiguous() for name, tensor in self.network.state_dict().items()})
 
     def _said(self) -> bytes:
-        said = {"kind": self.kind, "shape": dict(self.shape), "words": self.words.table.tokens.tolist()}
+        said = {"kind": self.kind, "shape": asdict(self.shape), "words": self.words.table.tokens.tolist()}
         return json.dumps(said, indent=1).encode()
 
 
@@ -82,12 +83,12 @@ def fit(dataset: Dataset, config: Config) -> Own:
     learnt, held = _parted(dataset.judged, config.held_out)
     words = Words.fit(dataset.catalog.text.tolist(), MIN_COUNT)
     lessons = lesson.of(dataset, learnt, config)
-    shape = {
-        "side": config.encoder_side, "width": config.width, "depth": config.depth, "dim": config.dim, "vocabulary": words.end + 1,
-    }  # fmt: skip
+    shape = Shape(
+        side=config.encoder_side, width=config.width, depth=config.depth, dim=config.dim, vocabulary=words.end + 1
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = KINDS[config.encoder](**shape)
+        network = KINDS[config.encoder](shape)
     with step(f"visual_search: {config.encoder} learns from {len(lessons):,} {config.positives} positives"):
         training.Teacher(network, words, lessons, training.choice(dataset, held), config).teach()
     return Own(config.encoder, shape, network.eval(), words)
@@ -98,9 +99,10 @@ def read(folder: Path) -> Own:
     try:
         said = json.loads((folder / SHAPE).read_bytes())
         words = Words(TokenTable(np.array(said["words"], np.str_)))
-        network = KINDS[said["kind"]](**said["shape"])
+        shape = Shape(**said["shape"])
+        network = KINDS[said["kind"]](shape)
         network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
-        return Own(said["kind"], said["shape"], network.eval(), words)
+        return Own(said["kind"], shape, network.eval(), words)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{folder / WEIGHTS}: not a whole encoder ({str(error)[:120]}). Publish it again.") from error
 
@@ -110,9 +112,8 @@ def _parted(pairs: Pairs, share: float) -> tuple[Pairs, Pairs]:
     photos = np.unique(pairs.photo)
     lot = np.random.default_rng(0).random(len(photos))
     held = np.isin(pairs.photo, photos[lot < share])
-    parts = (
-        Pairs(photo=pairs.photo[of], photos=pairs.photos, image_id=pairs.image_id[of], grade=pairs.grade[of])
-        for of in (~held, held)
-    )
-    learnt, chosen = parts
-    return learnt, chosen
+    return _these(pairs, ~held), _these(pairs, held)
+
+
+def _these(pairs: Pairs, rows: Bools) -> Pairs:
+    return Pairs(photo=pairs.photo[rows], photos=pairs.photos, image_id=pairs.image_id[rows], grade=pairs.grade[rows])

@@ -7,31 +7,45 @@ et al. 2018). A convolution knows from the start that neighbours belong together
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
-NAMES = ("clip", "resnet")
 NUM_WORDS = 16  # of a text; the rest is cut
 PATCHES = 8  # a side, of `clip`
 WORD_WIDTH, WORD_LAYERS, LAYERS, HEADS = 64, 1, 4, 4
 PER_CHANNEL = 3  # numbers that `clip` keeps of a patch, for each channel that `resnet` begins with: about as many products a picture
 
 
-class Clip(nn.Module):
-    """side: pixels of a picture; vocabulary: word ids; the last of them ends a text."""
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """side: pixels of a picture; width: channels of the first stage, twice as many in each that follows; depth: residual blocks of each stage, a digit a
+    stage; vocabulary: word ids, the last of which ends a text."""
 
-    def __init__(self, *, side: int, width: int, depth: str, dim: int, vocabulary: int) -> None:
+    side: int
+    width: int
+    depth: str
+    dim: int
+    vocabulary: int
+
+
+class Clip(nn.Module):
+    def __init__(self, shape: Shape) -> None:
         from transformers import CLIPConfig, CLIPModel
 
         super().__init__()
+        hidden = PER_CHANNEL * shape.width
         vision = {
-            "hidden_size": PER_CHANNEL * width, "intermediate_size": 4 * PER_CHANNEL * width, "num_hidden_layers": LAYERS,
-            "num_attention_heads": HEADS, "image_size": side, "patch_size": side // PATCHES,
+            "hidden_size": hidden, "intermediate_size": 4 * hidden, "num_hidden_layers": LAYERS,
+            "num_attention_heads": HEADS, "image_size": shape.side, "patch_size": shape.side // PATCHES,
         }  # fmt: skip
-        self.model = CLIPModel(CLIPConfig(text_config=_words(vocabulary), vision_config=vision, projection_dim=dim))
+        self.model = CLIPModel(
+            CLIPConfig(text_config=_words(shape.vocabulary), vision_config=vision, projection_dim=shape.dim)
+        )
 
     def pictures(self, pixels: Tensor) -> Tensor:
         """float [n, 3, side, side] -> [n, dim] of length 1."""
@@ -43,28 +57,25 @@ class Clip(nn.Module):
 
 
 class Residual(nn.Module):
-    """depth: residual blocks of each stage, a digit a stage; each stage halves the side and doubles `width`."""
-
-    def __init__(self, *, side: int, width: int, depth: str, dim: int, vocabulary: int) -> None:
+    def __init__(self, shape: Shape) -> None:
         from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
         super().__init__()
+        width, channels = shape.width, shape.width
         stages: list[nn.Module] = [
-            _convolution(3, width // 2, 3, 2),
+            *_convolution(3, width // 2, 3, 2),
             nn.ReLU(),
-            _convolution(width // 2, width, 3, 2),
+            *_convolution(width // 2, width, 3, 2),
             nn.ReLU(),
         ]
-        channels = width
-        for stage, blocks in enumerate(map(int, depth)):
+        for stage, blocks in enumerate(map(int, shape.depth)):
             for block in range(blocks):
                 stages.append(Block(channels, width * 2**stage, stride=2 if stage and not block else 1))
                 channels = width * 2**stage
         self.stages, self.power = nn.Sequential(*stages), nn.Parameter(torch.tensor(3.0))
-        self.projection = nn.Sequential(nn.Linear(channels, dim, bias=False), nn.BatchNorm1d(dim))
+        self.projection = nn.Sequential(nn.Linear(channels, shape.dim, bias=False), nn.BatchNorm1d(shape.dim))
         made: Any = CLIPTextModelWithProjection
-        self.text = made._from_config(CLIPTextConfig(**_words(vocabulary), projection_dim=dim))
-        self.to(memory_format=torch.channels_last)
+        self.text = made._from_config(CLIPTextConfig(**_words(shape.vocabulary), projection_dim=shape.dim))
 
     def pictures(self, pixels: Tensor) -> Tensor:
         """float [n, 3, side, side], of any side -> [n, dim] of length 1."""
@@ -82,19 +93,22 @@ class Block(nn.Module):
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
-        self.first, self.second = _convolution(before, after, 3, stride), _convolution(after, after, 3, 1)
-        nn.init.zeros_(self.second[1].weight)
+        convolution, scale = _convolution(after, after, 3, 1)
+        nn.init.zeros_(scale.weight)
+        self.first = nn.Sequential(*_convolution(before, after, 3, stride))
+        self.second = nn.Sequential(convolution, scale)
         past: list[nn.Module] = [nn.AvgPool2d(2, ceil_mode=True)] if stride > 1 else []
         if before != after:
-            past.append(_convolution(before, after, 1, 1))
+            past += _convolution(before, after, 1, 1)
         self.past = nn.Sequential(*past)
 
     def forward(self, x: Tensor) -> Tensor:
-        return relu(self.past(x) + self.second(relu(self.first(x))))
+        found: Tensor = relu(self.past(x) + self.second(relu(self.first(x))))
+        return found
 
 
-def _convolution(before: int, after: int, kernel: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(after))
+def _convolution(before: int, after: int, kernel: int, stride: int) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    return nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(after)
 
 
 def _words(vocabulary: int) -> dict[str, Any]:
@@ -103,3 +117,6 @@ def _words(vocabulary: int) -> dict[str, Any]:
         "num_attention_heads": HEADS, "max_position_embeddings": NUM_WORDS + 1, "pad_token_id": 0, "bos_token_id": 0,
         "eos_token_id": vocabulary - 1,
     }  # fmt: skip
+
+
+KINDS: Mapping[str, Callable[[Shape], Clip | Residual]] = {"clip": Clip, "resnet": Residual}

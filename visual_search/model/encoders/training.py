@@ -22,6 +22,7 @@ from common.training import loop
 from visual_search.config import Config
 from visual_search.model.encoders import views
 from visual_search.model.encoders.lesson import ALIKE, Lesson
+from visual_search.model.encoders.muon import Muon
 from visual_search.model.encoders.towers import Clip, Residual
 from visual_search.model.encoders.words import Words, some
 from visual_search.schema import Dataset, Pairs, Pixels
@@ -103,7 +104,7 @@ class Teacher:
             epochs=config.epochs,
             batch_size=config.batch_size,
             learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay,
+            optimizer=Muon(self.network, config.learning_rate, config.weight_decay),
             seed=config.seed,
             validate=self.validate,
             patience=config.epochs,  # the rate falls to 0: whoever stops halfway has the noise of the high rate
@@ -116,7 +117,7 @@ class Teacher:
         anchors, partners = self.lesson.bags.anchor[rows], self.lesson.partners(rows)
         pictures = np.concatenate([anchors, partners])
         vectors = self.network.pictures(views.viewed(self.lesson.pixels(pictures), self.config.encoder_side))
-        left, right = vectors.split(len(anchors))
+        left, right = vectors[: len(anchors)], vectors[len(anchors) :]
         scores, alike = left @ right.T, torch.from_numpy(self.lesson.alike(anchors[:, None], partners[None, :]))
         self.steps_left -= 1
         hard = self.nearest(left, anchors) if self.config.num_hard and self.steps_left < 0 else None

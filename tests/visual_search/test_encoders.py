@@ -1,0 +1,275 @@
+"""Encoders: unit vectors, one fingerprint an encoder, training that draws together what belongs together, and a CLIP of somebody else's as transformers has it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from common.errors import InputError
+from tests.visual_search import pictures
+from tests.visual_search.pictures import NAMES
+from visual_search.config import SMOKE
+from visual_search.model import encoders
+from visual_search.model.encoders import lesson, own, training, views
+from visual_search.model.encoders.towers import Clip, Residual, Shape
+from visual_search.model.parts import Encoder
+from visual_search.schema import Dataset
+
+QUICK = replace(SMOKE, encoder="resnet", width=8, depth="11", epochs=1, batch_size=32, dim=16, held_out=0.2)
+LONGER = replace(QUICK, epochs=12, learning_rate=5e-3)
+
+
+@pytest.fixture(scope="module")
+def toy() -> Dataset:
+    return pictures.dataset()
+
+
+@pytest.fixture(scope="module")
+def quick(toy: Dataset) -> Encoder:
+    return encoders.fit(toy, QUICK)
+
+
+def found(encoder: Encoder, dataset: Dataset) -> float:
+    """How often the nearest image of the gallery is of the test photo's class."""
+    queries, gallery = (encoder.images(of.pixels) for of in (dataset.test.photos, dataset.catalog.images))
+    return pictures.hit_rate(np.arange(len(queries)) % len(NAMES), (queries @ gallery.T).argmax(axis=1))
+
+
+# ------------------------------------------------------------------------------------------------------------------------ learning
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("positives", ["judged", "clicks"])
+def test_pairs_that_belong_together_teach_what_alike_means(positives: str) -> None:
+    toy = pictures.dataset(labelled=False)
+    config = replace(LONGER, positives=positives, weight_text=0.0)
+    assert found(encoders.fit(toy, config), toy) > 0.7
+    lot = np.random.default_rng(0).permutation(len(toy.judged))
+    mixed = replace(
+        toy,
+        judged=replace(toy.judged, grade=toy.judged.grade[lot]),
+        train=replace(toy.train, label=toy.train.label[lot]),
+    )
+    assert found(encoders.fit(mixed, config), toy) < 0.55, "the control: pairs by lot teach little"
+
+
+@pytest.mark.slow
+def test_words_find_the_pictures_they_name(toy: Dataset) -> None:
+    encoder = encoders.fit(toy, LONGER)
+    named, gallery = encoder.texts(NAMES), encoder.images(toy.catalog.images.pixels)
+    nearest = (named @ gallery.T).argmax(axis=1)
+    assert pictures.hit_rate(np.arange(len(NAMES)), nearest) > 0.8
+    red = (encoder.texts(["red"]) @ gallery.T)[0].argsort()[::-1][:20]
+    assert np.mean(red % len(NAMES) < 3) > 0.8, "a word alone, though no text of the gallery is one word"
+
+
+@pytest.mark.slow
+def test_a_clip_from_a_configuration_learns_by_the_same_code(toy: Dataset) -> None:
+    encoder = encoders.fit(toy, replace(LONGER, encoder="clip", learning_rate=2e-3))
+    assert isinstance(encoder, own.Own) and isinstance(encoder.network, Clip)
+    assert found(encoder, toy) > 0.3 > 1 / len(NAMES)
+
+
+def test_the_same_seed_gives_the_same_encoder_and_another_seed_another(toy: Dataset, quick: Encoder) -> None:
+    assert encoders.fit(toy, QUICK).fingerprint == quick.fingerprint
+    assert encoders.fit(toy, replace(QUICK, seed=1)).fingerprint != quick.fingerprint
+
+
+def test_hard_negatives_are_the_nearest_of_the_memory_that_are_not_alike(toy: Dataset) -> None:
+    config = replace(QUICK, num_hard=5)
+    lessons = lesson.of(toy, toy.judged, config)
+    network = Residual(Shape(side=32, width=8, depth="1", dim=16, vocabulary=9))
+    teacher = training.Teacher(network, own.Words.fit(NAMES, 1), lessons, training.choice(toy, toy.judged), config)
+    rng = np.random.default_rng(0)
+    teacher.memory = torch.from_numpy(rng.normal(size=(len(lessons.label), 16)).astype(np.float32))
+    anchors = lessons.bags.anchor[[0, 100, -1]]
+    left = torch.from_numpy(rng.normal(size=(3, 16)).astype(np.float32))
+    for at, scores in enumerate(teacher.nearest(left, anchors).tolist()):
+        gallery = len(lessons.photos) + np.arange(len(toy.catalog))
+        allowed = [int(one) for one in gallery if not lessons.alike(anchors[at], one)]
+        exact = sorted((float(left[at] @ teacher.memory[one]) for one in allowed), reverse=True)
+        assert scores == pytest.approx(exact[:5], abs=1e-5)
+
+
+def test_contrast_is_its_formula_written_out() -> None:
+    rng = np.random.default_rng(0)
+    scores, hard = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
+    alike = rng.random((5, 4)) < 0.4
+    alike[4] = False  # this one is like none and says nothing
+
+    def told(scores: np.ndarray, alike: np.ndarray, more: np.ndarray) -> float:
+        rows = []
+        for row in range(len(scores)):
+            against = np.log(sum(np.exp(value) for value in [*scores[row], *more[row]]))
+            if alike[row].any():
+                rows.append(np.mean([against - value for value in scores[row][alike[row]]]))
+        return float(np.mean(rows))
+
+    expected = (told(scores, alike, hard) + told(scores.T, alike.T, np.empty((4, 0)))) / 2
+    tensors = [torch.from_numpy(each) for each in (scores, alike, hard)]
+    assert float(training.contrast(*tensors)) == pytest.approx(expected, rel=1e-9)
+    easier = torch.full((5, 3), -9.0, dtype=torch.float64)
+    assert float(training.contrast(tensors[0], tensors[1], easier)) < expected
+
+
+def test_the_choice_rests_on_photos_that_taught_nothing(toy: Dataset) -> None:
+    learnt, held = own._parted(toy.judged, 0.2)
+    assert not set(learnt.photo.tolist()) & set(held.photo.tolist())
+    assert len(learnt) + len(held) == len(toy.judged) and 0 < len(held) < len(learnt)
+    chosen = training.choice(toy, held)
+    row = int(held.photo[held.grade == 1].min())
+    assert (chosen.photos[0] == toy.judged.photos.pixels[row]).all()
+    ids = toy.catalog.image_id[np.flatnonzero(chosen.alike[0].numpy())]
+    assert set(ids.tolist()) == set(held.image_id[(held.photo == row) & (held.grade == 1)].tolist())
+
+
+# ---------------------------------------------------------------------------------------------------------- what belongs together
+
+
+@pytest.mark.parametrize("positives", lesson.POSITIVES)
+def test_a_partner_is_always_alike(toy: Dataset, positives: str) -> None:
+    lessons = lesson.of(toy, toy.judged, replace(QUICK, positives=positives))
+    rows = np.arange(len(lessons))
+    anchors, partners = lessons.bags.anchor, lessons.partners(rows)
+    assert lessons.alike(anchors, partners).all()
+    photo = np.arange(len(lessons.photos)) % len(NAMES)
+    label = np.concatenate([photo, np.arange(len(toy.catalog)) % len(NAMES)])
+    assert (label[anchors] == label[partners]).all(), "and of its class, as planted"
+
+
+def test_what_was_said_to_be_alike_is_no_negative_and_what_was_not_is_one() -> None:
+    toy = pictures.dataset(labelled=False)
+    lessons = lesson.of(toy, toy.judged, QUICK)
+    (photo, image), unlike = lessons.known[0], np.flatnonzero(toy.judged.grade == 0)[0]
+    assert lessons.alike(photo, image)
+    other = len(lessons.photos) + np.searchsorted(toy.catalog.image_id, toy.judged.image_id[unlike])
+    assert not lessons.alike(toy.judged.photo[unlike], other)
+
+
+def test_clicks_learn_from_nothing_that_was_judged(toy: Dataset) -> None:
+    config = replace(QUICK, positives="clicks")
+    nobody = replace(toy, train=toy.train.take(toy.train.label == 0))
+    with pytest.raises(InputError, match="nothing of that kind"):
+        lesson.of(nobody, toy.judged, config)
+    blind = replace(toy, judged=replace(toy.judged, grade=toy.judged.grade * 0))
+    same, other = lesson.of(toy, toy.judged, config), lesson.of(blind, blind.judged, config)
+    assert (same.known == other.known).all() and (same.label < 0).all()
+
+
+def test_unknown_positives_and_unknown_encoders_are_named(toy: Dataset) -> None:
+    with pytest.raises(InputError, match="Did you mean 'clicks'"):
+        encoders.fit(toy, replace(QUICK, positives="click"))
+    with pytest.raises(InputError, match="Did you mean 'resnet'"):
+        encoders.fit(toy, replace(QUICK, encoder="resnets"))
+
+
+# --------------------------------------------------------------------------------------------------------------------------- views
+
+
+def test_plain_is_one_scale_for_any_side() -> None:
+    pixels = pictures.drawn(np.arange(4), 5)
+    assert views.plain(pixels, 32).shape == (4, 3, 32, 32)
+    assert views.plain(pixels, 32)[2, 1, 3, 5] == pytest.approx((float(pixels[2, 3, 5, 1]) - 128) / 64)
+    flat = np.full((1, 40, 40, 3), (200, 100, 30), np.uint8)
+    small = views.plain(flat, 16)
+    assert small.shape == (1, 3, 16, 16)
+    assert torch.allclose(small, views.plain(flat, 40)[:, :, :1, :1].expand(small.shape), atol=1e-5)
+
+
+def test_a_view_keeps_what_people_search_by() -> None:
+    """Red stays redder than green or blue; no two views are one; a view may hide a piece, never all."""
+    red = np.full((64, 32, 32, 3), (200, 60, 60), np.uint8)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        seen, again = views.viewed(red, 24), views.viewed(red, 24)
+    assert seen.shape == (64, 3, 24, 24) and not torch.equal(seen, again)
+    shown = (seen != 0).any(dim=1)
+    assert (seen[:, 0] > seen[:, 1])[shown].all()
+    share = shown.float().mean(dim=(1, 2))
+    assert share.min() > 1 - 1.2 * views.HIDDEN_SIDE[1] ** 2
+    assert 0.1 < float((share < 1).float().mean()) < 0.45
+
+
+def test_a_view_lies_inside_its_picture() -> None:
+    """Each quarter has a colour of its own: a view shows the four alone, never a border."""
+    corners = np.zeros((200, 32, 32, 3), np.uint8)
+    corners[:, :, :16], corners[:, :16, 16:], corners[:, 16:, 16:] = 100, 180, 255
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        maps = views._maps(200)
+    assert maps.shape == (200, 2, 3)
+    reach = maps[:, :, 2].abs()
+    assert (reach <= 1).all() and reach.mean() > 0.05, "off the middle, and inside"
+    area = (maps[:, 0, 0] * maps[:, 1, 1] - maps[:, 0, 1] * maps[:, 1, 0]).abs()
+    assert area.min() > 0.8 * views.LEAST_AREA and area.max() < 1.01
+    assert 0.3 < (maps[:, 0, 0] < 0).float().mean() < 0.7, "half are mirrored"
+
+
+# ------------------------------------------------------------------------------------------------------------------ what is served
+
+
+def test_a_vector_has_length_one_whoever_stands_beside_it(quick: Encoder, toy: Dataset) -> None:
+    pixels = toy.catalog.images.pixels[:70]
+    together = quick.images(pixels)
+    assert together.dtype == np.float32 and together.shape == (70, quick.dim)
+    assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(70), abs=1e-5)
+    assert quick.images(pixels[[3]])[0] == pytest.approx(together[3], abs=1e-5)
+    assert quick.images(pixels[:0]).shape == (0, quick.dim)
+    assert quick.images(np.repeat(np.repeat(pixels[:5], 2, 1), 2, 2)) == pytest.approx(together[:5], abs=1e-4), (
+        "of any side"
+    )
+
+
+def test_a_text_without_a_known_word_lies_at_0(quick: Encoder) -> None:
+    vectors = quick.texts(["red bar", "", "?!", "zeppelin", "zeppelin bar", "Red  bars!"])
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 0, 0, 0, 1, 1], abs=1e-5)
+    assert vectors[4] == pytest.approx(quick.texts(["bar"])[0], abs=1e-5)
+    assert vectors[5] == pytest.approx(vectors[0], abs=1e-5), "spelled otherwise, stemmed the same"
+    assert quick.texts([]).shape == (0, quick.dim)
+    assert np.isfinite(quick.texts(["red " * 300])).all()
+
+
+def test_what_was_saved_is_what_is_read(quick: Encoder, toy: Dataset, tmp_path: Path) -> None:
+    quick.save(tmp_path)
+    again = encoders.load(tmp_path)
+    assert again.fingerprint == quick.fingerprint and again.dim == quick.dim
+    pixels = toy.test.photos.pixels
+    assert (again.images(pixels) == quick.images(pixels)).all()
+    assert (again.texts(NAMES) == quick.texts(NAMES)).all()
+
+
+def test_another_weight_or_another_word_is_another_fingerprint(quick: Encoder, tmp_path: Path) -> None:
+    quick.save(tmp_path)
+    said = json.loads((tmp_path / own.SHAPE).read_bytes())
+    (tmp_path / own.SHAPE).write_text(json.dumps({**said, "words": [*said["words"][:-1], "zzz"]}))
+    assert encoders.load(tmp_path).fingerprint != quick.fingerprint
+    quick.save(tmp_path)
+    changed = encoders.load(tmp_path)
+    assert isinstance(changed, own.Own)
+    with torch.no_grad():
+        next(iter(changed.network.parameters())).view(-1)[0] += 1e-3
+    assert changed.fingerprint != quick.fingerprint
+
+
+@pytest.mark.parametrize("spoilt", ["gone", "cut", "other shape", "no json", "other kind"])
+def test_a_torn_encoder_is_refused(quick: Encoder, tmp_path: Path, spoilt: str) -> None:
+    quick.save(tmp_path)
+    weights, shape = tmp_path / own.WEIGHTS, tmp_path / own.SHAPE
+    said = json.loads(shape.read_bytes())
+    if spoilt == "gone":
+        weights.unlink()
+    elif spoilt == "cut":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif spoilt == "other shape":
+        shape.write_text(json.dumps({**said, "shape": {**said["shape"], "width": 16}}))
+    elif spoilt == "no json":
+        shape.write_text("{")
+    else:
+        shape.write_text(json.dumps({**said, "kind": "vgg"}))
+    with pytest.raises(InputError, match="not a whole encoder"):
+        encoders.load(tmp_path)
