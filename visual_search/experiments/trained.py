@@ -31,8 +31,14 @@ class Trained:
     dataset: Dataset
     judgments: Judgments
     features: Features
-    histogram: Colours
-    model: Model
+
+    @cached_property
+    def histogram(self) -> Colours:
+        return baseline.fit(self.dataset, self.features, self.config)
+
+    @cached_property
+    def model(self) -> Model:
+        return model.fit(self.dataset, self.features, self.config)
 
     @property
     def test(self) -> Requests:
@@ -84,15 +90,7 @@ def trained(config: Config) -> Trained:
     if config.data != "world":
         raise InputError(f"This experiment asks what was planted; {config.data} does not know. Leave --data out.")
     dataset = data.load(config)
-    fitted = features.fit(dataset, config)
-    return Trained(
-        config=config,
-        dataset=dataset,
-        judgments=data.judgments(config),
-        features=fitted,
-        histogram=baseline.fit(dataset, fitted, config),
-        model=model.fit(dataset, fitted, config),
-    )
+    return Trained(config, dataset, data.judgments(config), features.fit(dataset, config))
 
 
 def mean(name: str, units: Floats, users: Ints) -> dict[str, float | None]:
