@@ -37,7 +37,7 @@ class Config:
     # real data
     protocol: str = "photo"  # of Grocery: what is asked with what; or shop, text
     # encoder
-    encoder: str = "clip"  # a small CLIPModel, trained here; or resnet; or a folder or an id ORG/NAME of a CLIP
+    encoder: str = "resnet"  # convolutions, trained here; or clip, a small CLIPModel trained here; or a folder or an id ORG/NAME of a CLIP
     positives: str = "judged"  # or clicks, augmented: where two pictures that belong together come from
     dim: int = 64
     encoder_side: int = 64  # pixels; of what the encoder looks at
@@ -53,6 +53,7 @@ class Config:
     held_out: float = 0.15  # share of the judged photos that the best epoch is chosen by
     # what is looked at, and how words count
     proposal: bool = True  # of a photo in which nobody marked anything: what stands out, else the whole
+    edges: float = 0.5  # share of outlines made by hand in how alike two pictures are; the rest is the encoder's
     words_weight: float = 1.0  # of words beside a photo of weight 1
     # index
     recall: float = 0.95  # ann_recall@100 that the index is tuned to

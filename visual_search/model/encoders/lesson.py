@@ -26,7 +26,7 @@ POSITIVES = ("judged", "clicks", "augmented")
 
 @dataclass(frozen=True, kw_only=True)
 class Bags:
-    """anchor [n], a picture each; the pictures it is like are members[first : first + size], one at least."""
+    """anchor [n], a picture each; the pictures it is like are members[first : first + size]. Without any it is there for its text."""
 
     anchor: Ints
     first: Ints
@@ -59,9 +59,10 @@ class Lesson:
         return found
 
     def partners(self, rows: Ints) -> Ints:
-        """Of each anchor one member of its bag, by lot (torch's global generator)."""
-        lot = torch.rand(len(rows)).numpy()
-        return self.bags.members[self.bags.first[rows] + (lot * self.bags.size[rows]).astype(np.int64)]
+        """Of each anchor one member of its bag, by lot (torch's global generator); -1 where the bag is empty."""
+        size, lot = self.bags.size[rows], torch.rand(len(rows)).numpy()
+        place = self.bags.first[rows] + (lot * size).astype(np.int64)
+        return np.where(size > 0, np.append(self.bags.members, -1)[place], -1)
 
     def alike(self, left: Ints, right: Ints) -> Bools:
         """Pictures of shapes that broadcast -> of each two: the same one, of one class, or said to be alike."""
@@ -80,14 +81,15 @@ def of(dataset: Dataset, learnt: Pairs, config: Config) -> Lesson:
     catalog, label = dataset.catalog, np.full(len(photos) + len(dataset.catalog), -1)
     if config.positives == "judged":
         label[len(photos) :] = catalog.label
-    texts, text = np.unique(catalog.text, return_inverse=True)
-    lesson = Lesson(
-        photos=photos.pixels, gallery=catalog.images.pixels, bags=_bags(known, label, config.positives), known=known, label=label,
-        text=np.concatenate([np.full(len(photos), -1), np.where(texts[text] == "", -1, text)]), texts=texts.tolist(),
-    )  # fmt: skip
-    if not len(lesson):
+    texts, named = np.unique(catalog.text, return_inverse=True)
+    text = np.concatenate([np.full(len(photos), -1), np.where(texts[named] == "", -1, named)])
+    bags = _itself(dataset) if config.positives == "augmented" else _bags(known, label, text)
+    if not bags.size.any():
         raise InputError(f"--set positives={config.positives}: nothing of that kind to learn from. Try augmented.")
-    return lesson
+    return Lesson(
+        photos=photos.pixels, gallery=catalog.images.pixels, bags=bags, known=known, label=label, text=text,
+        texts=texts.tolist(),
+    )  # fmt: skip
 
 
 def _said(dataset: Dataset, learnt: Pairs, positives: str) -> tuple[Images, Ints]:
@@ -106,19 +108,23 @@ def _said(dataset: Dataset, learnt: Pairs, positives: str) -> tuple[Images, Ints
     return photos, np.unique(pairs, axis=0)
 
 
-def _bags(known: Ints, label: Ints, positives: str) -> Bags:
-    """A pair each for what was said, its class for what has one; of augmented, every picture with itself."""
-    if positives == "augmented":
-        every = np.arange(len(label))
-        return Bags(anchor=every, first=every, size=np.ones_like(every), members=every)
+def _itself(dataset: Dataset) -> Bags:
+    """Each picture of the gallery, and each photo that somebody asked with: their pool may hold others, those of the test among them."""
+    shown = np.unique(dataset.train.photo[dataset.train.photo >= 0])
+    every = np.concatenate([shown, len(dataset.train.photos) + np.arange(len(dataset.catalog))])
+    return Bags(anchor=every, first=np.arange(len(every)), size=np.ones_like(every), members=every)
+
+
+def _bags(known: Ints, label: Ints, text: Ints) -> Bags:
+    """A pair each for what was said, its class for what has one, nothing for what has a text alone."""
     order = np.argsort(label, kind="stable")
     classed = order[np.searchsorted(label[order], 0) :]
     of = label[classed]
     first, last = np.searchsorted(of, of, side="left"), np.searchsorted(of, of, side="right")
-    pairs = np.arange(len(known))
+    pairs, named = np.arange(len(known)), np.flatnonzero((text >= 0) & (label < 0))
     return Bags(
-        anchor=np.concatenate([known[:, 0], classed]),
-        first=np.concatenate([pairs, len(known) + first]),
-        size=np.concatenate([np.ones_like(pairs), last - first]),
+        anchor=np.concatenate([known[:, 0], classed, named]),
+        first=np.concatenate([pairs, len(known) + first, np.zeros_like(named)]),
+        size=np.concatenate([np.ones_like(pairs), last - first, np.zeros_like(named)]),
         members=np.concatenate([known[:, 1], classed]),
     )
