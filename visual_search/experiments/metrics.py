@@ -81,7 +81,7 @@ def metrics(config: Config) -> Table:
 def _systems(lab: Trained) -> dict[str, Ranking]:
     return {
         "histogram": lab.retrieved(lab.test, lab.histogram),
-        "vectors": lab.candidates,
+        "vectors": lab.nearest(lab.test),
         "model": lab.answers,
         "ceiling": world.ceiling(lab.config).rank(lab.test, lab.config.num_candidates),
     }
