@@ -21,7 +21,7 @@ from visual_search.model.encoders.muon import Muon, orthogonal
 from visual_search.model.encoders.towers import Clip, Residual, Shape
 from visual_search.model.encoders.words import Words
 from visual_search.model.parts import Encoder
-from visual_search.schema import Dataset
+from visual_search.schema import Dataset, Images
 
 QUICK = replace(SMOKE, encoder="resnet", width=8, depth="11", epochs=1, batch_size=32, dim=16, held_out=0.2)
 LONGER = replace(QUICK, epochs=12, learning_rate=5e-3)
@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_encoder_and_another_seed_another(toy: Data
 def test_hard_negatives_are_the_nearest_of_the_memory_that_are_not_alike(toy: Dataset) -> None:
     config = replace(QUICK, num_hard=5)
     lessons = lesson.of(toy, toy.judged, config)
-    network = Residual(Shape(side=32, width=8, depth="1", dim=16, vocabulary=9))
+    network = Residual(Shape(side=32, looks=32, width=8, depth="1", dim=16, vocabulary=9))
     teacher = training.Teacher(network, Words.fit(NAMES, 1), lessons, training.choice(toy, toy.judged), config)
     rng = np.random.default_rng(0)
     teacher.memory = torch.from_numpy(rng.normal(size=(len(lessons.label), 16)).astype(np.float32))
@@ -175,6 +175,27 @@ def test_views_are_made_of_no_photo_that_only_the_test_asks_with(toy: Dataset) -
     assert photos.tolist() == list(range(20)) and len(anchors) == 20 + len(toy.catalog)
 
 
+def test_positives_add_up(toy: Dataset) -> None:
+    """Several kinds together: the pairs of each, over photos of two pools."""
+    apart = replace(toy, judged=replace(toy.judged, photos=Images(toy.judged.photos.pixels.copy())))
+    both, one, other, views_too = (
+        lesson.of(apart, apart.judged, replace(QUICK, positives=kinds))
+        for kinds in ("judged+clicks", "judged", "clicks", "judged+clicks+augmented")
+    )
+    assert len(both.known) == len(one.known) + len(other.known) > len(one.known) > 0
+    assert (both.pixels(both.known[:, 0]) == one.pixels(np.tile(one.known[:, 0], 2))).all(), "each its own photo"
+    assert (views_too.partners(np.arange(len(views_too))) >= 0).all() and len(views_too) > len(both.known)
+
+
+def test_learning_goes_on_from_an_encoder(toy: Dataset, quick: Encoder) -> None:
+    assert isinstance(quick, own.Own)
+    still = encoders.fit(toy, replace(QUICK, learning_rate=0.0), quick)
+    assert isinstance(still, own.Own)
+    ours, theirs = (dict(of.network.named_parameters()) for of in (still, quick))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs), "at rate 0 it stays what it was"
+    assert encoders.fit(toy, QUICK, quick).fingerprint not in (quick.fingerprint, encoders.fit(toy, QUICK).fingerprint)
+
+
 def test_unknown_positives_and_unknown_encoders_are_named(toy: Dataset) -> None:
     with pytest.raises(InputError, match="Did you mean 'clicks'"):
         encoders.fit(toy, replace(QUICK, positives="click"))
@@ -200,7 +221,7 @@ def test_a_view_keeps_what_people_search_by() -> None:
     red = np.full((64, 32, 32, 3), (200, 60, 60), np.uint8)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        seen, again = views.viewed(red, 24), views.viewed(red, 24)
+        seen, again = views.viewed(red, 24, 0.35), views.viewed(red, 24, 0.35)
     assert seen.shape == (64, 3, 24, 24) and not torch.equal(seen, again)
     shown = (seen != 0).any(dim=1)
     assert (seen[:, 0] > seen[:, 1])[shown].all()
@@ -215,12 +236,12 @@ def test_a_view_lies_inside_its_picture() -> None:
     corners[:, :, :16], corners[:, :16, 16:], corners[:, 16:, 16:] = 100, 180, 255
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        maps = views._maps(200)
+        maps = views._maps(200, 0.35)
     assert maps.shape == (200, 2, 3)
     reach = maps[:, :, 2].abs()
     assert (reach <= 1).all() and reach.mean() > 0.05, "off the middle, and inside"
     area = (maps[:, 0, 0] * maps[:, 1, 1] - maps[:, 0, 1] * maps[:, 1, 0]).abs()
-    assert area.min() > 0.8 * views.LEAST_AREA and area.max() < 1.01
+    assert area.min() > 0.8 * 0.35 and area.max() < 1.01
     assert 0.3 < (maps[:, 0, 0] < 0).float().mean() < 0.7, "half are mirrored"
 
 
