@@ -220,6 +220,10 @@ def test_clicks_drawn_anew_fall_with_the_place_as_steeply_as_said(lab: Trained) 
         drawn = [log.drawn(steepness, np.random.default_rng(at)).reshape(-1, history.PAGE) for at in range(30)]
         rates[steepness] = np.concatenate(drawn).mean(axis=0)
     assert rates[2.0][-1] < 0.1 * rates[2.0][0] and rates[0.0][-1] > 0.5 * rates[0.0][0]
+    by_colour = log.by_colour()
+    colours = by_colour.values[:, position_bias.COLOUR].reshape(-1, history.PAGE)
+    assert (np.diff(colours, axis=1) <= 0).all() and np.array_equal(by_colour.slot, log.slot)
+    assert np.array_equal(np.sort(by_colour.rows.reshape(-1, history.PAGE)), log.rows.reshape(-1, history.PAGE))
     clicks = log.drawn(0.9, np.random.default_rng(0))
     gains, _ = position_bias.weighed_by(0.0)(log, clicks)
     assert np.array_equal(gains, log.taught(clicks)), "where all is looked at, a weight is one"
