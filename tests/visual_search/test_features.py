@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,7 +131,7 @@ def test_the_same_picture_is_nearest_to_itself_and_a_red_one_to_a_red_one() -> N
     red, blue = (np.full((1, SIDE, SIDE, 3), colour, np.uint8) for colour in ((200, 30, 30), (30, 30, 200)))
     dark = np.full((1, SIDE, SIDE, 3), (190, 40, 35), np.uint8)
     of = histograms(np.concatenate([red, blue, dark]))
-    assert of[0] @ of[0] == pytest.approx(1) and of[0] @ of[2] > 0.9 > 0.1 > of[0] @ of[1]
+    assert of[0] @ of[0] == pytest.approx(1) and of[0] @ of[2] > 0.9 and of[0] @ of[1] < 0.1
 
 
 # ------------------------------------------------------------------------------------------------------------------ words
@@ -234,10 +235,10 @@ def put(ids: list[int], **said: NDArray[np.int64]) -> Pictures:
     n = len(ids)
     pixels = np.full((n, SIDE, SIDE, 3), 99, np.uint8)
     unsaid = np.full(n, UNSAID)
+    law: dict[str, Any] = {name: said.get(name, unsaid) for name in ("explicit", "private", "shop")}
     of = Catalog(
-        image_id=np.array(ids), owner_id=np.full(n, 7), text=np.full(n, "striped chair"), images=Images(pixels),
-        **{name: said.get(name, unsaid) for name in ("explicit", "private", "shop")},
-    )  # fmt: skip
+        image_id=np.array(ids), owner_id=np.full(n, 7), text=np.full(n, "striped chair"), images=Images(pixels), **law
+    )
     return described(of, histograms(pixels))
 
 

@@ -8,12 +8,11 @@ from functools import lru_cache
 import numpy as np
 
 from common.contract import Ints
-from visual_search import model
 from visual_search.config import Config
 from visual_search.experiments.millions import alike
-from visual_search.experiments.trained import trained
+from visual_search.experiments.trained import mean, trained
 from visual_search.model.index.dimension import intrinsic
-from visual_search.model.index.tuner import exact_neighbours
+from visual_search.model.index.tuner import each_recall, exact_neighbours
 from visual_search.model.parts import Vectors
 
 QUERIES = 200
@@ -28,7 +27,13 @@ class Hard:
     dimension: float
 
     def truth(self, queries: Vectors, k: int) -> Ints:
+        """Rows [m, k]."""
         return exact_neighbours(self.vectors, queries, k)
+
+
+def recall(name: str, found: Ints, truth: Ints) -> dict[str, float | None]:
+    """{name, name_low, name_high}: share of the true neighbours [m, k] found, its interval over queries."""
+    return mean(name, each_recall(found, truth).astype(np.float64), np.arange(len(truth)))
 
 
 @lru_cache(maxsize=2)
@@ -38,7 +43,7 @@ def gallery(config: Config, num: int = 0) -> Hard:
     own = case.model.gallery.index.everything()[1]
     photos = case.features.seen(case.test.take(case.test.photo >= 0)).pixels[:QUERIES]
     vectors, _, dimension = alike(own, num or len(own))
-    return Hard(vectors, model.encoded(case.model.encoder, photos), dimension)
+    return Hard(vectors, case.model.encoder.images(photos), dimension)
 
 
 def planted(directions: int, num: int, dim: int = 64, noise: float = 0.02, seed: int = 0) -> Hard:

@@ -26,6 +26,7 @@ from visual_search.config import Config
 from visual_search.features import Features, Seen
 from visual_search.model import gallery as galleries
 from visual_search.model import joint, ranker
+from visual_search.model.encoders.classes import leaning
 from visual_search.model.gallery import Gallery
 from visual_search.model.parts import Encoder, Vectors
 from visual_search.model.ranker import Linear
@@ -44,7 +45,7 @@ KINDS = ("photo", "text", "both")
 def fit(dataset: Dataset, features: Features, config: Config) -> Model:
     ready = prepared(dataset, features)
     encoder = joint.fit(ready, config)
-    vectors = encoder.images(ready.catalog.images.pixels)
+    vectors = leaning(encoder.images(ready.catalog.images.pixels), dataset.catalog.label)
     asked = dataset.valid.take(dataset.valid.slot == 0).requests()  # a page is one request
     seen = features.seen(asked)
     queries = encoder.images(seen.pixels)
@@ -92,9 +93,7 @@ class Model:
     def retrieve(self, requests: Requests, k: int, store: FeatureStore) -> Ranking:
         asked = self.asked(self.features.seen(requests), requests.text)
         near = self.neighbours(asked, requests.shop_only, k)
-        called = np.concatenate(
-            [self.called(requests.text[at : at + BLOCK], k) for at in range(0, len(requests), BLOCK)]
-        )
+        called = self.called(requests.text, k)
         return self.together(asked, near, called, requests.shop_only)
 
     def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore) -> Ranking:
@@ -132,12 +131,13 @@ class Model:
     def called(self, text: Texts, k: int) -> Ints:
         """[n, CALLED * k] ids of images whose owners wrote the same words, -1 pads."""
         found = np.full((len(text), int(CALLED * k)), -1)
-        shared = self.features.words.said(text.tolist()) @ self.features.said.T
-        for row in np.flatnonzero(np.diff(shared.indptr)).tolist():
-            there = slice(shared.indptr[row], shared.indptr[row + 1])
-            at, score = shared.indices[there], shared.data[there]
-            best = at[np.lexsort((at, -score))[: found.shape[1]]]
-            found[row, : len(best)] = self.features.pictures.image_id[best]
+        for start in range(0, len(text), BLOCK):
+            shared = self.features.words.said(text[start : start + BLOCK].tolist()) @ self.features.said.T
+            for row in np.flatnonzero(np.diff(shared.indptr)).tolist():
+                there = slice(shared.indptr[row], shared.indptr[row + 1])
+                at, score = shared.indices[there], shared.data[there]
+                best = at[np.lexsort((at, -score))[: found.shape[1]]]
+                found[start + row, : len(best)] = self.features.pictures.image_id[best]
         return found
 
     def together(self, asked: Asked, near: Ranking, called: Ints, shop_only: Ints) -> Ranking:
@@ -150,9 +150,9 @@ class Model:
             ids[row] = np.concatenate([first, rest])[:k]
             if (ids[row] < 0).all():
                 ids[row, : min(k, len(self.features.popular))] = self.features.popular[:k]
-        row, column = np.nonzero(ids >= 0)
+        rows, columns = np.nonzero(ids >= 0)
         scores = np.full(ids.shape, -np.inf)
-        scores[row, column] = self.likeness(asked.query, row, ids[row, column])
+        scores[rows, columns] = self.likeness(asked.query, rows, ids[rows, columns])
         return self._filtered(ids, scores, shop_only)
 
     def values(self, asked: Asked, row: Ints, image_id: Ints, dense: Floats) -> Floats:
