@@ -31,6 +31,7 @@ from visual_search.experiments import (
 )
 from visual_search.experiments import trained as labs
 from visual_search.experiments.trained import GAIN, Trained
+from visual_search.features.preparation import cut
 from visual_search.policy import Context
 from visual_search.world import history
 
@@ -124,9 +125,7 @@ def test_from_near_by_what_is_meant_fills_the_photo_and_from_afar_nothing_change
     assert np.array_equal(far.photos.pixels, asked.photos.pixels) and np.allclose(same, boxes, atol=1e-6)
     near, inside = crop.taken_from(asked, boxes, 1.0)
     assert ((inside[:, 2:] - inside[:, :2]).max(axis=1) > 0.98).all()
-    assert np.array_equal(near.photos.pixels, crop.cut(asked.photos.pixels, boxes, SMALL.side)), (
-        "what the box alone shows"
-    )
+    assert np.array_equal(near.photos.pixels, cut(asked.photos.pixels, boxes, SMALL.side)), "what the box alone shows"
 
 
 # ------------------------------------------------------------------------------------------------------------------ text, tags

@@ -49,6 +49,7 @@ def position_bias(config: Config) -> Table:
         ("wrong curve (foil)", log, own, weighed_by(WRONG)),
         (f"{own:g}, place beside", log, own, _beside),
         (f"{own:g}, by colour, place beside", by_colour, own, _beside),
+        (f"{steep:g}, by colour, place beside", by_colour, steep, _beside),
         (f"{own:g}, grades", log, own, lambda of, clicks: (of.taught(of.grade), 0.0)),
         (f"{own:g}, served", log, own, lambda of, clicks: (of.lab.gains(of.lab.answers), 0.0)),
     ]
