@@ -14,9 +14,15 @@ from collections.abc import Mapping
 from common.contract import Experiment
 from common.eval.chart import Chart
 from visual_search.experiments import (
+    blue_green,
+    codes,
     crop,
     duplicates,
     encoder_change,
+    index_contract,
+    index_dimension,
+    index_lab,
+    index_tuner,
     metadata,
     metrics,
     online,
@@ -26,6 +32,12 @@ from visual_search.experiments import (
 )
 
 EXPERIMENTS: Mapping[str, Experiment] = {
+    **index_lab.EXPERIMENTS,
+    **index_dimension.EXPERIMENTS,
+    **codes.EXPERIMENTS,
+    **index_tuner.EXPERIMENTS,
+    **index_contract.EXPERIMENTS,
+    **blue_green.EXPERIMENTS,
     **crop.EXPERIMENTS,
     **text_query.EXPERIMENTS,
     **metadata.EXPERIMENTS,
@@ -37,5 +49,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **encoder_change.EXPERIMENTS,
 }
 CHARTS: Mapping[str, Chart] = {
+    **index_lab.CHARTS,
+    **index_dimension.CHARTS,
     **crop.CHARTS,
 }
