@@ -42,7 +42,7 @@ def rules(config: Config) -> Table:
 def _row(lab: Trained, name: str, without: Ranking, under: Ranking, breaks: Bools) -> dict[str, Any]:
     users, cost = lab.test.user_id, lab.paid(without) - lab.paid(under)
     once = paid_once(lab, without) - paid_once(lab, under)
-    return {"rule": name, **mean("cost", cost, users), **mean("paid once", once, users)} | {
+    return {"without": name, **mean("cost", cost, users), **mean("paid once", once, users)} | {
         GAIN: float(lab.paid(without).mean()),
         "broken": float(breaks.any(axis=1).mean()),
         "images": float(breaks.sum(axis=1).mean()),
