@@ -14,7 +14,8 @@ from common.contract import Ranking
 from tests.visual_search.conftest import SMALL
 from tests.visual_search.test_features import catalog, made
 from visual_search import policy
-from visual_search.experiments.rules import EXPERIMENTS
+from visual_search.experiments import rules
+from visual_search.experiments.trained import GAIN
 from visual_search.policy import FITS, INVARIANTS, RULES, Context, Decision, Policy, invariants
 from visual_search.schema import Request
 
@@ -111,10 +112,11 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_every_rule_has_a_price_and_without_it_pages_break_it() -> None:
-    table = EXPERIMENTS["rules"](SMALL)
+    table = rules.rules(SMALL)
     by_name = {str(row["without"]): row for row in table}
-    assert list(by_name) == ["none", "explicit", "private", *FITS, "all"]
-    assert by_name["none"]["cost"] == by_name["none"]["broken"] == 0
-    assert all(by_name[name]["broken"] > 0 for name in ("private", "owner_cap", "all"))
-    assert all(row["low"] <= row["cost"] <= row["high"] for row in table)
-    assert by_name["all"]["cost"] > 0, "the foil: planted gain knows no law"
+    assert list(by_name) == ["none", *rules.OFF, "all", rules.SHOP_ONLY]
+    assert set(by_name["none"].values()) == {"none", 0.0, by_name["none"][GAIN]}, "without nothing, nothing changes"
+    assert all(by_name[name]["broken"] > 0 for name in ("private", "owner", "all", rules.SHOP_ONLY))
+    assert all(row["cost_low"] <= row["cost"] <= row["cost_high"] for row in table)
+    assert by_name["all"]["images"] == max(by_name[name]["images"] for name in (*rules.OFF, "all")), "the foil"
+    assert by_name["itself"]["cost"] <= 0, "who asks with an image is not served by it"

@@ -1,7 +1,7 @@
 """The trade-offs, each a runnable comparison with a number.
 
 In:     a Config.
-Out:    EXPERIMENTS: name -> a function that makes a table.
+Out:    EXPERIMENTS: name -> a function that makes a table; CHARTS: which of them are curves over a knob.
 Choice: one question an experiment, everything else held still.
 Else:   a grid over everything, where nobody asks a question.
 Breaks: a table without a foil: each has the row that should lose.
@@ -16,11 +16,19 @@ from common.eval.chart import Chart
 from visual_search.experiments import (
     blue_green,
     codes,
+    crop,
+    duplicates,
+    encoder_change,
     index_contract,
     index_dimension,
     index_lab,
     index_tuner,
+    metadata,
+    metrics,
+    online,
+    position_bias,
     rules,
+    text_query,
 )
 
 EXPERIMENTS: Mapping[str, Experiment] = {
@@ -30,9 +38,18 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **index_tuner.EXPERIMENTS,
     **index_contract.EXPERIMENTS,
     **blue_green.EXPERIMENTS,
+    **crop.EXPERIMENTS,
+    **text_query.EXPERIMENTS,
+    **metadata.EXPERIMENTS,
+    **metrics.EXPERIMENTS,
+    **position_bias.EXPERIMENTS,
     **rules.EXPERIMENTS,
+    **duplicates.EXPERIMENTS,
+    **online.EXPERIMENTS,
+    **encoder_change.EXPERIMENTS,
 }
 CHARTS: Mapping[str, Chart] = {
     **index_lab.CHARTS,
     **index_dimension.CHARTS,
+    **crop.CHARTS,
 }
