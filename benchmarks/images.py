@@ -43,7 +43,7 @@ OURS, THEIRS = "ours", "CLIP ViT-B/32, float32, scan"
 NOTES = (
     "One photo ({side} x {side}, JPEG) at a time, one thread, in turns, {rounds} rounds; times_ours with its range, round by round. {vectors:,} vectors of {dim} "
     "numbers: {own:,} of the artifact's encoder, the others grown around them; local intrinsic dimension {before:.1f} before, {after:.1f} after. Index: "
-    "{setting}, built in {seconds:.0f} s with what was tried before it on {threads} threads, {bytes:.1f} bytes a vector in memory beside {file} in a mapped file; "
+    "{setting}, built in {seconds:.0f} s ({cpu:.0f} s of processor) with what was tried before it, on {threads} threads, {bytes:.1f} bytes a vector in memory beside {file} in a mapped file; "
     "ann_recall@{k} {recall:.3f} on {photos} photos it was not tuned on. Peak memory of the build {peak:.1f} GB. Load average {load_before:.1f} before, {load_after:.1f} after."
 )
 Step = Callable[[str], Any]  # a file in base64 -> what was found
@@ -59,6 +59,7 @@ class Gallery:
     after: float
     choice: Choice
     seconds: float
+    cpu: float  # seconds
 
 
 def main() -> None:
@@ -78,7 +79,7 @@ def main() -> None:
     dim = gallery.vectors.shape[1]
     notes = NOTES.format(
         side=PHOTO_SIDE, rounds=ROUNDS, vectors=num, dim=dim, own=gallery.own, before=gallery.before, after=gallery.after,
-        setting=gallery.choice.setting, seconds=gallery.seconds, threads=seeding.num_threads(), k=K, recall=recall,
+        setting=gallery.choice.setting, seconds=gallery.seconds, cpu=gallery.cpu, threads=seeding.num_threads(), k=K, recall=recall,
         bytes=gallery.choice.index.nbytes / num, file=4 * dim, photos=len(files), load_before=load, load_after=os.getloadavg()[0],
         peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     )  # fmt: skip
@@ -95,11 +96,12 @@ def _said(option: str, otherwise: str) -> str:
 def grown(better: model.Model, num: int, config: Config) -> Gallery:
     own = better.gallery.index.everything()[1]
     vectors, before, after = alike(own, num)
-    begin = time.perf_counter()
+    begin, cpu = time.perf_counter(), time.process_time()
     choice = cheapest(
         np.arange(num), vectors, np.array(better.gallery.probes), config.recall, model.NEIGHBOURS * config.deadline_ms
     )
-    return Gallery(vectors, len(own), before, after, choice, time.perf_counter() - begin)
+    spent = time.perf_counter() - begin, time.process_time() - cpu
+    return Gallery(vectors, len(own), before, after, choice, *spent)
 
 
 def photos(num: int) -> list[str]:

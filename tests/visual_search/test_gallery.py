@@ -266,6 +266,14 @@ def test_lists_cut_for_others_raise_the_alarm(kind: str) -> None:
     assert not anew.alerts()
 
 
+def test_a_scan_leaves_out_what_is_gone() -> None:
+    rng = np.random.default_rng(14)
+    gallery = built(FLAT, np.arange(400), drawn(rng, 400))
+    assert len(gallery.remove(np.arange(30)).index.ids) == 400  # a mask will do
+    shorter = gallery.remove(np.arange(150))
+    assert len(shorter.index.ids) == len(shorter) == 250 and not shorter.alerts()
+
+
 def test_a_graph_full_of_what_is_gone_raises_the_alarm() -> None:
     rng = np.random.default_rng(12)
     gallery = built(HNSW, np.arange(400), drawn(rng, 400))

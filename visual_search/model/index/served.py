@@ -25,6 +25,7 @@ from visual_search.model.index.settings import FLAT, Setting, append, faiss, mak
 from visual_search.model.parts import Vectors
 
 LATE = 4_000  # vectors scanned beside the index: a quarter of a millisecond
+HOLES = 0.1  # of a scan's rows: beyond, what is gone is left out of the array
 INDEX_BYTES = 4 * 2**30  # a larger file is refused before it is read
 BLOCK = 128  # queries whose candidates are put in order at once
 AGAIN = "Publish the model again."
@@ -116,6 +117,8 @@ class Served:
             alive = self.alive.copy()
             alive[rows[rows >= 0]] = False
             self._replace(alive=alive)
+            if self.setting.kind == FLAT and alive.mean() < 1 - HOLES:
+                self.merge()
 
     def merge(self) -> None:
         """What came late moves into a clone of the index, which learns nothing new by it: its lists, codes and knobs stay as they were built. What is gone
