@@ -37,8 +37,10 @@ class Config:
     # real data
     protocol: str = "photo"  # of Grocery: what is asked with what; or shop, text
     # encoder
-    encoder: str = "clip"  # a small CLIPModel, trained here; or resnet; or a folder or an id ORG/NAME of a CLIP
-    positives: str = "judged"  # or clicks, augmented: where two pictures that belong together come from
+    encoder: str = "resnet"  # convolutions, trained here; or clip, a small CLIPModel trained here; or a folder or an id ORG/NAME of a CLIP
+    positives: str = (
+        "judged"  # or clicks, augmented, judged+clicks ...: where two pictures that belong together come from
+    )
     dim: int = 64
     encoder_side: int = 64  # pixels; of what the encoder looks at
     width: int = 24  # channels of its first stage

@@ -46,7 +46,8 @@ def read(tmp_path: Path, protocol: str = "photo") -> tuple[Dataset, Judgments]:
 
 
 def level(pixels: np.ndarray) -> Ints:
-    return np.round(pixels.mean(axis=(1, 2, 3))).astype(np.int64)
+    found: Ints = np.round(pixels.mean(axis=(1, 2, 3))).astype(np.int64)
+    return found
 
 
 def test_a_photo_is_asked_with_and_answered_by_the_photos_of_its_class(tmp_path: Path) -> None:

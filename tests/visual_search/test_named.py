@@ -112,7 +112,7 @@ def test_a_model_of_another_kind_is_refused(tmp_path: Path, folder: Path) -> Non
     from transformers import BertConfig, BertModel
 
     theirs = shutil.copytree(folder, tmp_path / "theirs")
-    small = {
+    small: dict[str, Any] = {
         "hidden_size": 16,
         "intermediate_size": 16,
         "num_hidden_layers": 1,

@@ -12,7 +12,7 @@ from common.contract import Bools, Floats, Ints
 from common.population import Population, choice, uniform
 from visual_search.schema import Crops, Texts
 from visual_search.world import wording
-from visual_search.world.likeness import Wanted, like, middle
+from visual_search.world.likeness import Wanted, cares, like, middle
 from visual_search.world.scenes import PHOTOS, Scenes, boxes, photos
 from visual_search.world.things import (
     COLOURS,
@@ -175,7 +175,7 @@ def searches(seed: int, first: int, user_id: Ints, event_time: Ints, taken: Take
     own = things(seed, NEW + WORDED + first + np.arange(num), shape)
     thing = mixed(gallery.thing.take(place), own if new else seen(seed, own), kind == GALLERY)
     thing = mixed(taken.thing.take(photo), thing, photo >= 0)
-    wanted, text = _said(seed, user, kind, like(seed, thing, user), new, rng)
+    wanted, text = _said(seed, user, kind, like(thing, cares(seed, user)), new, rng)
     found = Searches(
         user_id=user,
         event_time=_apart(user, time),

@@ -19,20 +19,20 @@ HUE_FREE, HUE_FAR = (
     0.03,
     0.2,
 )  # distance of hues, of a whole circle, up to which it does not matter, and from which there is nothing in common
-KIN_SHAPES = {
-    ("vase", "bottle"): 0.45,
-    ("cup", "teapot"): 0.4,
-    ("chair", "sofa"): 0.4,
-    ("dress", "shirt"): 0.4,
-    ("vase", "plant"): 0.25,
-}
-KIN_PATTERNS = {("stripes", "zigzag"): 0.5, ("dots", "checks"): 0.3, ("plain", "marbled"): 0.3}
+KIN_SHAPES = (
+    ("vase", "bottle", 0.45),
+    ("cup", "teapot", 0.4),
+    ("chair", "sofa", 0.4),
+    ("dress", "shirt", 0.4),
+    ("vase", "plant", 0.25),
+)
+KIN_PATTERNS = (("stripes", "zigzag", 0.5), ("dots", "checks", 0.3), ("plain", "marbled", 0.3))
 
 
-def _table(names: tuple[str, ...], kin: dict[tuple[str, str], float]) -> Floats:
+def _table(names: tuple[str, ...], kin: tuple[tuple[str, str, float], ...]) -> Floats:
     """[n + 1, n + 1]: 1 for the same, 0 for strangers; the last is of what nobody had before."""
     table = np.eye(len(names) + 1)
-    for (one, other), alike in kin.items():
+    for one, other, alike in kin:
         at = names.index(one), names.index(other)
         table[at] = table[at[::-1]] = alike
     return table
@@ -59,16 +59,10 @@ class Wanted:
         return Wanted(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
-def like(seed: int, thing: Things, user_ids: Ints) -> Wanted:
-    """Something like this thing, to these people."""
-    return Wanted(
-        item_id=thing.item_id,
-        shape=thing.shape,
-        material=thing.material,
-        pattern=thing.pattern,
-        hue=thing.hue,
-        care=cares(seed, user_ids),
-    )
+def like(thing: Things, care: Floats) -> Wanted:
+    """Something like this thing."""
+    names = ("item_id", "shape", "material", "pattern", "hue")
+    return Wanted(**{name: getattr(thing, name) for name in names}, care=care)
 
 
 def cares(seed: int, user_ids: Ints) -> Floats:

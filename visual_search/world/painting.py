@@ -105,7 +105,7 @@ def _painted(canvas: Field, thing: Things, place: Field, x: Field, y: Field, den
     c, s = column(np.cos(place[:, 3])), column(np.sin(place[:, 3]))
     dx, dy = x - column(place[:, 0]), y - column(place[:, 1])
     u, v = (c * dx + s * dy) / size, (c * dy - s * dx) / size
-    body, accent = shapes.ALL[kind](u, v)
+    body, accent = shapes.silhouette(kind)(u, v)
     pixels = size * column(dense) / 2
     canvas = canvas * (1 - 0.42 * _shadow(np.minimum(body, accent), size, side))[:, None]
     canvas = _over(canvas, surfaces.painted(thing, u, v, body, pixels), body, pixels)

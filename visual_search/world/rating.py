@@ -6,7 +6,7 @@ import numpy as np
 
 from common.contract import Bools, Floats, Ints
 from visual_search.world.asking import Taken, pick
-from visual_search.world.likeness import CARES, Wanted, grades
+from visual_search.world.likeness import CARES, Wanted, grades, like
 from visual_search.world.things import Pictures
 
 # The frozen strengths: changing one changes every number of the case.
@@ -16,40 +16,34 @@ PROMISING, TRIED = (
     12,
 )  # share of the pairs that are the best of so many of the same shape; the rest is as the old engine would find it
 SAME_ITEM = 0.15  # of the pairs show the very thing, where the gallery has it
+SPARE = 2  # drawn for each that is kept: some come twice
 ERRS = 0.08  # of the ratings are a step too high or too low
 
 
 def rate(taken: Taken, early: Ints, gallery: Pictures, allowed: Bools, shown: tuple[Ints, Ints], num: int, rng: np.random.Generator) -> tuple[Ints, Ints, Floats]:  # fmt: skip
-    """[num] each: photo, place in the gallery, grade in quarters. of the photos `early`. `shown`: photos and images of the
-    log's pages, from which some are taken; no pair comes twice, so there may be fewer."""
+    """[num] each: photo, place in the gallery, grade in quarters; of the photos `early`. `shown`: photos and images of the log's
+    pages, from which some are taken. No pair comes twice, so a tiny world may have fewer."""
     rated = rng.permutation(early)[: max(1, round(RATED * len(early)))]
-    photo = rated[rng.integers(0, len(rated), num)]
+    many = SPARE * num
+    photo, lots = rated[rng.integers(0, len(rated), many)], rng.random(many)
     wanted = _common(taken).take(photo)
-    lots = rng.random(num)
     image = _promising(taken, photo, wanted, gallery, allowed, rng)
-    image = np.where((lots < SAME_ITEM), _same(wanted.item_id, gallery, allowed, image), image)
+    image = np.where(lots < SAME_ITEM, _same(wanted.item_id, gallery, allowed, image), image)
     known = np.isin(shown[0], rated)
     if known.any():
-        page = np.flatnonzero(known)[rng.integers(0, known.sum(), num)]
+        page = np.flatnonzero(known)[rng.integers(0, known.sum(), many)]
         from_log = lots >= PROMISING
         photo, image = np.where(from_log, shown[0][page], photo), np.where(from_log, shown[1][page], image)
-    keep = image >= 0
-    _, first = np.unique(photo[keep] * len(gallery) + image[keep], return_index=True)
-    photo, image = photo[keep][np.sort(first)], image[keep][np.sort(first)]
+    photo, image = photo[image >= 0], image[image >= 0]
+    _, first = np.unique(photo * len(gallery) + image, return_index=True)
+    first = np.sort(first)[:num]
+    photo, image = photo[first], image[first]
     return photo, image, _said(grades(_common(taken).take(photo), gallery.thing.take(image)), rng)
 
 
 def _common(taken: Taken) -> Wanted:
     """Raters go by what matters to people on the whole."""
-    thing = taken.thing
-    return Wanted(
-        item_id=thing.item_id,
-        shape=thing.shape,
-        material=thing.material,
-        pattern=thing.pattern,
-        hue=thing.hue,
-        care=np.tile(CARES, (len(thing), 1)),
-    )
+    return like(taken.thing, np.tile(CARES, (len(taken), 1)))
 
 
 def _promising(taken: Taken, photo: Ints, wanted: Wanted, gallery: Pictures, allowed: Bools, rng: np.random.Generator) -> Ints:  # fmt: skip

@@ -12,7 +12,7 @@ from common.contract import Bools, Floats, Ints
 from common.population import uniform
 from visual_search.world import shapes
 from visual_search.world.grounds import GROUNDS, STUDIO
-from visual_search.world.things import Pictures, Things, things
+from visual_search.world.things import NEW_SHAPE, Pictures, Things, things
 
 PHOTOS = 2**32  # ids of photos begin here, those of the gallery at 0
 LAYERS = 5  # behind, behind, behind, the one that is meant, in front
@@ -31,7 +31,7 @@ class Scenes:
     """[n] pictures. `thing` [n, LAYERS], from the back; `place` [n, LAYERS, 4]: x, y of the middle and half of the height, the picture from -1 to 1,
     and the angle in radians. `tint` [n, 3] is the light, 1 is white; `frame` [n, 3]: the picture is what lies around (x, y) at that zoom."""
 
-    id: Ints
+    id: Ints  # decides the ground; a copy has its original's
     thing: Things
     place: Floats
     ground: Ints
@@ -72,7 +72,6 @@ def gallery(seed: int, of: Pictures, clutter: float) -> Scenes:
     return Scenes(
         **{
             **vars(made),
-            "id": of.image_id,
             "frame": np.where(copied[:, None], frame, made.frame),
             "tint": np.where(copied[:, None], tint, made.tint),
             "marked": of.explicit > 0,
@@ -88,7 +87,7 @@ def photos(seed: int, ids: Ints, meant: Things, clutter: float, shop: Bools | No
     crowded = ~shop & (draws[:, 0] < clutter)
     place = np.zeros((n, LAYERS, 4))
     size = np.where(
-        shop, 0.66 + 0.16 * draws[:, 1], np.where(crowded, 0.5 + 0.18 * draws[:, 1], 0.54 + 0.26 * draws[:, 1])
+        shop, 0.66 + 0.16 * draws[:, 1], np.where(crowded, 0.55 + 0.17 * draws[:, 1], 0.6 + 0.24 * draws[:, 1])
     )
     off = np.where(shop, 0.04, np.minimum(0.95 - size, 0.34))[:, None] * (2 * draws[:, 2:4] - 1)
     turn = np.where(shop, STRAIGHT, CROOKED * draws[:, 5]) * (2 * draws[:, 4] - 1)
@@ -137,7 +136,7 @@ def _stacked(around: Things, meant: Things) -> Things:
 def _tint(draws: Floats, shop: Bools) -> Floats:
     """[n, 3]: exposure times the colour of the light, from candle to shade, some a little green."""
     exposure = LIGHT[0] + (LIGHT[1] - LIGHT[0]) * np.sqrt(draws[:, 0])
-    warm = np.where(draws[:, 1] < CAST, 1.0, 0.2) * (2 * draws[:, 2] - 1)
+    warm = np.where(draws[:, 1] < CAST, 1.0, 0.15) * (2 * draws[:, 2] - 1)
     colour = 1 + np.stack([0.22 * warm, 0.05 * (2 * draws[:, 3] - 1), -0.24 * warm], axis=1)
     tint: Floats = np.where(shop[:, None], 1.0, exposure[:, None] * colour)
     return tint
@@ -171,8 +170,8 @@ def extents() -> Floats:
     """[shapes, 4]: left, top, right, bottom of each silhouette, looked up on a fine grid."""
     v, u = np.mgrid[-1.2:1.2:241j, -1.2:1.2:241j].astype(np.float32)
     found = []
-    for shape in shapes.ALL:
-        inside = np.minimum(*shape(u, v)) <= 0
+    for kind in range(NEW_SHAPE + 1):
+        inside = np.minimum(*shapes.silhouette(kind)(u, v)) <= 0
         across, down = np.flatnonzero(inside.any(0)), np.flatnonzero(inside.any(1))
         found.append([across[0], down[0], across[-1], down[-1]])
     return np.array(found) * 0.01 - 1.2

@@ -25,7 +25,7 @@ PLAIN = 0
 HALF_NAME = 0.5 / len(COLOURS)  # of the circle of hues, on either side of a name's middle
 
 # The frozen strengths: changing one changes every number of the case.
-PER_ITEM = 0.5  # an image is of a new thing, not of the one before it: one to four images of each
+PER_ITEM = 0.35  # an image is of a new thing, not of the one before it: one to four images of each
 OF_CREATOR = 0.6  # of a creator's things have the shape the creator mostly makes
 PATTERNED = np.array([0.28, 0.18, 0.15, 0.14, 0.12, 0.13])
 SECONDS = np.array([0.45, 0.25, 0.3])  # of the patterns: on cream, on charcoal, on another hue

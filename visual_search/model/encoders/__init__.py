@@ -18,10 +18,10 @@ from visual_search.model.parts import Encoder
 from visual_search.schema import Dataset
 
 
-def fit(dataset: Dataset, config: Config) -> Encoder:
-    """One that is named is taken as it is. InputError: no such encoder, nothing to learn from."""
+def fit(dataset: Dataset, config: Config, start: own.Own | None = None) -> Encoder:
+    """One that is named is taken as it is. `start`: one trained here before, whose learning goes on. InputError: no such encoder, nothing to learn from."""
     if config.encoder in KINDS:
-        return own.fit(dataset, config)
+        return own.fit(dataset, config, start)
     return named.named(config.encoder, list(KINDS))
 
 

@@ -1,4 +1,4 @@
-"""What belongs together: the three ways to come by it (config.positives), as anchors with a bag of pictures each.
+"""What belongs together: the three ways to come by it (config.positives; several with a + between), as anchors with a bag of pictures each.
 
 judged     what people called alike, pair by pair, and what they put into one class: right, dear, and there is little of it
 clicks     what was clicked on under a photo: cheap and plenty, but a click is a maybe, and only what was shown can be clicked on
@@ -18,7 +18,7 @@ import torch
 from common.contract import Bools, Ints
 from common.errors import InputError, did_you_mean
 from visual_search.config import Config
-from visual_search.schema import Dataset, Images, Pairs, Pixels
+from visual_search.schema import Dataset, Pairs, Pixels
 
 ALIKE = 0.75  # the grade from which two pictures belong together
 POSITIVES = ("judged", "clicks", "augmented")
@@ -26,7 +26,7 @@ POSITIVES = ("judged", "clicks", "augmented")
 
 @dataclass(frozen=True, kw_only=True)
 class Bags:
-    """anchor [n], a picture each; the pictures it is like are members[first : first + size], one at least."""
+    """anchor [n], a picture each; the pictures it is like are members[first : first + size]. Without any it is there for its text."""
 
     anchor: Ints
     first: Ints
@@ -59,9 +59,10 @@ class Lesson:
         return found
 
     def partners(self, rows: Ints) -> Ints:
-        """Of each anchor one member of its bag, by lot (torch's global generator)."""
-        lot = torch.rand(len(rows)).numpy()
-        return self.bags.members[self.bags.first[rows] + (lot * self.bags.size[rows]).astype(np.int64)]
+        """Of each anchor one member of its bag, by lot (torch's global generator); -1 where the bag is empty."""
+        size, lot = self.bags.size[rows], torch.rand(len(rows)).numpy()
+        place = self.bags.first[rows] + (lot * size).astype(np.int64)
+        return np.where(size > 0, self.bags.members[place], -1)
 
     def alike(self, left: Ints, right: Ints) -> Bools:
         """Pictures of shapes that broadcast -> of each two: the same one, of one class, or said to be alike."""
@@ -74,51 +75,63 @@ class Lesson:
 
 def of(dataset: Dataset, learnt: Pairs, config: Config) -> Lesson:
     """`learnt`: the judged pairs that are not kept to choose by. InputError: no such positives, or none of them here."""
-    if config.positives not in POSITIVES:
-        raise InputError(f"--set positives={config.positives}: {did_you_mean(config.positives, POSITIVES)}")
-    photos, known = _said(dataset, learnt, config.positives)
+    kinds = config.positives.split("+")
+    if unknown := [kind for kind in kinds if kind not in POSITIVES]:
+        raise InputError(f"--set positives={config.positives}: {did_you_mean(unknown[0], POSITIVES)}")
+    photos, known = _said(dataset, learnt, kinds)
     catalog, label = dataset.catalog, np.full(len(photos) + len(dataset.catalog), -1)
-    if config.positives == "judged":
+    if "judged" in kinds:
         label[len(photos) :] = catalog.label
-    texts, text = np.unique(catalog.text, return_inverse=True)
-    lesson = Lesson(
-        photos=photos.pixels, gallery=catalog.images.pixels, bags=_bags(known, label, config.positives), known=known, label=label,
-        text=np.concatenate([np.full(len(photos), -1), np.where(texts[text] == "", -1, text)]), texts=texts.tolist(),
-    )  # fmt: skip
-    if not len(lesson):
+    texts, named = np.unique(catalog.text, return_inverse=True)
+    text = np.concatenate([np.full(len(photos), -1), np.where(texts[named] == "", -1, named)])
+    alone = _shown(dataset, len(photos)) if "augmented" in kinds else np.flatnonzero((text >= 0) & (label < 0))
+    bags = _bags(known, label, alone, "augmented" in kinds)
+    if not bags.size.any():
         raise InputError(f"--set positives={config.positives}: nothing of that kind to learn from. Try augmented.")
-    return lesson
+    return Lesson(
+        photos=photos,
+        gallery=catalog.images.pixels,
+        bags=bags,
+        known=known,
+        label=label,
+        text=text,
+        texts=texts.tolist(),
+    )
 
 
-def _said(dataset: Dataset, learnt: Pairs, positives: str) -> tuple[Images, Ints]:
-    """-> the photos, and pairs [m, 2] of a photo and what it is like."""
-    ids = dataset.catalog.image_id
-    if positives == "clicks":
-        rows = dataset.train.take((dataset.train.label == 1) & (dataset.train.photo >= 0))
-        photos, photo, image_id = rows.photos, rows.photo, rows.image_id
-    elif positives == "judged":
+def _said(dataset: Dataset, learnt: Pairs, kinds: Sequence[str]) -> tuple[Pixels, Ints]:
+    """-> the photos, those that were shown first, and pairs [m, 2] of a photo and what it is like."""
+    rows, shown, judged = dataset.train, dataset.train.photos.pixels, learnt.photos.pixels
+    photos = shown if learnt.photos is rows.photos else np.concatenate([shown, judged])
+    found = [np.empty((0, 2), np.int64)]
+    if "clicks" in kinds:
+        clicked = (rows.label == 1) & (rows.photo >= 0)
+        found.append(np.stack([rows.photo[clicked], rows.image_id[clicked]], axis=1))
+    if "judged" in kinds:
         kept = learnt.grade >= ALIKE
-        photos, photo, image_id = learnt.photos, learnt.photo[kept], learnt.image_id[kept]
-    else:
-        photos, photo, image_id = dataset.train.photos, *np.empty((2, 0), np.int64)
-    there = np.isin(image_id, ids)
-    pairs = np.stack([photo[there], len(photos) + np.searchsorted(ids, image_id[there])], axis=1)
+        found.append(np.stack([learnt.photo[kept] + len(photos) - len(judged), learnt.image_id[kept]], axis=1))
+    pairs, ids = np.concatenate(found), dataset.catalog.image_id
+    pairs = pairs[np.isin(pairs[:, 1], ids)]
+    pairs[:, 1] = len(photos) + np.searchsorted(ids, pairs[:, 1])
     return photos, np.unique(pairs, axis=0)
 
 
-def _bags(known: Ints, label: Ints, positives: str) -> Bags:
-    """A pair each for what was said, its class for what has one; of augmented, every picture with itself."""
-    if positives == "augmented":
-        every = np.arange(len(label))
-        return Bags(anchor=every, first=every, size=np.ones_like(every), members=every)
+def _shown(dataset: Dataset, num_photos: int) -> Ints:
+    """The gallery's pictures and the photos that somebody asked with: their pool may hold others, those of the test among them."""
+    asked = np.unique(dataset.train.photo[dataset.train.photo >= 0])
+    return np.concatenate([asked, num_photos + np.arange(len(dataset.catalog))])
+
+
+def _bags(known: Ints, label: Ints, alone: Ints, itself: bool) -> Bags:
+    """A pair each for what was said, its class for what has one; for what stands alone itself, or nothing: then it has a text."""
     order = np.argsort(label, kind="stable")
     classed = order[np.searchsorted(label[order], 0) :]
     of = label[classed]
     first, last = np.searchsorted(of, of, side="left"), np.searchsorted(of, of, side="right")
-    pairs = np.arange(len(known))
+    pairs, ones = np.arange(len(known)), np.ones(len(alone), np.int64)
     return Bags(
-        anchor=np.concatenate([known[:, 0], classed]),
-        first=np.concatenate([pairs, len(known) + first]),
-        size=np.concatenate([np.ones_like(pairs), last - first]),
-        members=np.concatenate([known[:, 1], classed]),
+        anchor=np.concatenate([known[:, 0], classed, alone]),
+        first=np.concatenate([pairs, len(known) + first, len(known) + len(classed) + np.arange(len(alone))]),
+        size=np.concatenate([np.ones_like(pairs), last - first, ones * itself]),
+        members=np.concatenate([known[:, 1], classed, alone]),
     )

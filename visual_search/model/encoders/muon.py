@@ -30,7 +30,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__([named[name] for name in hidden], {"lr": learning_rate, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         group = self.param_groups[0]
         rate = group["lr"] * PER_ADAM
         for of in group["params"]:
@@ -56,4 +56,5 @@ def orthogonal(matrix: Tensor) -> Tensor:
     for _ in range(ROUNDS):
         round_ = FIRST * one + SECOND * gram + THIRD * gram @ gram
         whole, gram = round_ @ whole, round_ @ gram @ round_
-    return whole @ matrix / length
+    found: Tensor = whole @ matrix / length
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from common.contract import Bools
 from common.data.durable import write_bytes
 from common.errors import InputError
 from common.features.text import TokenTable
-from common.training.progress import step
+from common.training.progress import say, step
 from visual_search.config import Config
 from visual_search.model.encoders import lesson, training
 from visual_search.model.encoders.towers import KINDS, Clip, Residual, Shape
@@ -78,10 +78,10 @@ class Own:
         return json.dumps(said, indent=1).encode()
 
 
-def fit(dataset: Dataset, config: Config) -> Own:
-    """Trained from weights by lot."""
+def fit(dataset: Dataset, config: Config, start: Own | None = None) -> Own:
+    """Trained from weights by lot, or from those of `start`, whose words and shape it keeps."""
     learnt, held = _parted(dataset.judged, config.held_out)
-    words = Words.fit(dataset.catalog.text.tolist(), MIN_COUNT)
+    words = start.words if start else Words.fit(dataset.catalog.text.tolist(), MIN_COUNT)
     lessons = lesson.of(dataset, learnt, config)
     shape = Shape(
         side=config.encoder_side, width=config.width, depth=config.depth, dim=config.dim, vocabulary=words.end + 1
@@ -89,8 +89,11 @@ def fit(dataset: Dataset, config: Config) -> Own:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = KINDS[config.encoder](shape)
+    if start:
+        network.load_state_dict(start.network.state_dict())
     with step(f"visual_search: {config.encoder} learns from {len(lessons):,} {config.positives} positives"):
-        training.Teacher(network, words, lessons, training.choice(dataset, held), config).teach()
+        history = training.Teacher(network, words, lessons, training.choice(dataset, held), config).teach()
+    say(f"visual_search: {_told(history)}")
     return Own(config.encoder, shape, network.eval(), words)
 
 
@@ -105,6 +108,10 @@ def read(folder: Path) -> Own:
         return Own(said["kind"], shape, network.eval(), words)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{folder / WEIGHTS}: not a whole encoder ({str(error)[:120]}). Publish it again.") from error
+
+
+def _told(history: Sequence[Mapping[str, float]]) -> str:
+    return "; ".join(f"loss {epoch['loss']:.2f} mrr {1 - epoch['valid']:.3f}" for epoch in history)
 
 
 def _parted(pairs: Pairs, share: float) -> tuple[Pairs, Pairs]:

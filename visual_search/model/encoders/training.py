@@ -41,17 +41,17 @@ def schedule(share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
 
 
-def contrast(scores: Tensor, alike: Tensor, hard: Tensor | None = None) -> Tensor:
+def contrast(scores: Tensor, alike: Tensor, hard: Tensor) -> Tensor:
     """scores [n, m] of left with right, alike [n, m] bool -> how badly each left one tells what it is like from the rest, over those that are like
     any, and the same from the right; their mean. `hard` [n, k]: scores of the left with what is like none of them."""
-    return (_told(scores, alike, hard) + _told(scores.T, alike.T)) / 2
+    return (_told(scores, alike, hard) + _told(scores.T, alike.T, scores.T[:, :0])) / 2
 
 
-def _told(scores: Tensor, alike: Tensor, hard: Tensor | None = None) -> Tensor:
+def _told(scores: Tensor, alike: Tensor, hard: Tensor) -> Tensor:
     """Mean over positives, then over rows (Khosla et al. 2020, L_out)."""
     counted = alike.sum(dim=1)
-    against = scores if hard is None else torch.cat([scores, hard], dim=1)
-    each = ((scores - logsumexp(against, dim=1, keepdim=True)) * alike).sum(dim=1) / counted.clamp(min=1)
+    against = logsumexp(torch.cat([scores, hard], dim=1), dim=1, keepdim=True)
+    each = ((scores - against) * alike).sum(dim=1) / counted.clamp(min=1)
     return -each.sum() / (counted > 0).sum().clamp(min=1)
 
 
@@ -91,9 +91,8 @@ class Teacher:
     def __post_init__(self) -> None:
         self.known = self.words.known(self.lesson.texts)
         self.memory = torch.zeros(len(self.lesson.label), self.config.dim)
-        self.steps_left = (
-            HARD_FROM * self.config.epochs * len(self.lesson) / self.config.batch_size
-        )  # until it is asked
+        # until the memory is asked
+        self.steps_left = HARD_FROM * self.config.epochs * len(self.lesson) / self.config.batch_size
 
     def teach(self) -> list[dict[str, float]]:
         config = self.config
@@ -115,17 +114,23 @@ class Teacher:
     def loss(self, rows: Ints) -> Tensor:
         """Of anchors [b] of the lesson."""
         anchors, partners = self.lesson.bags.anchor[rows], self.lesson.partners(rows)
-        pictures = np.concatenate([anchors, partners])
+        paired = np.flatnonzero(partners >= 0)
+        pictures = np.concatenate([anchors, partners[paired]])
         vectors = self.network.pictures(views.viewed(self.lesson.pixels(pictures), self.config.encoder_side))
-        left, right = vectors[: len(anchors)], vectors[len(anchors) :]
-        scores, alike = left @ right.T, torch.from_numpy(self.lesson.alike(anchors[:, None], partners[None, :]))
-        self.steps_left -= 1
-        hard = self.nearest(left, anchors) if self.config.num_hard and self.steps_left < 0 else None
-        self.memory[pictures] = vectors.detach()
-        told = contrast(
-            scores / self.config.temperature, alike, None if hard is None else hard / self.config.temperature
+        told = self.paired(
+            anchors[paired], vectors[torch.from_numpy(paired)], partners[paired], vectors[len(anchors) :]
         )
+        self.memory[pictures] = vectors.detach()
         return told + self.config.weight_text * self.named(pictures, vectors)
+
+    def paired(self, anchors: Ints, left: Tensor, partners: Ints, right: Tensor) -> Tensor:
+        """What these pairs [n] cost, their vectors [n, dim]."""
+        self.steps_left -= 1
+        if not len(anchors):
+            return left.new_zeros(())
+        alike = torch.from_numpy(self.lesson.alike(anchors[:, None], partners[None, :]))
+        hard = self.nearest(left, anchors) if self.config.num_hard and self.steps_left < 0 else left[:, :0]
+        return contrast(left @ right.T / self.config.temperature, alike, hard / self.config.temperature)
 
     def nearest(self, left: Tensor, anchors: Ints) -> Tensor:
         """[b, num_hard] scores of the pictures of the memory that look most like each anchor and are not."""
@@ -145,7 +150,7 @@ class Teacher:
         shown = shown[[bool(self.known[at]) for at in shown]]
         meant = self.network.words(self.words.ids([some(self.known[at]) for at in shown]))
         alike = torch.from_numpy(text[:, None] == shown[None, :])
-        return contrast(vectors @ meant.T / self.config.temperature, alike)
+        return contrast(vectors @ meant.T / self.config.temperature, alike, vectors[:, :0])
 
     def validate(self, _: torch.nn.Module) -> float:
         """1 - the mean of 1 / place of the first image that is alike, over the photos kept to choose by."""
