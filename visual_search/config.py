@@ -55,6 +55,7 @@ class Config:
     held_out: float = 0.15  # share of the judged photos that the best epoch is chosen by
     # what is looked at, and how words count
     proposal: bool = True  # of a photo in which nobody marked anything: what stands out, else the whole
+    edges: float = 0.5  # share of outlines made by hand in how alike two pictures are; the rest is the encoder's
     words_weight: float = 1.0  # of words beside a photo of weight 1
     # index
     recall: float = 0.95  # ann_recall@100 that the index is tuned to

@@ -326,7 +326,9 @@ BROKEN_FILES = (
 
 def _entities(trial: Trial, row: Any) -> list[tuple[str, ...]]:
     """Whose events a row's inputs may depend on: the person's; in a case that keeps nothing by person, of what else its views are kept by."""
-    entities = {view.entity for view in trial.stage("features").VIEWS if all(hasattr(row, name) for name in view.entity)}
+    entities = {
+        view.entity for view in trial.stage("features").VIEWS if all(hasattr(row, name) for name in view.entity)
+    }
     return [("user_id",)] if any("user_id" in entity for entity in entities) else sorted(entities)
 
 

@@ -12,7 +12,9 @@ from common import cases
 from common.checks import Trial
 from visual_search.config import SMOKE
 
-SMALL = replace(SMOKE, num_users=200, num_images=300, num_searches=400, num_photos=150, num_pairs=600, num_judged=60, epochs=1)
+SMALL = replace(
+    SMOKE, num_users=200, num_images=300, num_searches=400, num_photos=150, num_pairs=600, num_judged=60, epochs=1
+)
 
 
 def small(folder: Path) -> Iterator[Trial]:

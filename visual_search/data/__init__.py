@@ -10,6 +10,7 @@ Breaks: labels in the test requests (there is no field for them), a feature that
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +24,13 @@ from visual_search.config import Config
 from visual_search.data import grocery, images, labels, planted, tables
 from visual_search.schema import Dataset, Judgments, Live
 
+READERS: Mapping[str, Callable[[Path, Config], tuple[Dataset, Judgments]]] = {
+    "grocery": grocery.read,
+    "images": images.read,
+    "csv": tables.read,
+    "parquet": tables.read,
+}
 ROLES = tables.TABLES  # what `mlsd data FILE` asks of your tables
-NAMES = ("world", "grocery", "images", "csv", "parquet")
 
 
 def load(config: Config) -> Dataset:
@@ -56,13 +62,9 @@ def _read(config: Config) -> tuple[Dataset, Judgments]:
     name, path = split_data(config.data)
     if name == "world":
         return planted.read(config)
-    if name == "grocery":
-        return grocery.read(Path(path), config)
-    if name == "images":
-        return images.read(Path(path), config)
-    if name in ("csv", "parquet"):
-        return tables.read(Path(path), config)
-    raise InputError(f"--data {config.data!r}: no such data set. {did_you_mean(name, NAMES)}")
+    if name not in READERS:
+        raise InputError(f"--data {config.data!r}: no such data set. {did_you_mean(name, ['world', *READERS])}")
+    return READERS[name](Path(path), config)
 
 
 __all__ = ["ROLES", "judgments", "live", "load", "write"]

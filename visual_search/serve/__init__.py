@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,11 +31,10 @@ from common.serving.snapshot import snapshot
 from common.training import seeding
 from visual_search import baseline, features, model, policy
 from visual_search.config import Config
-from visual_search.features import Seen, album
+from visual_search.features import Features, Seen, album
 from visual_search.features.histogram import DIM
 from visual_search.features.preparation import WHOLE
-from visual_search.model import NEIGHBOURS, kinds
-from visual_search.model.parts import Vectors
+from visual_search.model import NEIGHBOURS, Asked, kinds
 from visual_search.policy import Context
 from visual_search.schema import EXAMPLE, Answer, Images, Item, Pixels, Request, Requests
 from visual_search.serve import changed, form, thumbnails
@@ -54,12 +53,13 @@ SHARES = {
     "propose": 0.07,
     "encode": 0.17,
     "neighbours": NEIGHBOURS,
+    "words": NEIGHBOURS,
     "histogram": 0.1,
     "features": 0.1,
     "rerank": 0.04,
     "log": 0.1,
 }
-"""The most of the deadline each stage may take; what is left is held back for the rules."""
+"""The most of the deadline each stage may take; neighbours and words run side by side. What is left is held back for the rules."""
 
 
 def start(artifact: Artifact, platform: Platform) -> Service:
@@ -96,7 +96,7 @@ class Service:
         return router
 
     @property
-    def features(self) -> features.Features:
+    def features(self) -> Features:
         return self.model.features
 
     def _changed(self, known: Service, changes: Mapping[int, Item | None]) -> Service:
@@ -125,10 +125,8 @@ class Service:
         with snapshot(self.stages, deadline, self.platform.store) as store:
             asked = self._asked(request, photo, now, store.position)
             seen = self._seen(asked, deadline)
-            vectors = self.stages.run(
-                "encode", deadline, lambda: self.model.vectors(seen, asked.text), lambda: np.empty((0, 0), np.float32)
-            )
-            ordered = self._ordered(asked, seen, vectors, store, deadline, held)
+            embedded = self.stages.run("encode", deadline, lambda: self.model.asked(seen, asked.text), lambda: None)
+            ordered = self._ordered(asked, seen, embedded, store, deadline, held)
         place = self._rules(request, ordered, held)
         images = shown(self.features, ordered, place.kept, request.user_id)
         events = impressions(
@@ -184,15 +182,15 @@ class Service:
         )
 
     def _ordered(
-        self, asked: Requests, seen: Seen, vectors: Vectors, store: FeatureStore, deadline: Deadline, held: Held[Service]
+        self, asked: Requests, seen: Seen, embedded: Asked | None, store: FeatureStore, deadline: Deadline, held: Held[Service]
     ) -> Ordered:  # fmt: skip
         """Candidates by the ranker if its features and it come in time, else as they were found. Every candidate comes through here, so what is gone ends
         here, whichever rung brought it."""
-        found, by = self._found(asked, seen, vectors, deadline)
+        found, by = self._found(asked, seen, embedded, deadline)
         there = (found.ids[0] >= 0) & ~held.gone(found.ids[0])
         ids, near = found.ids[0][there], found.scores[0][there]
         plain = Ordered(ids, near, near, by)
-        if by != "neighbours" or asked.moment[0] < 0 or not len(ids):
+        if by != "neighbours" or embedded is None or asked.moment[0] < 0 or not len(ids):
             return plain
         row = np.zeros(len(ids), np.int64)
         photo, moment = row + seen.which[0], row + asked.moment[0]
@@ -207,7 +205,7 @@ class Service:
         scores = self.stages.run(
             "rerank",
             deadline,
-            lambda: self.model.ranker.score(self.model.similarity(vectors, row, ids), dense),
+            lambda: self.model.ranker.score(self.model.values(embedded, row, ids, dense)),
             lambda: None,
         )
         if scores is None:
@@ -215,31 +213,39 @@ class Service:
         best = np.argsort(-scores, kind="stable")
         return Ordered(ids[best], scores[best], near[best], by, dense[best])
 
-    def _found(self, asked: Requests, seen: Seen, vectors: Vectors, deadline: Deadline) -> tuple[Ranking, str]:
+    def _found(self, asked: Requests, seen: Seen, embedded: Asked | None, deadline: Deadline) -> tuple[Ranking, str]:
         """-> candidates, and the stage that brought them."""
         k, shop_only = self.config.num_candidates, asked.shop_only
-        popular = self.model.popular(1, k)
-        if len(vectors) and not vectors.any():
-            what = "none of its words is known" if asked.text[0].strip() else "the photo was not unfolded in time"
-            deadline.degrade("query", f"{what}: the page is what is clicked most")
-            return popular, "popular"
-        if len(vectors):
-            found = self.stages.run(
-                "neighbours", deadline, lambda: self.model.neighbours(vectors, shop_only, k), lambda: None
-            )
-            if found is not None:
-                return found, "neighbours"
+        came = self._near(asked, embedded, k, deadline) if embedded is not None else {}
+        if embedded is not None and "neighbours" in came:
+            called = came.get("words", np.empty((1, 0), np.int64))
+            found = self.model.together(embedded, came["neighbours"], called, shop_only)
+            if not embedded.query.any() and not (called >= 0).any():
+                what = "none of its words is known" if asked.text[0].strip() else "the photo was not unfolded in time"
+                deadline.degrade("query", f"{what}: the page is what is clicked most")
+                return found, "popular"
+            return found, "neighbours"
         colours = seen.histogram[seen.which] if seen.which[0] >= 0 else np.zeros((1, DIM), np.float32)
-        found = self.stages.run(
+        rung = self.stages.run(
             "histogram",
             deadline,
             lambda: self.baseline.nearest(colours, asked.text, k, bool(shop_only[0])),
             lambda: None,
         )
-        if found is not None:
-            return found, "histogram"
+        if rung is not None:
+            return rung, "histogram"
         deadline.degrade("candidates", "nothing like it was found in time: the page is what is clicked most")
-        return popular, "popular"
+        popular = self.features.popular[None, :k]
+        return Ranking(ids=popular, scores=-np.arange(popular.shape[1])[None].astype(float)), "popular"
+
+    def _near(self, asked: Requests, embedded: Asked, k: int, deadline: Deadline) -> Mapping[str, Any]:
+        """Those that came of: a Ranking of neighbours; ids [1, j] of what is called so, which is asked where there are words."""
+        calls: dict[str, Callable[[], Any]] = {
+            "neighbours": lambda: self.model.neighbours(embedded, asked.shop_only, k)
+        }
+        if asked.text[0].strip():
+            calls["words"] = lambda: self.model.called(asked.text, k)
+        return self.stages.side_by_side(deadline, calls)
 
     def _rules(self, request: Request, ordered: Ordered, held: Held[Service]) -> policy.Decision:
         query_id = -1 if request.image_id is None else request.image_id

@@ -16,7 +16,7 @@ from visual_search.features import Features, described
 from visual_search.features.album import encoded as as_jpeg
 from visual_search.features.catalogue import UNSAID, Pictures
 from visual_search.features.histogram import histograms
-from visual_search.model import Model, encoded
+from visual_search.model import Model
 from visual_search.model.parts import Vectors
 from visual_search.schema import Catalog, Images, Item, Pixels
 
@@ -95,4 +95,4 @@ def _pictures(features: Features, items: list[Item], pixels: Pixels, now: int) -
 
 
 def _vectors(trained: Model, pixels: Pixels) -> Vectors:
-    return encoded(trained.encoder, trained.features.prepared(pixels))
+    return trained.encoder.images(trained.features.prepared(pixels))
