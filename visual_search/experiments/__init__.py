@@ -14,13 +14,19 @@ from collections.abc import Mapping
 from common.contract import Experiment
 from common.eval.chart import Chart
 from visual_search.experiments import (
+    active_learning,
+    captions,
     crop,
     duplicates,
     encoder_change,
+    ladder,
     metadata,
     metrics,
+    negatives,
     online,
     position_bias,
+    positives,
+    pretraining,
     rules,
     text_query,
 )
@@ -35,7 +41,15 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **duplicates.EXPERIMENTS,
     **online.EXPERIMENTS,
     **encoder_change.EXPERIMENTS,
+    **ladder.EXPERIMENTS,
+    **positives.EXPERIMENTS,
+    **negatives.EXPERIMENTS,
+    **pretraining.EXPERIMENTS,
+    **active_learning.EXPERIMENTS,
+    **captions.EXPERIMENTS,
 }
 CHARTS: Mapping[str, Chart] = {
     **crop.CHARTS,
+    **pretraining.CHARTS,
+    **captions.CHARTS,
 }

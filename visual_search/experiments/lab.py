@@ -1,0 +1,173 @@
+"""What experiments on encoders share: what belongs together, networks taught from it alike and for as long, and the pages that come of each.
+
+Nothing is chosen by anything here: a network sees as many batches as another while its rate falls to 0, and is what it is then. Each is the residual
+network at SIDE pixels, the cheapest that learns, since many are taught, and is judged alone: the outlines made by hand and the rerank that stand beside it when it is
+served would hide what it learnt. `ladder` asks what each of them is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.contract import Floats, Ints
+from common.training import loop
+from visual_search import model
+from visual_search.config import Config
+from visual_search.experiments.trained import Trained, trained
+from visual_search.features import Seen
+from visual_search.model import Model, ranker
+from visual_search.model.encoders import lesson, training
+from visual_search.model.encoders.lesson import Bags, Lesson
+from visual_search.model.encoders.muon import Muon
+from visual_search.model.encoders.own import MIN_COUNT, Own
+from visual_search.model.encoders.towers import KINDS, Shape
+from visual_search.model.encoders.training import Choice, Teacher
+from visual_search.model.encoders.words import Words
+from visual_search.model.gallery import Gallery
+from visual_search.model.index.served import Served
+from visual_search.model.index.settings import FLAT, Setting, make
+from visual_search.model.parts import Encoder, Vectors
+from visual_search.schema import Dataset, Pairs, Pixels
+
+STEPS, SIDE, TOWER = 120, 32, "resnet"
+BATCH, RATE = 64, 6e-3
+BLOCK = 256  # pictures encoded at once
+SMALLEST = 10  # steps, however little a preset learns
+Teaches = Callable[..., Teacher]
+
+
+@dataclass(frozen=True, eq=False)
+class Lab:
+    """`config` of the networks; `dataset`, its pictures as an encoder is given them; `lesson`: all that people judged. Pictures have the lesson's numbers."""
+
+    case: Trained
+    config: Config
+    dataset: Dataset
+    lesson: Lesson
+    words: Words
+
+    @classmethod
+    def read(cls, config: Config) -> Lab:
+        """InputError on real data."""
+        case = trained(config)
+        own = replace(
+            config, encoder=TOWER, encoder_side=min(SIDE, config.encoder_side), batch_size=BATCH, learning_rate=RATE
+        )
+        prepared = model.prepared(case.dataset, case.features)
+        words = Words.fit(prepared.catalog.text.tolist(), MIN_COUNT)
+        return cls(case, own, prepared, lesson.of(prepared, prepared.judged, own), words)
+
+    @cached_property
+    def steps(self) -> int:
+        """STEPS at DEMO and above; of a smaller preset as much less as it trains the served network less."""
+        return max(SMALLEST, min(STEPS, STEPS * self.config.num_images // 3_000))
+
+    def pairs(self, positives: str) -> Ints:
+        """[m, 2] pictures that belong together, by one way to come by them, in an order by lot; an augmented pair is one picture twice."""
+        found = lesson.of(self.dataset, self.dataset.judged, replace(self.config, positives=positives))
+        paired = found.bags.size > 0
+        both = np.stack([found.bags.anchor[paired], found.bags.members[found.bags.first[paired]]], axis=1)
+        return np.random.default_rng([self.config.seed, 71]).permutation(both)
+
+    def alike(self, rows: Ints) -> Ints:
+        """[m, 2] of these rows of what people judged: the pairs they called alike."""
+        judged = self.dataset.judged
+        some = Pairs(
+            photo=judged.photo[rows], photos=judged.photos, image_id=judged.image_id[rows], grade=judged.grade[rows]
+        )
+        return lesson.of(self.dataset, some, self.config).known
+
+    def taught(
+        self,
+        pairs: Ints,
+        texts: bool = True,
+        begin: Own | None = None,
+        steps: int = 0,
+        by: Teaches = Teacher,
+        **knobs: Any,
+    ) -> Own:
+        """A network from weights by lot, or from where another stands, after `steps` batches (0: `self.steps`). Of a batch one half are pairs [m, 2], the
+        other, if `texts`, images of the gallery with what their owners wrote; without pairs all are such."""
+        config = replace(self.config, **knobs)
+        rows = (steps or self.steps) * config.batch_size
+        lessons, order = self._lesson(pairs), np.arange(len(pairs) + self.num_named)
+        of_pairs = rows if not texts else rows // 2 if len(pairs) else 0
+        row = np.concatenate(
+            [np.resize(order[: len(pairs)], of_pairs), np.resize(order[len(pairs) :], rows - of_pairs)]
+        )
+        shape = Shape(
+            side=config.encoder_side, width=config.width, depth=config.depth, dim=config.dim, vocabulary=self.words.end + 1
+        )  # fmt: skip
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            network = KINDS[config.encoder](shape)
+        if begin is not None:
+            network.load_state_dict(begin.network.state_dict())
+        teacher = by(
+            network, self.words, lessons, _nothing(self.dataset), replace(config, epochs=max(1, rows // len(lessons)))
+        )
+        loop.train(
+            network,
+            {"row": torch.from_numpy(row)},
+            lambda _, batch: teacher.loss(batch["row"].numpy()),
+            epochs=1,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            optimizer=Muon(network, config.learning_rate, config.weight_decay),
+            seed=config.seed,
+            schedule=training.schedule,
+            name="visual_search experiment",
+        )
+        return Own(config.encoder, shape, network.eval(), self.words)
+
+    @cached_property
+    def num_named(self) -> int:
+        """Images of the gallery that have a text."""
+        return int((self.lesson.text >= 0).sum())
+
+    def _lesson(self, pairs: Ints) -> Lesson:
+        """These pairs, then the images that have a text. No others are known to be alike."""
+        named, num = np.flatnonzero(self.lesson.text >= 0), np.arange(len(pairs) + self.num_named)
+        bags = Bags(
+            anchor=np.concatenate([pairs[:, 0], named]),
+            first=num,
+            size=(num < len(pairs)).astype(np.int64),
+            members=np.concatenate([pairs[:, 1], named]),
+        )
+        return replace(self.lesson, bags=bags, known=pairs, label=np.full_like(self.lesson.label, -1))
+
+    def scanned(self, encoder: Encoder) -> Model:
+        """The gallery by this encoder, every image compared: what an index loses is not asked here."""
+        catalog, flat = self.dataset.catalog, Setting(kind=FLAT)
+        vectors = encoded(encoder, catalog.images.pixels)
+        index = Served(flat, catalog.image_id, vectors, make(flat, vectors))
+        gallery = Gallery(encoder.fingerprint, index, vectors[:0], {})
+        return Model(self.case.features, encoder, gallery, ranker.PLAIN, self.config.words_weight)
+
+    def gains(self, encoder: Encoder) -> Floats:
+        """[num_requests] of the test requests' pages, in the order of this encoder's likeness and of nothing else."""
+        found, test = self.scanned(encoder), self.case.test
+        asked = found.asked(self.seen, test.text)
+        return self.case.gains(found.neighbours(asked, test.shop_only, self.config.num_candidates))
+
+    @cached_property
+    def seen(self) -> Seen:
+        return self.case.features.seen(self.case.test)
+
+
+def encoded(encoder: Encoder, pixels: Pixels) -> Vectors:
+    """uint8 [n, side, side, 3] -> [n, dim], block by block: a network's middle is many times as large as what goes in."""
+    parts = [encoder.images(pixels[at : at + BLOCK]) for at in range(0, len(pixels), BLOCK)]
+    return np.concatenate(parts)
+
+
+def _nothing(dataset: Dataset) -> Choice:
+    """To choose by."""
+    none = dataset.catalog.images.pixels[:0]
+    return Choice(photos=none, images=none, alike=torch.zeros(0, 0, dtype=torch.bool))
