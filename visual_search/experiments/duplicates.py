@@ -15,7 +15,6 @@ from visual_search import world
 from visual_search.config import Config
 from visual_search.experiments.trained import Trained, mean, timed, trained
 from visual_search.features.preparation import cut
-from visual_search.model import encoded
 from visual_search.model.parts import Vectors
 from visual_search.schema import Crops, Pixels
 
@@ -97,7 +96,7 @@ class _Compared:
 
 
 def _vectors(lab: Trained, pixels: Pixels) -> Vectors:
-    return encoded(lab.model.encoder, lab.features.prepared(pixels))
+    return lab.model.encoder.images(lab.features.prepared(pixels))
 
 
 def _some(lab: Trained) -> Ints:

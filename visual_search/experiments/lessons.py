@@ -8,31 +8,30 @@ import numpy as np
 
 from common.contract import Floats, Ints, Ranking
 from visual_search.experiments.trained import Trained
-from visual_search.model.parts import Vectors
+from visual_search.model import Asked
 from visual_search.schema import Requests, Rows, Texts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """Images for requests, [n]: `row`, whose request; `similarity` and `dense` as the ranker reads them. `vectors` and `text` are of the requests."""
+    """Images for requests, [n]: `row`, whose request; `values` [n, len(READ)], as the ranker reads them. `asked` and `text` are of the requests."""
 
     row: Ints
     image_id: Ints
-    vectors: Vectors
+    asked: Asked
     text: Texts
-    similarity: Floats
-    dense: Floats
+    values: Floats
 
     @staticmethod
-    def of(lab: Trained, asked: Rows | Requests, row: Ints, image_id: Ints) -> Shown:
-        seen = lab.features.seen(asked)
-        vectors = lab.model.vectors(seen, asked.text)
-        text, said = np.unique(asked.text, return_inverse=True)
+    def of(lab: Trained, requests: Rows | Requests, row: Ints, image_id: Ints) -> Shown:
+        seen = lab.features.seen(requests)
+        asked = lab.model.asked(seen, requests.text)
+        text, said = np.unique(requests.text, return_inverse=True)
         dense = lab.features.dense(
-            seen.histogram, seen.which[row], text, said[row], image_id, asked.moment[row], lab.dataset.history
+            seen.histogram, seen.which[row], text, said[row], image_id, requests.moment[row], lab.dataset.history
         )
-        near = lab.model.similarity(vectors, row, image_id)
-        return Shown(row=row, image_id=image_id, vectors=vectors, text=asked.text, similarity=near, dense=dense)
+        values = lab.model.values(asked, row, image_id, dense)
+        return Shown(row=row, image_id=image_id, asked=asked, text=requests.text, values=values)
 
     @staticmethod
     def among(lab: Trained, candidates: Ranking) -> Shown:

@@ -12,13 +12,15 @@ from common.contract import Bools, Experiment, Floats, Ints, Ranking, Table
 from common.eval import ranking
 from visual_search import evaluate, world
 from visual_search.config import Config
-from visual_search.experiments.trained import Trained, mean, trained
+from visual_search.experiments.trained import GAIN, Trained, mean, trained
 from visual_search.world import ALIKE, history
 
 K = evaluate.K
 MRR, RECALL, PRECISION, MAP, NDCG = METRICS = ("mrr", f"recall@{K}", f"precision@{K}", f"map@{K}", f"ndcg@{K}")
 COIN = "a coin (control)"
 FEW_JUDGED = f"{NDCG}, judged where the histogram showed"
+EVERY = f"{NDCG}, of every grade"
+EXTRA = (GAIN, EVERY, FEW_JUDGED)  # where truth has grades
 TRUTHS = GRADED, BINARY = ("graded", "binary")
 SHOWN = ("histogram", "model", "ceiling")  # whose means stand in the table
 SAME = 1e-9
@@ -50,7 +52,7 @@ _UNJUDGED = Trap(page="two hits, not ten that nobody judged", worse=_hits(1, 2),
 TRAPS: Mapping[tuple[str, str], Trap] = {
     (GRADED, MRR): _FIRST_ALONE, (GRADED, RECALL): _COUSINS, (GRADED, PRECISION): _LATE, (GRADED, MAP): _COUSINS, (GRADED, NDCG): _UNJUDGED,
     (BINARY, MRR): _FIRST_ALONE, (BINARY, RECALL): _LATE, (BINARY, PRECISION): _LATE, (BINARY, MAP): _FLAT, (BINARY, NDCG): _UNJUDGED,
-    (GRADED, FEW_JUDGED): _UNJUDGED,
+    (GRADED, FEW_JUDGED): _UNJUDGED, (GRADED, EVERY): _UNJUDGED, (GRADED, GAIN): _LATE,
 }  # fmt: skip
 
 
@@ -72,14 +74,14 @@ def metrics(config: Config) -> Table:
         | _means({name: judged[name][truth][metric] for name in SHOWN})
         | _trapped(truth, metric, config.steepness)
         for truth in TRUTHS
-        for metric in (*METRICS, COIN, *([FEW_JUDGED] if truth == GRADED else []))
+        for metric in (*METRICS, *(EXTRA if truth == GRADED else ()), COIN)
     ]  # fmt: skip
 
 
 def _systems(lab: Trained) -> dict[str, Ranking]:
     return {
         "histogram": lab.retrieved(lab.test, lab.histogram),
-        "vectors": lab.candidates,
+        "vectors": lab.nearest(lab.test),
         "model": lab.answers,
         "ceiling": world.ceiling(lab.config).rank(lab.test, lab.config.num_candidates),
     }
@@ -95,7 +97,11 @@ def _judged(lab: Trained, page: Ranking, pool: Ranking, steepness: float) -> dic
     for truth, of, best in ((GRADED, grades, ideal), (BINARY, marks.astype(float), (relevant >= 0).astype(float))):
         found[truth] = measured(of, marks, best) | {COIN: coin, PEOPLE: liked(of, ids >= 0, steepness)}
     in_pool = ideal * ranking.hits(relevant, pool.ids)
-    found[GRADED][FEW_JUDGED] = ranking.ndcg(grades * marks * known, in_pool, K)
+    best = world.ceiling(lab.config).rank(lab.test, K).ids
+    found[GRADED] |= {
+        EVERY: ranking.ndcg(grades, lab.judgments.gain(lab.test, best), K),
+        FEW_JUDGED: ranking.ndcg(grades * marks * known, in_pool, K),
+    }
     return found
 
 
@@ -108,6 +114,7 @@ def measured(grades: Floats, marks: Bools, ideal: Floats) -> dict[str, Floats]:
         PRECISION: ranking.precision(marks, K),
         MAP: ranking.average_precision(marks, alike, K),
         NDCG: ranking.ndcg(grades * marks, ideal, K),
+        GAIN: ranking.expected_gain(grades, K),
     }
 
 
@@ -141,7 +148,7 @@ def _trapped(truth: str, metric: str, steepness: float) -> dict[str, object]:
     if trap is None:
         return {"misled by": "everything", "worse": 0.5, "better": 0.5, "right": "every metric"}
     worse, better = trapped(trap, truth, steepness)
-    name = NDCG if metric == FEW_JUDGED else metric
+    name = NDCG if metric in (FEW_JUDGED, EVERY) else metric
     return {"misled by": trap.page, "worse": worse[name], "better": better[name], "right": trap.right}
 
 

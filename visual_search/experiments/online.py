@@ -26,7 +26,7 @@ def online(config: Config) -> Table:
     differs is chance. Left out: that people come back more where they find something (simulate.py). It decides whether expected_gain@10 may stand for them."""
     lab = trained(config)
     found = {"histogram": lab.retrieved(lab.test, lab.histogram)}
-    found |= {AGAIN: found["histogram"], "vectors, no rerank": lab.candidates, "model": lab.answers}
+    found |= {AGAIN: found["histogram"], "vectors alone": lab.nearest(lab.test), "model": lab.answers}
     found["ceiling"] = world.ceiling(config).rank(lab.test, config.num_candidates)
     pages = {name: lab.page(one) for name, one in found.items()}
     seen = {name: visited(lab, page, at) for at, (name, page) in enumerate(pages.items())}

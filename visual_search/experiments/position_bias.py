@@ -29,11 +29,12 @@ def position_bias(config: Config) -> Table:
     """Does it pay to weigh a click by one over how often its place is looked at?
 
     The log's own pages, looked at and clicked on anew in LOGS draws by people who stop looking more or less steeply; on each the same rerank learns from the
-    clicks as they are, and from clicks that weigh one over the look (Saito et al. 2020), the least looked-at places held at MOST. `difference`: planted
+    clicks alone, as they are, and from clicks that weigh one over the look (Saito et al. 2020), the least looked-at places held at MOST. `difference`: planted
     gain of the test requests, weighed minus as they are, paired; the interval is the wider of over users and over draws. Rows named by a number weigh
     by the curve measured on the same clicks: `curve` is what was found. `known`: by the planted one; `believed`: by the old engine's guess. Where all is looked at, 0,
-    there is nothing to undo: the control. The foil weighs by a curve that is not the log's. `place beside` is what is served: no weights, the place as one
-    input more. `grades` learns what people would say of every image shown: what is left to gain. It decides how ranker.fit treats the place."""
+    there is nothing to undo: the control. The foil weighs by a curve that is not the log's. `place beside`: no weights, the place as one input more, as ranker.fit
+    has it. `grades` learns what people would say of every image shown: what is left to gain from these pages. `served`: likeness learnt from judged
+    pairs, clicks for the rest. It decides how ranker.fit treats the place, and what it learns from clicks."""
     log = Clicked.of(trained(config))
     own = config.steepness
     ways: list[tuple[float | str, float, Way]] = [
@@ -43,8 +44,9 @@ def position_bias(config: Config) -> Table:
     ways += [
         (f"{own:g}, believed", own, weighed_by(BELIEVED)),
         ("wrong curve (foil)", own, weighed_by(WRONG)),
-        (f"{own:g}, place beside (served)", own, _beside),
+        (f"{own:g}, place beside", own, _beside),
         (f"{own:g}, grades", own, lambda log, clicks: (log.taught(log.grade), 0.0)),
+        (f"{own:g}, served", own, lambda log, clicks: (log.lab.gains(log.lab.answers), 0.0)),
     ]
     return [{"steepness": name, **log.compared(steepness, way, config.seed)} for name, steepness, way in ways]
 
@@ -88,9 +90,9 @@ class Clicked:
         )  # fmt: skip
         return clicked.ravel().astype(np.float64)
 
-    def taught(self, label: Floats, values: Floats | None = None) -> Floats:
+    def taught(self, label: Floats) -> Floats:
         """-> [num_requests] gain of the pages of a ranker that learnt these labels."""
-        return self.gains(ranker.logistic(self.values if values is None else values, label))
+        return self.gains(ranker.logistic(self.values, label))
 
     def gains(self, weights: Floats) -> Floats:
         """Of a ranker with weights [d'], of which those of the columns it reads of candidates come first, and the intercept last."""
@@ -144,7 +146,7 @@ def steepness_of(values: Floats, slot: Ints, clicks: Floats) -> float:
 
 def read(shown: Shown) -> Floats:
     """[n, d] as the served ranker reads, and a column of ones."""
-    return np.column_stack([ranker.columns(shown.similarity, shown.dense), np.ones(len(shown.row))])
+    return np.column_stack([shown.values, np.ones(len(shown.row))])
 
 
 def wider(units: Floats, users: Ints) -> Interval:

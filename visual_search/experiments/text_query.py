@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from common.contract import Experiment, Floats, Table
+from common.contract import Experiment, Floats, Ints, Ranking, Table
 from visual_search.config import Config
 from visual_search.experiments.trained import Trained, beside, trained
 from visual_search.schema import Requests
@@ -22,7 +22,8 @@ def text_query(config: Config) -> Table:
 
     Rows of `words` answer those who typed words alone: by the space that pictures and texts share, and by words in common with what owners wrote (TF-IDF),
     which reads no picture. Rows of `photo and words` answer those who asked for the photo's thing but as the words say: by either alone, and by the sum
-    of both vectors, words counting more or less. Gain is judged by what was meant. Vectors alone, before the rerank, but in the row that says so.
+    of both vectors, words counting more or less. Gain is judged by what was meant. All by the index alone; `served`: what owners wrote is asked as well, and
+    all is put in order by the rerank.
     `difference`: paired over users, from the first row of the kind. Foils: the words of another request; what is clicked most. It decides that one
     space holds both, and Config.words_weight."""
     lab, table = trained(config), []
@@ -36,13 +37,13 @@ def text_query(config: Config) -> Table:
 
 
 def _words(lab: Trained, asked: Requests) -> dict[str, Floats]:
-    num = lab.config.num_candidates
+    num, most = lab.config.num_candidates, lab.features.popular
     found = {
-        "one space": lab.retrieved(asked),
+        "one space": lab.nearest(asked),
         "words in common": lab.retrieved(asked, lab.histogram),
-        "one space, reranked (served)": lab.answered(asked),
-        ANOTHERS: lab.retrieved(another(asked)),
-        "what is clicked most (foil)": lab.model.popular(len(asked), num),
+        "served": lab.answered(asked),
+        ANOTHERS: lab.nearest(another(asked)),
+        "what is clicked most (foil)": _the_same(most[:num], len(asked)),
     }
     return {name: lab.gains(ranking, asked) for name, ranking in found.items()}
 
@@ -51,18 +52,22 @@ def _photo_and_words(lab: Trained, asked: Requests) -> dict[str, Floats]:
     photo = replace(asked, text=np.full(len(asked), ""))
     words = replace(asked, photo=np.full(len(asked), -1), crop=np.full((len(asked), 4), np.nan, np.float32))
     found = {
-        "both added": lab.retrieved(asked),
-        "photo alone": lab.retrieved(photo),
-        "words alone": lab.retrieved(words),
+        "both added": lab.nearest(asked),
+        "photo alone": lab.nearest(photo),
+        "words alone": lab.nearest(words),
         **{
-            f"both added, words at {weight:g}": lab.retrieved(asked, replace(lab.model, words_weight=weight))
+            f"both added, words at {weight:g}": lab.nearest(asked, replace(lab.model, words_weight=weight))
             for weight in WEIGHTS
         },
         "colours and words in common": lab.retrieved(asked, lab.histogram),
-        "both added, reranked (served)": lab.answered(asked),
-        ANOTHERS: lab.retrieved(another(asked)),
+        "served": lab.answered(asked),
+        ANOTHERS: lab.nearest(another(asked)),
     }
     return {name: lab.gains(ranking, asked) for name, ranking in found.items()}
+
+
+def _the_same(ids: Ints, n: int) -> Ranking:
+    return Ranking(ids=np.tile(ids, (n, 1)), scores=np.tile(-np.arange(len(ids), dtype=float), (n, 1)))
 
 
 def another(asked: Requests) -> Requests:

@@ -50,7 +50,7 @@ class Trained:
 
     @cached_property
     def candidates(self) -> Ranking:
-        """[num_requests, num_candidates] of the test requests, by likeness."""
+        """[num_requests, num_candidates] of the test requests, before the rerank."""
         return self.retrieved(self.test)
 
     @cached_property
@@ -59,8 +59,14 @@ class Trained:
         return self.reranked(self.test, self.candidates)
 
     def retrieved(self, requests: Requests, by: Model | Colours | None = None) -> Ranking:
-        """[n, num_candidates], by the model's vectors or by another ranker."""
+        """[n, num_candidates], of the model or of another ranker."""
         return (by or self.model).retrieve(requests, self.config.num_candidates, self.dataset.history)
+
+    def nearest(self, requests: Requests, by: Model | None = None) -> Ranking:
+        """[n, num_candidates] by the index alone: nothing is found by owners' words, and nothing put in order anew."""
+        ranker = by or self.model
+        asked = ranker.asked(ranker.features.seen(requests), requests.text)
+        return ranker.neighbours(asked, requests.shop_only, self.config.num_candidates)
 
     def reranked(self, requests: Requests, candidates: Ranking) -> Ranking:
         return self.model.rerank(requests, candidates, self.dataset.history)
