@@ -76,7 +76,10 @@ class Colours:
         colours = (histogram @ self.features.colours.T).astype(np.float64)
         words = self.features.words.said(text.tolist()) @ self.features.said.T
         clicks = self.features.pictures.clicks
-        return colours + self.words_weight * words.toarray() + FEW * clicks / max(clicks.max(initial=0.0), 1.0)
+        scores: Floats = (
+            colours + self.words_weight * words.toarray() + FEW * clicks / max(clicks.max(initial=0.0), 1.0)
+        )
+        return scores
 
     def _best(self, shop_only: Ints, scores: Floats, k: int) -> Ranking:
         scores = np.where((shop_only[:, None] > 0) & (self.features.pictures.shop == 0), -np.inf, scores)

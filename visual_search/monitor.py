@@ -5,8 +5,8 @@ Out:    alerts, each with what it means and the next step.
 Choice: the score of the first result is watched as a distribution: darker photos, new things and another way of asking all move it before a click is missed.
         A change has to be surely there and large enough to matter; people, not impressions, are the independent units.
 Else:   drift of the embeddings themselves (a test in the vectors' space), where photos may be kept.
-Breaks: the model shows other images than the incumbent did: click rates of served traffic are compared with an earlier served week (`served=True`), with
-        the incumbent's rows only by far.
+Breaks: the model shows other images than the incumbent did and is clicked on more: until there is an earlier served week to compare with
+        (`served=True`), a rise of the click rate is no alert, and only a deep fall below the incumbent's is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from visual_search.schema import Live, Rows
 
 FEWEST = 300  # impressions; below it every number is noise
 RATE_CHANGE = 0.25  # of a rate, against a served week
-FAR_CHANGE = 0.75  # of a rate, against the incumbent's rows: the model is there to change it
+FAR_CHANGE = 0.75  # of a rate, below the incumbent's: the model is there to raise it
+FLOOR = "click_rate_floor"
 SHARE_CHANGE = 0.02
 COLD_CHANGE = 0.15
 
@@ -41,8 +42,8 @@ def reference(predictions: Ranking | Floats, rows: Rows, config: Config, *, serv
     if len(best):
         parts["first_score"] = NumberReference.of("first_score", best, rows.user_id[first])
     if (rows.label == 0).any():
-        change = RATE_CHANGE if served else FAR_CHANGE
-        parts["click_rate"] = RateReference.of("click_rate", *_clicks(rows), rows.user_id, min_change=change)
+        name, change = ("click_rate", RATE_CHANGE) if served else (FLOOR, FAR_CHANGE)
+        parts[name] = RateReference.of(name, *_clicks(rows), rows.user_id, min_change=change)
     return References(parts)
 
 
@@ -61,11 +62,19 @@ def check(reference: References, live: Live, config: Config) -> list[Alert]:
         "cold": (live.cold.astype(float), ones),
     }
     if np.isfinite(rows.label).sum() >= FEWEST:
-        columns["click_rate"] = _clicks(rows)
-    held = {name: part for name, part in reference.parts.items() if name != "first_score"}
-    alerts = References(held).check({name: columns[name] for name in columns if name in held}, rows.user_id)
-    likeness = {name: part for name, part in reference.parts.items() if name == "first_score"}
-    return alerts + References(likeness).check(dict.fromkeys(likeness, live.predictions[first]), rows.user_id[first])
+        columns |= dict.fromkeys(("click_rate", FLOOR), _clicks(rows))
+    shares, likeness = (
+        References({name: part for name, part in reference.parts.items() if (name == "first_score") is of_pages})
+        for of_pages in (False, True)
+    )
+    alerts = shares.check({name: columns[name] for name in columns if name in shares.parts}, rows.user_id)
+    alerts += likeness.check(dict.fromkeys(likeness.parts, live.predictions[first]), rows.user_id[first])
+    return [alert for alert in alerts if not (alert.name == FLOOR and alert.value > _value(reference.parts[FLOOR]))]
+
+
+def _value(part: Reference) -> float:
+    assert isinstance(part, RateReference)
+    return part.value
 
 
 def _clicks(rows: Rows) -> tuple[Floats, Floats]:

@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_encoder_and_another_seed_another(toy: Data
 def test_hard_negatives_are_the_nearest_of_the_memory_that_are_not_alike(toy: Dataset) -> None:
     config = replace(QUICK, num_hard=5)
     lessons = lesson.of(toy, toy.judged, config)
-    network = Residual(Shape(side=32, width=8, depth="1", dim=16, vocabulary=9))
+    network = Residual(Shape(side=32, looks=32, width=8, depth="1", dim=16, vocabulary=9))
     teacher = training.Teacher(network, Words.fit(NAMES, 1), lessons, training.choice(toy, toy.judged), config)
     rng = np.random.default_rng(0)
     teacher.memory = torch.from_numpy(rng.normal(size=(len(lessons.label), 16)).astype(np.float32))
@@ -221,7 +221,7 @@ def test_a_view_keeps_what_people_search_by() -> None:
     red = np.full((64, 32, 32, 3), (200, 60, 60), np.uint8)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        seen, again = views.viewed(red, 24), views.viewed(red, 24)
+        seen, again = views.viewed(red, 24, 0.35), views.viewed(red, 24, 0.35)
     assert seen.shape == (64, 3, 24, 24) and not torch.equal(seen, again)
     shown = (seen != 0).any(dim=1)
     assert (seen[:, 0] > seen[:, 1])[shown].all()
@@ -236,12 +236,12 @@ def test_a_view_lies_inside_its_picture() -> None:
     corners[:, :, :16], corners[:, :16, 16:], corners[:, 16:, 16:] = 100, 180, 255
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        maps = views._maps(200)
+        maps = views._maps(200, 0.35)
     assert maps.shape == (200, 2, 3)
     reach = maps[:, :, 2].abs()
     assert (reach <= 1).all() and reach.mean() > 0.05, "off the middle, and inside"
     area = (maps[:, 0, 0] * maps[:, 1, 1] - maps[:, 0, 1] * maps[:, 1, 0]).abs()
-    assert area.min() > 0.8 * views.LEAST_AREA and area.max() < 1.01
+    assert area.min() > 0.8 * 0.35 and area.max() < 1.01
     assert 0.3 < (maps[:, 0, 0] < 0).float().mean() < 0.7, "half are mirrored"
 
 

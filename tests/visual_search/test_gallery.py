@@ -93,6 +93,7 @@ def test_what_is_not_there_is_minus_one() -> None:
     found, scores = gallery.search(OURS, drawn(rng, 2), 5)
     assert (found[:, 2:] == -1).all() and (found[:, :2] >= 0).all()
     assert np.isneginf(scores[:, 2:]).all()
+    assert gallery.search(OURS, drawn(rng, 2), 0)[0].shape == (2, 0)
     empty = gallery.remove(np.array([0, 1, 2, 77]))
     assert len(empty) == 0 and (empty.search(OURS, drawn(rng, 2), 5)[0] == -1).all()
     assert empty.add(OURS, np.array([9]), drawn(rng, 1)).search(OURS, drawn(rng, 1), 1)[0].tolist() == [[9]]

@@ -195,7 +195,9 @@ def _rows(table: Table, paths: Texts, photos: Images) -> Rows:
 
 
 def _requests(table: Table, paths: Texts, photos: Images) -> Requests:
-    more = {name: integers(table.roles[name]) for name in ("query_id", "shop_only") if name in table.roles}
+    more: dict[str, Any] = {
+        name: integers(table.roles[name]) for name in ("query_id", "shop_only") if name in table.roles
+    }
     return Requests(**_asked(table, paths, photos), **more)
 
 

@@ -12,7 +12,7 @@ from common.eval.chart import Chart
 from visual_search import world
 from visual_search.config import Config
 from visual_search.experiments.trained import GAIN, Trained, mean, trained
-from visual_search.features.preparation import WHOLE
+from visual_search.features.preparation import WHOLE, cut, squares
 from visual_search.schema import Crops, Images, Requests
 from visual_search.world.asking import CROP, PHOTO
 from visual_search.world.painting import draw
@@ -21,49 +21,69 @@ from visual_search.world.things import Things
 
 CLUTTER = (0.0, 0.3, 0.6, 0.9)
 ELSEWHERE = "a box elsewhere (foil)"
-UNCUT = "whole photo, whole gallery"
-AGAINST = "against whole photo"
+FILLED = "proposal, the thing fills the photo"
+AGAINST, UNCUT = "against whole photo", "against no cutting"
 
 
 def crop(config: Config) -> Table:
     """Does it pay to search with the part of the photo that is meant, and from how much clutter on?
 
     The same judged photos of the same things, drawn anew with other things around this share of them; all that differs is what part is looked at.
-    `against whole photo`: planted gain, paired over users with the whole photo in the same gallery, whose images are cut by the proposal. `iou`: overlap of
-    what is looked at with the true box. The foil has the true box's size and stands in the corner away from it. The last way cuts nothing
-    anywhere, gallery and training included: what a system without a proposal would be. It decides Config.proposal."""
+    `against whole photo`: planted gain, paired over users with the whole photo in the same gallery, whose images are cut by the proposal; `against no
+    cutting`: with a system that cuts nothing, gallery and training included. `iou`: overlap of what is looked at with the true box. The foil has the true
+    box's size and stands in the corner away from it. In the last row of each clutter every photo is taken from near by: what stands out is then a
+    part of what is meant, or nothing. It decides Config.proposal, and for which photos."""
     lab, uncut = trained(config), trained(replace(config, proposal=False))
     table: Table = []
     for clutter in CLUTTER:
         asked, true = photographed(lab, clutter)
-        ways = {
-            "proposal": lab.features.crops(asked.photos.pixels, asked.crop),
-            "true box": true,
-            ELSEWHERE: elsewhere(true),
-        }
-        whole = np.tile(np.array(WHOLE, np.float32), (len(asked), 1))
-        base = _gains(lab, asked, whole)
-        found = {name: (_gains(lab, asked, crops), crops) for name, crops in ways.items()}
-        found[UNCUT] = _gains(uncut, asked, whole), whole
-        table += [
-            {"looked at": name, "clutter": clutter, **mean(AGAINST, gains - base, asked.user_id)}
-            | {GAIN: float(gains.mean()), "whole photo": float(base.mean()), "iou": float(overlap(crops, true).mean())}
-            for name, (gains, crops) in found.items()
-        ]
+        base, other = _gains(lab, asked, whole(asked)), _gains(uncut, asked, whole(asked))
+        ways = {"proposal": proposed(lab, asked), "true box": true, ELSEWHERE: elsewhere(true)}
+        for name, crops in ways.items():
+            table.append(_row(name, clutter, _gains(lab, asked, crops), base, other, overlap(crops, true), asked))
+        near, inside = filled(asked, true)
+        crops = proposed(lab, near)
+        gains = _gains(lab, near, crops), _gains(lab, near, whole(near)), _gains(uncut, near, whole(near))
+        table.append(_row(FILLED, clutter, *gains, overlap(crops, inside), near))
     return table
 
 
+def _row(
+    name: str, clutter: float, gains: Floats, base: Floats, other: Floats, iou: Floats, asked: Requests
+) -> dict[str, object]:
+    users = asked.user_id
+    return {"looked at": name, "clutter": clutter, **mean(AGAINST, gains - base, users), **mean(UNCUT, gains - other, users)} | {
+        **mean(GAIN, gains, users), "whole photo": float(base.mean()), "iou": float(iou.mean()),
+    }  # fmt: skip
+
+
+def whole(asked: Requests) -> Crops:
+    return np.tile(np.array(WHOLE, np.float32), (len(asked), 1))
+
+
+def proposed(lab: Trained, asked: Requests) -> Crops:
+    return lab.features.crops(asked.photos.pixels, np.full((len(asked), 4), np.nan, np.float32))
+
+
+def filled(asked: Requests, boxes: Crops) -> tuple[Requests, Crops]:
+    """The same photos taken from near by: the smallest square around what is meant is all there is; and its box in it."""
+    around = squares(boxes)
+    side = around[:, 2:] - around[:, :2]
+    low, high = (boxes[:, :2] - around[:, :2]) / side, (boxes[:, 2:] - around[:, :2]) / side
+    pixels = cut(asked.photos.pixels, boxes, asked.photos.side)
+    return replace(asked, photos=Images(pixels)), np.clip(np.concatenate([low, high], axis=1), 0, 1).astype(np.float32)
+
+
 def photographed(lab: Trained, clutter: float) -> tuple[Requests, Crops]:
-    """The judged searches with a photo alone, unmarked, as they would be with this share of clutter; and the box of what is meant."""
+    """The judged searches with a photo alone, as they would be with this share of clutter; and the box of what is meant."""
     truth = world.make(lab.config)
     at = np.flatnonzero(np.isin(truth.judged.kind, (PHOTO, CROP)))
     shot = truth.shot.take(truth.judged.photo[at])
     meant = Things(**{name: column[:, MEANT] for name, column in vars(shot.thing).items()})
     scene = photos(truth.seed, shot.id, meant, clutter)
     asked = lab.test.take(at)
-    unmarked = np.full((len(at), 4), np.nan, np.float32)
     drawn = Images(draw(truth.seed, scene, lab.config.side))
-    return replace(asked, photos=drawn, photo=np.arange(len(at)), crop=unmarked), world.boxes(scene)
+    return replace(asked, photos=drawn, photo=np.arange(len(at)), crop=whole(asked)), world.boxes(scene)
 
 
 def elsewhere(boxes: Crops) -> Crops:

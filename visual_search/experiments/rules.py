@@ -25,12 +25,12 @@ SHOP_ONLY = "shop only"
 
 
 def rules(config: Config) -> Table:
-    """What does each rule cost in planted gain, and what would stand on a page without it? The first row keeps all of them, `all` none: the foil.
+    """What does each rule cost in planted gain, and what would stand on a page without it?
 
-    `cost`: gain without the rule minus gain with it, paired over users; planted gain knows no law, so it counts what is forbidden in full. `paid once`: the same
-    where of copies of one original only the best is paid, as somebody who has seen it is. `broken`: share of pages that would break the rule if it were
-    off; `images`: of those on a page of ten. `shop only` is a searcher's own wish: all pages with it, beside all without. It decides which rules are
-    hard, and where a filter stands."""
+    The first row keeps all rules, `all` none: the foil. `cost`: gain without the rule minus gain with it, paired over users; planted gain knows no law, so it counts
+    what is forbidden in full. `paid once`: the same where of copies of one original only the best is paid, as somebody who has seen it is. `broken`: share
+    of pages that would break the rule if it were off; `images`: of those on a page of ten. `shop only` is a searcher's own wish: all pages without it, beside
+    all with it. It decides which rules are hard, and where a filter stands."""
     lab = trained(config)
     ways = {"none": (), **OFF, "all": tuple(name for off in OFF.values() for name in off)}
     pages = {name: lab.page(lab.answers, rules=replace(lab.rules, off=off)) for name, off in ways.items()}

@@ -18,7 +18,7 @@ ANOTHERS = "another's words (foil)"
 
 
 def text_query(config: Config) -> Table:
-    """Can people search pictures with words, and change a photo by them ("like this, in red")?
+    """Can people search pictures with words, and change a photo by them, "like this, in red"?
 
     Rows of `words` answer those who typed words alone: by the space that pictures and texts share, and by words in common with what owners wrote (TF-IDF),
     which reads no picture. Rows of `photo and words` answer those who asked for the photo's thing but as the words say: by either alone, and by the sum

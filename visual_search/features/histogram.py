@@ -41,7 +41,8 @@ def _of(pixels: Pixels) -> Histograms:
     parts = np.concatenate([counts.sum(axis=1, keepdims=True), counts], axis=1)
     shares = parts / np.maximum(parts.sum(axis=2, keepdims=True), 1)
     shares *= np.array([WHOLE, *[(1 - WHOLE) / 4] * 4])[:, None]
-    return np.sqrt(shares).reshape(n, DIM).astype(np.float32)
+    found: Histograms = np.sqrt(shares).reshape(n, DIM).astype(np.float32)
+    return found
 
 
 def colours(pixels: Pixels) -> NDArray[np.int64]:

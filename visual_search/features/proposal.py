@@ -45,7 +45,8 @@ def reduced(pixels: Pixels) -> Maps:
         total = np.zeros((len(pixels), GRID, GRID, 3), np.float32)
         for row, column in np.ndindex(block, block):
             total += pixels[:, row::block, column::block]
-        return total / block**2
+        mean: Maps = total / np.float32(block**2)
+        return mean
     at = ((np.arange(GRID) + 0.5) * side / GRID).astype(np.int64)
     return pixels[:, at][:, :, at].astype(np.float32)
 
@@ -55,7 +56,8 @@ def standing_out(small: Maps) -> Maps:
     left, right = _steady(np.median(small[:, :, :FRAME], axis=2)), _steady(np.median(small[:, :, -FRAME:], axis=2))
     above = _steady(np.median(small[:, :FRAME], axis=1))
     differs = [np.abs(small - ground).sum(axis=3) for ground in (left[:, :, None], right[:, :, None], above[:, None])]
-    return np.minimum.reduce(differs)
+    least: Maps = np.minimum.reduce(differs)
+    return least
 
 
 def _steady(line: Maps) -> Maps:

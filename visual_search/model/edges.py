@@ -29,7 +29,7 @@ class Edges:
 
     @property
     def dim(self) -> int:
-        return self.axes.shape[1]
+        return int(self.axes.shape[1])
 
     def of(self, pixels: Pixels) -> Numbers:
         """uint8 [n, side, side, 3] -> [n, dim], each of length 1."""
@@ -69,7 +69,8 @@ def oriented(pixels: Pixels) -> Numbers:
         around[:, :-2, 1:-1] + around[:, 2:, 1:-1] + around[:, 1:-1, :-2] + around[:, 1:-1, 2:]
     )
     flat = shared.reshape(n, -1)
-    return np.sqrt(flat / np.maximum(flat.sum(axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    found: Numbers = np.sqrt(flat / np.maximum(flat.sum(axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    return found
 
 
 @lru_cache(maxsize=4)

@@ -23,6 +23,7 @@ from visual_search.world.things import COLOURS, SHAPES, START, Pictures, Things
 
 Scores = NDArray[np.floating]
 PAGE = 10
+SCORED = 2**23  # pairs whose scores are held at once
 
 # The frozen strengths: changing one changes every number of the case.
 CLICK, CLICK_GRADE, CLICK_USER, CLICK_IMAGE, CLICK_APPEAL = -3.6, 5.5, 0.4, 0.4, 0.8  # log odds
@@ -57,12 +58,15 @@ def simulate(seed: int, asked: Searches, query: Scores, gallery: Pictures, shelf
         if not len(rows):  # a quiet day of a tiny world
             continue
         shown = (gallery.private == 0) & (gallery.explicit == 0) & (gallery.uploaded < START + DAY * day)
-        scores = COLOUR * query[rows] @ shelf.T + WORD * words[0][rows] @ words[1].T
-        scores += POPULAR * np.log1p(popular) + _noise(len(rows), len(gallery), rng)
-        scores[:, ~shown] = -np.inf
-        of_gallery = np.flatnonzero(asked.query_id[rows] >= 0)
-        scores[of_gallery, asked.query_id[rows][of_gallery]] = -np.inf
-        part = _play(seed, asked, rows, best(scores, PAGE), gallery, steepness, rng)
+        lists = []
+        for some in np.array_split(rows, 1 + len(rows) * len(gallery) // SCORED):
+            scores = COLOUR * query[some] @ shelf.T + WORD * words[0][some] @ words[1].T
+            scores += POPULAR * np.log1p(popular) + _noise(len(some), len(gallery), rng)
+            scores[:, ~shown] = -np.inf
+            of_gallery = np.flatnonzero(asked.query_id[some] >= 0)
+            scores[of_gallery, asked.query_id[some][of_gallery]] = -np.inf
+            lists.append(best(scores, PAGE))
+        part = _play(seed, asked, rows, np.concatenate(lists), gallery, steepness, rng)
         popular += np.bincount(part.image[part.clicked], minlength=len(popular)).astype(np.float32)
         parts.append(part)
     return Log(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Log)})

@@ -13,7 +13,7 @@ from common.population import uniform
 from visual_search.schema import Pixels
 from visual_search.world import grounds, shapes, surfaces
 from visual_search.world.grounds import STUDIO
-from visual_search.world.scenes import LAYERS, Scenes, bounds
+from visual_search.world.scenes import LAYERS, Scenes, bounds, extents
 from visual_search.world.shapes import Field, share
 from visual_search.world.surfaces import CREAM, LIGHT, column, slopes
 from visual_search.world.things import MATERIALS, Things
@@ -62,7 +62,7 @@ def _block(seed: int, of: Scenes, side: int, tiles: Field) -> Pixels:
 
 def _windows(of: Scenes, layer: int, side: int) -> Ints:
     """[n, 3]: left, top and width in pixels of a square that holds the thing and its shadow."""
-    around = np.array([-0.05, -0.05, 0.12, 0.12])
+    around = np.array([-0.06, -0.06, 0.12, 0.12])
     edges = np.clip((bounds(of, layer) + around) * side + np.array([-1, -1, 1, 1]), 0, side)
     corner = np.floor(edges[:, :2])
     width = np.ceil((edges[:, 2:] - corner).max(axis=1, initial=3))
@@ -107,7 +107,10 @@ def _painted(canvas: Field, thing: Things, place: Field, x: Field, y: Field, den
     u, v = (c * dx + s * dy) / size, (c * dy - s * dx) / size
     body, accent = shapes.silhouette(kind)(u, v)
     pixels = size * column(dense) / 2
-    canvas = canvas * (1 - 0.42 * _shadow(np.minimum(body, accent), size, side))[:, None]
+    left, top, right, bottom = extents()[kind].tolist()
+    outside = np.maximum(np.maximum(left - u, u - right), np.maximum(top - v, v - bottom))
+    whole = np.maximum(np.minimum(body, accent), outside)  # a profile's distance is too short far from its edge
+    canvas = canvas * (1 - 0.42 * _shadow(whole, size, side))[:, None]
     canvas = _over(canvas, surfaces.painted(thing, u, v, body, pixels), body, pixels)
     return _over(canvas, ACCENTS[kind] * _flat(accent, pixels)[:, None], accent, pixels)
 

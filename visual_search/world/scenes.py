@@ -20,6 +20,13 @@ MEANT = 3
 
 # The frozen strengths: changing one changes every picture of the case.
 STRAIGHT, CROOKED = 0.03, 0.42  # radians at most to either side: of a shop image, of a photo
+LARGE = (
+    (0.66, 0.16),
+    (0.6, 0.24),
+    (0.55, 0.17),
+)  # half of the height: of a shop image's, of a photo's, of one among others; at least, and up to so much more
+OTHERS = (0.2, 0.14)  # the same of those others
+SHIFT, SHOP_SHIFT = 0.34, 0.04  # how far off the middle, to either side
 COVERED = 0.35  # of the pictures with other things around: one stands in front
 CAST, LIGHT = 0.35, (0.66, 1.16)  # how many photos are in coloured light; exposure from, to
 BLURRED = 0.3  # of the photos
@@ -86,10 +93,9 @@ def photos(seed: int, ids: Ints, meant: Things, clutter: float, shop: Bools | No
     draws = uniform(seed, "scene", ids, 16)
     crowded = ~shop & (draws[:, 0] < clutter)
     place = np.zeros((n, LAYERS, 4))
-    size = np.where(
-        shop, 0.66 + 0.16 * draws[:, 1], np.where(crowded, 0.55 + 0.17 * draws[:, 1], 0.6 + 0.24 * draws[:, 1])
-    )
-    off = np.where(shop, 0.04, np.minimum(0.95 - size, 0.34))[:, None] * (2 * draws[:, 2:4] - 1)
+    least, more = np.array(LARGE)[np.where(shop, 0, 1 + crowded)].T
+    size = least + more * draws[:, 1]
+    off = np.where(shop, SHOP_SHIFT, np.minimum(0.95 - size, SHIFT))[:, None] * (2 * draws[:, 2:4] - 1)
     turn = np.where(shop, STRAIGHT, CROOKED * draws[:, 5]) * (2 * draws[:, 4] - 1)
     place[:, MEANT] = np.column_stack([off, size, turn])
     around = _around(seed, ids, crowded, place)
@@ -115,7 +121,7 @@ def _around(seed: int, ids: Ints, crowded: Bools, place: Floats) -> Things:
     stands[:, MEANT] = False
     stands[:, -1] = crowded & (draws[:, -1, 1] < COVERED)
     angle = 2 * np.pi * (draws[:, :, 2] / 3 + np.arange(LAYERS) / 3)
-    size = 0.2 + 0.14 * draws[:, :, 3]
+    size = OTHERS[0] + OTHERS[1] * draws[:, :, 3]
     away = place[:, [MEANT], 2] * (0.85 + 0.3 * draws[:, :, 4]) + 0.55 * size
     place[:, :, 0] = np.where(stands, place[:, [MEANT], 0] + away * np.cos(angle), place[:, :, 0])
     place[:, :, 1] = np.where(stands, place[:, [MEANT], 1] + away * np.sin(angle), place[:, :, 1])

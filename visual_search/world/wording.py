@@ -127,11 +127,13 @@ def queries(seed: int, people: Ints, wanted: Wanted) -> Texts:
 
 
 def changes(seed: int, people: Ints, wanted: Wanted, attribute: Ints) -> Texts:
-    """[n]: what they type beside a photo, of which one attribute shall be another: in red, of wood, with dots."""
-    before = {MATERIAL: "of", PATTERN: "with", COLOUR: "in"}
+    """[n]: what they type beside a photo, of which one attribute shall be another: in red, wooden, dots."""
     values = _values(wanted)
-    said = {one: _named(seed, people, one, values[one]) for one in before}
-    return np.array([f"{before[one]} {said[one][at]}" for at, one in enumerate(attribute.tolist())], dtype=np.str_)
+    said = {one: _named(seed, people, one, values[one]) for one in (MATERIAL, PATTERN, COLOUR)}
+    words = [said[one][at] for at, one in enumerate(attribute.tolist())]
+    return np.array(
+        [f"in {word}" if one == COLOUR else word for word, one in zip(words, attribute, strict=True)], np.str_
+    )
 
 
 def _values(wanted: Wanted) -> tuple[Ints, Ints, Ints, Ints]:

@@ -1,6 +1,6 @@
 """What belongs together: the three ways to come by it (config.positives; several with a + between), as anchors with a bag of pictures each.
 
-judged     what people called alike, pair by pair, and what they put into one class: right, dear, and there is little of it
+judged     what people called alike, pair by pair, and the classes they put pictures into: right, dear, and there is little of it
 clicks     what was clicked on under a photo: cheap and plenty, but a click is a maybe, and only what was shown can be clicked on
 augmented  each picture with another view of itself (SimCLR, Chen et al. 2020): free, and it never learns that two different vases are alike
 
@@ -26,7 +26,8 @@ POSITIVES = ("judged", "clicks", "augmented")
 
 @dataclass(frozen=True, kw_only=True)
 class Bags:
-    """anchor [n], a picture each; the pictures it is like are members[first : first + size]. Without any it is there for its text."""
+    """anchor [n], a picture each; the pictures it is like are members[first : first + size]. Without any it is there for its text or its
+    class."""
 
     anchor: Ints
     first: Ints
@@ -84,9 +85,10 @@ def of(dataset: Dataset, learnt: Pairs, config: Config) -> Lesson:
         label[len(photos) :] = catalog.label
     texts, named = np.unique(catalog.text, return_inverse=True)
     text = np.concatenate([np.full(len(photos), -1), np.where(texts[named] == "", -1, named)])
-    alone = _shown(dataset, len(photos)) if "augmented" in kinds else np.flatnonzero((text >= 0) & (label < 0))
-    bags = _bags(known, label, alone, "augmented" in kinds)
-    if not bags.size.any():
+    views = "augmented" in kinds
+    alone = _shown(dataset, len(photos)) if views else np.flatnonzero((text >= 0) | (label >= 0))
+    bags = _bags(known, alone, views)
+    if not bags.size.any() and not (label >= 0).any():
         raise InputError(f"--set positives={config.positives}: nothing of that kind to learn from. Try augmented.")
     return Lesson(
         photos=photos,
@@ -122,16 +124,12 @@ def _shown(dataset: Dataset, num_photos: int) -> Ints:
     return np.concatenate([asked, num_photos + np.arange(len(dataset.catalog))])
 
 
-def _bags(known: Ints, label: Ints, alone: Ints, itself: bool) -> Bags:
-    """A pair each for what was said, its class for what has one; for what stands alone itself, or nothing: then it has a text."""
-    order = np.argsort(label, kind="stable")
-    classed = order[np.searchsorted(label[order], 0) :]
-    of = label[classed]
-    first, last = np.searchsorted(of, of, side="left"), np.searchsorted(of, of, side="right")
-    pairs, ones = np.arange(len(known)), np.ones(len(alone), np.int64)
+def _bags(known: Ints, alone: Ints, itself: bool) -> Bags:
+    """A pair each for what was said; for what stands alone itself, or nothing: then it has a text or a class."""
+    pairs, num = np.arange(len(known)), np.arange(len(alone))
     return Bags(
-        anchor=np.concatenate([known[:, 0], classed, alone]),
-        first=np.concatenate([pairs, len(known) + first, len(known) + len(classed) + np.arange(len(alone))]),
-        size=np.concatenate([np.ones_like(pairs), last - first, ones * itself]),
-        members=np.concatenate([known[:, 1], classed, alone]),
+        anchor=np.concatenate([known[:, 0], alone]),
+        first=np.concatenate([pairs, len(known) + num]),
+        size=np.concatenate([np.ones_like(pairs), np.full(len(alone), int(itself))]),
+        members=np.concatenate([known[:, 1], alone]),
     )

@@ -52,7 +52,7 @@ class Own:
         """uint8 [n, side, side, 3] of any side -> [n, dim] of length 1."""
         if not len(pixels):
             return np.empty((0, self.dim), np.float32)
-        found: Vectors = training.vectors(self.network, pixels, self.shape.side).numpy()
+        found: Vectors = training.vectors(self.network, pixels, self.shape.looks).numpy()
         return found
 
     def texts(self, texts: Sequence[str]) -> Vectors:
@@ -84,7 +84,12 @@ def fit(dataset: Dataset, config: Config, start: Own | None = None) -> Own:
     words = start.words if start else Words.fit(dataset.catalog.text.tolist(), MIN_COUNT)
     lessons = lesson.of(dataset, learnt, config)
     shape = Shape(
-        side=config.encoder_side, width=config.width, depth=config.depth, dim=config.dim, vocabulary=words.end + 1
+        side=config.encoder_side,
+        looks=config.served_side,
+        width=config.width,
+        depth=config.depth,
+        dim=config.dim,
+        vocabulary=words.end + 1,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)

@@ -23,10 +23,11 @@ PER_CHANNEL = 3  # numbers that `clip` keeps of a patch, for each channel that `
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """side: pixels of a picture; width: channels of the first stage, twice as many in each that follows; depth: residual blocks of each stage, a digit a
+    """side: pixels of the views it learns from; looks: of a picture it is shown afterwards; width: channels of the first stage, twice as many in each that follows; depth: residual blocks of each stage, a digit a
     stage; vocabulary: word ids, the last of which ends a text."""
 
     side: int
+    looks: int
     width: int
     depth: str
     dim: int
@@ -48,8 +49,9 @@ class Clip(nn.Module):
         )
 
     def pictures(self, pixels: Tensor) -> Tensor:
-        """float [n, 3, side, side] -> [n, dim] of length 1."""
-        return normalize(self.model.get_image_features(pixel_values=pixels).pooler_output, dim=1)
+        """float [n, 3, side, side], of any side -> [n, dim] of length 1. Of another than it learnt from, its places are stretched."""
+        seen = self.model.get_image_features(pixel_values=pixels, interpolate_pos_encoding=True)
+        return normalize(seen.pooler_output, dim=1)
 
     def words(self, ids: Tensor) -> Tensor:
         """[n, t] -> [n, dim] of length 1."""

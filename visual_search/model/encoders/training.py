@@ -1,7 +1,8 @@
 """Contrastive learning: what belongs together is drawn near, all else in the batch is pushed away (InfoNCE, van den Oord et al. 2018).
 
 Each step shows anchors and a partner of each, as two views. Pictures meet pictures, and pictures meet the texts of the gallery (CLIP, Radford et al. 2021): in one space,
-so that words find pictures and pictures with a text share what it says. Where an anchor has several partners in a batch each counts (SupCon, Khosla et al.
+so that words find pictures and pictures with a text share what it says. They also meet single words: hardly two texts are one, many share a word, and
+people search with a word or two. Where an anchor has several partners in a batch each counts (SupCon, Khosla et al.
 2020); what is alike is never a negative. With few different texts all of them stand against each picture: a text is then the centre of its class.
 
 Hard negatives: a memory keeps the last vector of every picture. The config.num_hard nearest to an anchor that are not alike stand beside the batch, and
@@ -11,13 +12,15 @@ being some steps old cost no pass through the network (cross-batch memory, Wang 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, logsumexp
+from torch import Tensor, logsumexp, nn
+from torch.nn.functional import cross_entropy, normalize
 
-from common.contract import Ints
+from common.contract import Bools, Ints
 from common.training import loop
 from visual_search.config import Config
 from visual_search.model.encoders import views
@@ -29,6 +32,7 @@ from visual_search.schema import Dataset, Pairs, Pixels
 
 WARM_UP = 0.1
 FEW_TEXTS = 256
+SMOOTHING = 0.1  # of classes (Szegedy et al. 2016, section 7)
 HARD_FROM, SLACK = 0.2, 4  # share of the run before the memory is asked; how many more are looked at, as some are alike
 BLOCK = 64  # pictures at once
 MOST_IMAGES = 1_000  # among which a photo kept to choose by is looked for
@@ -78,6 +82,16 @@ def choice(dataset: Dataset, held: Pairs) -> Choice:
     return Choice(photos=held.photos.pixels[photos], images=dataset.catalog.images.pixels[images[order]], alike=alike)
 
 
+class Taught(nn.Module):
+    """The network, and what is thrown away after the lesson: the centres of its classes, [num_classes, dim]."""
+
+    def __init__(self, network: Clip | Residual, num_classes: int, config: Config) -> None:
+        super().__init__()
+        self.network = network
+        lot = torch.randn(num_classes, config.dim, generator=torch.Generator().manual_seed(config.seed))
+        self.centres = nn.Parameter(lot)
+
+
 @dataclass(eq=False)
 class Teacher:
     """One run: what is shown in a batch and what it costs, and between epochs what to choose by and the hard negatives."""
@@ -89,7 +103,14 @@ class Teacher:
     config: Config
 
     def __post_init__(self) -> None:
+        classes, place = np.unique(self.lesson.label, return_inverse=True)
+        self.label = torch.from_numpy(place - int((classes < 0).any()))  # [num_pictures], -1 where unknown
+        self.taught = Taught(self.network, int((classes >= 0).sum()), self.config)
         self.known = self.words.known(self.lesson.texts)
+        named = np.array([bool(words) for words in [*self.known, []]])  # the last for -1
+        self.text = np.where(named[self.lesson.text], self.lesson.text, -1)
+        self.common = self.words.common(self.known, FEW_TEXTS)
+        self.holds = np.array([np.isin(self.common, words) for words in self.known])  # [num_texts, num_common]
         self.memory = torch.zeros(len(self.lesson.label), self.config.dim)
         # until the memory is asked
         self.steps_left = HARD_FROM * self.config.epochs * len(self.lesson) / self.config.batch_size
@@ -97,13 +118,13 @@ class Teacher:
     def teach(self) -> list[dict[str, float]]:
         config = self.config
         return loop.train(
-            self.network,
+            self.taught,
             {"row": torch.arange(len(self.lesson))},
             lambda _, batch: self.loss(batch["row"].numpy()),
             epochs=config.epochs,
             batch_size=config.batch_size,
             learning_rate=config.learning_rate,
-            optimizer=Muon(self.network, config.learning_rate, config.weight_decay),
+            optimizer=Muon(self.taught, config.learning_rate, config.weight_decay),
             seed=config.seed,
             validate=self.validate,
             patience=config.epochs,  # the rate falls to 0: whoever stops halfway has the noise of the high rate
@@ -116,12 +137,14 @@ class Teacher:
         anchors, partners = self.lesson.bags.anchor[rows], self.lesson.partners(rows)
         paired = np.flatnonzero(partners >= 0)
         pictures = np.concatenate([anchors, partners[paired]])
-        vectors = self.network.pictures(views.viewed(self.lesson.pixels(pictures), self.config.encoder_side))
+        vectors = self.network.pictures(
+            views.viewed(self.lesson.pixels(pictures), self.config.encoder_side, self.config.least_area)
+        )
         told = self.paired(
             anchors[paired], vectors[torch.from_numpy(paired)], partners[paired], vectors[len(anchors) :]
         )
         self.memory[pictures] = vectors.detach()
-        return told + self.config.weight_text * self.named(pictures, vectors)
+        return told + self.classed(pictures, vectors) + self.config.weight_text * self.named(pictures, vectors)
 
     def paired(self, anchors: Ints, left: Tensor, partners: Ints, right: Tensor) -> Tensor:
         """What these pairs [n] cost, their vectors [n, dim]."""
@@ -132,6 +155,15 @@ class Teacher:
         hard = self.nearest(left, anchors) if self.config.num_hard and self.steps_left < 0 else left[:, :0]
         return contrast(left @ right.T / self.config.temperature, alike, hard / self.config.temperature)
 
+    def classed(self, pictures: Ints, vectors: Tensor) -> Tensor:
+        """What the classes of these pictures [n] cost, told from other classes by the centre of each, which is learnt with them (Zhai and Wu 2019): a
+        picture meets all classes in each batch, not those that happen to be there."""
+        label = self.label[torch.from_numpy(pictures)]
+        if not (label >= 0).any():
+            return vectors.new_zeros(())
+        scores = vectors @ normalize(self.taught.centres, dim=1).T / self.config.temperature
+        return cross_entropy(scores, label, ignore_index=-1, label_smoothing=SMOOTHING)
+
     def nearest(self, left: Tensor, anchors: Ints) -> Tensor:
         """[b, num_hard] scores of the pictures of the memory that look most like each anchor and are not."""
         first = len(self.lesson.photos)
@@ -141,16 +173,19 @@ class Teacher:
         return found.masked_fill(alike, -math.inf).topk(min(self.config.num_hard, found.shape[1]), dim=1).values
 
     def named(self, pictures: Ints, vectors: Tensor) -> Tensor:
-        """What the texts of these pictures [n] cost, told from other texts."""
-        text = self.lesson.text[pictures]
-        said = np.unique(text[text >= 0])
-        if not len(said):
+        """What the texts of these pictures [n] cost, told from other texts, and their words, told from other words."""
+        text = self.text[pictures]
+        rows = np.flatnonzero(text >= 0)
+        if not len(rows):
             return vectors.new_zeros(())
-        shown = np.arange(len(self.known)) if len(self.known) <= FEW_TEXTS else said
-        shown = shown[[bool(self.known[at]) for at in shown]]
-        meant = self.network.words(self.words.ids([some(self.known[at]) for at in shown]))
-        alike = torch.from_numpy(text[:, None] == shown[None, :])
-        return contrast(vectors @ meant.T / self.config.temperature, alike, vectors[:, :0])
+        vectors, text = vectors[torch.from_numpy(rows)], text[rows]
+        shown = np.unique(self.text[self.text >= 0] if len(self.known) <= FEW_TEXTS else text)
+        texts = self.told(vectors, text[:, None] == shown[None, :], [some(self.known[at]) for at in shown])
+        return texts + self.told(vectors, self.holds[text], [[word] for word in self.common])
+
+    def told(self, vectors: Tensor, alike: Bools, words: Sequence[Sequence[int]]) -> Tensor:
+        meant = self.network.words(self.words.ids(words))
+        return contrast(vectors @ meant.T / self.config.temperature, torch.from_numpy(alike), vectors[:, :0])
 
     def validate(self, _: torch.nn.Module) -> float:
         """1 - the mean of 1 / place of the first image that is alike, over the photos kept to choose by."""

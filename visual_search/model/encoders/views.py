@@ -2,7 +2,8 @@
 
 A view is a part of the picture, turned, perhaps mirrored, in a little other light, with a piece of it hidden: what a thing looks like in the next photo. Colour changes
 little, because people search by it; in SimCLR (Chen et al. 2020), which has no other use for colour, it changes most. One random affine map and one look-up
-make part, turn and mirror at once.
+make part, turn and mirror at once. A part fills the view, so things are seen larger while learning than afterwards, unless the whole picture is then
+looked at in more pixels (Touvron et al. 2019): on Grocery that is worth more than any other choice here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from visual_search.schema import Pixels
 
-LEAST_AREA = 0.35  # of the picture that a view shows
 ASPECT = 4 / 3
 TURN = math.radians(15)
 LIGHT, CAST = 0.2, 0.05  # brightness, contrast and saturation; each of red, green and blue
@@ -31,10 +31,10 @@ def plain(pixels: Pixels, side: int) -> Tensor:
     return interpolate(whole, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
 
 
-def viewed(pixels: Pixels, side: int) -> Tensor:
-    """The same shape as `plain`, each picture as one view of it. Draws from torch's global generator."""
+def viewed(pixels: Pixels, side: int, least_area: float) -> Tensor:
+    """The same shape as `plain`, each picture as one view of it, a part of this share at least. Draws from torch's global generator."""
     num = len(pixels)
-    grid = affine_grid(_maps(num), [num, 3, side, side], align_corners=False)
+    grid = affine_grid(_maps(num, least_area), [num, 3, side, side], align_corners=False)
     view = grid_sample(_numbers(pixels), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     brightness, contrast, saturation = (_around(LIGHT, num, 1) for _ in range(3))
     grey = view.mean(dim=1, keepdim=True)
@@ -51,9 +51,9 @@ def _around(most: float, num: int, channels: int) -> Tensor:
     return torch.empty(num, channels, 1, 1).uniform_(-most, most)
 
 
-def _maps(num: int) -> Tensor:
+def _maps(num: int, least_area: float) -> Tensor:
     """[num, 2, 3]: where in the picture each place of the view lies, both from -1 to 1."""
-    area = torch.empty(num).uniform_(LEAST_AREA, 1)
+    area = torch.empty(num).uniform_(least_area, 1)
     aspect = torch.empty(num).uniform_(-math.log(ASPECT), math.log(ASPECT)).exp()
     wide, high = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
     turn = torch.empty(num).uniform_(-TURN, TURN)

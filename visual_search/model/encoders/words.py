@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from common.contract import Ints
 from common.features.text import UNKNOWN, TokenTable, analyse, padded
 from visual_search.model.encoders.towers import NUM_WORDS
 
@@ -31,6 +33,12 @@ class Words:
     def known(self, texts: Sequence[str]) -> list[list[int]]:
         """Of each text the ids of the words that are known."""
         return [[word for word in self.table.ids(analyse(text)) if word != UNKNOWN][:NUM_WORDS] for text in texts]
+
+    def common(self, known: Sequence[Sequence[int]], most: int) -> Ints:
+        """The words that most of these texts hold, the commonest first."""
+        words, counts = np.unique([word for words in known for word in set(words)], return_counts=True)
+        found: Ints = words[np.argsort(-counts, kind="stable")][:most].astype(np.int64)
+        return found
 
     def ids(self, known: Sequence[Sequence[int]]) -> Tensor:
         """[n, t], filled up with PAD."""

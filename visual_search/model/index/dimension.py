@@ -17,9 +17,9 @@ NEIGHBOURS = 20
 SAMPLED = 2_000
 
 
-def intrinsic(vectors: Vectors, neighbours: int = NEIGHBOURS, seed: int = 0) -> float:
-    """vectors [n, dim] of length 1 -> the local intrinsic dimension, over SAMPLED of them."""
-    some = np.random.default_rng(seed).permutation(len(vectors))[:SAMPLED]
+def intrinsic(vectors: Vectors, neighbours: int = NEIGHBOURS, sampled: int = SAMPLED) -> float:
+    """vectors [n, dim] of length 1 -> the local intrinsic dimension, over `sampled` of them."""
+    some = np.random.default_rng(0).permutation(len(vectors))[:sampled]
     return float(1 / inverse(vectors, vectors[some], neighbours).mean())
 
 

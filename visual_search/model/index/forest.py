@@ -8,6 +8,7 @@ the nearest to the query's side of every cut first, until `most` candidates are 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -55,18 +56,25 @@ class Forest:
         return stacked([self._search(query, k) for query in queries])
 
     def _search(self, query: Vectors, k: int) -> tuple[Ints, Vectors]:
-        turn = count()
-        queue = [(0.0, next(turn), root) for root in self.roots]
         some: list[int] = []
-        while queue and len(some) < max(self.most, k):
+        for rows in self.leaves(query):
+            some += rows
+            if len(some) >= max(self.most, k):
+                break
+        return ranked(self.vectors, query, np.unique(np.array(some, np.int64)), k)
+
+    def leaves(self, query: Vectors) -> Iterator[list[int]]:
+        """Of all trees, those first that the query is least on the wrong side of."""
+        turn = count()  # of two nodes equally far the first: nodes do not compare
+        queue = [(0.0, next(turn), root) for root in self.roots]
+        while queue:
             beyond, _, node = heapq.heappop(queue)
             while node.sides:
                 margin = float(node.normal @ query) - node.at
                 near, far = node.sides if margin < 0 else node.sides[::-1]
                 heapq.heappush(queue, (max(beyond, abs(margin)), next(turn), far))
                 node = near
-            some += node.rows
-        return ranked(self.vectors, query, np.unique(np.array(some, np.int64)), k)
+            yield node.rows
 
     def add(self, vectors: Vectors) -> None:
         """Each into a leaf of every tree, which is cut when it is twice too long."""

@@ -8,6 +8,7 @@ radius is hardly less than any other distance, and the tree is a slow scan. `mos
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -38,7 +39,6 @@ class KdTree:
     def __init__(self, vectors: Vectors, most: int | None = None) -> None:
         self.vectors, self.most = vectors, most
         self.root = self._grow(list(range(len(vectors))))
-        self.read = 0  # vectors compared so far, over all searches
 
     def _grow(self, rows: list[int]) -> Node:
         points = self.vectors[rows]
@@ -55,14 +55,23 @@ class KdTree:
         return stacked([self._search(query, k) for query in queries])
 
     def _search(self, query: Vectors, k: int) -> tuple[Ints, Vectors]:
-        turn = count()  # of two boxes equally far the first: nodes do not compare
-        boxes: list[tuple[float, int, Node, Floats]] = [(0.0, next(turn), self.root, np.zeros(len(query)))]
         best: list[tuple[float, int]] = []  # (minus squared distance, row): the worst of the best on top
         read = 0
-        while boxes and (self.most is None or read < self.most):
-            square, _, node, apart = heapq.heappop(boxes)
-            if len(best) == k and square >= -best[0][0]:
+        for box, rows in self.leaves(query):
+            if (len(best) == k and box >= -best[0][0]) or (self.most is not None and read >= self.most):
                 break
+            read += len(rows)
+            squares = ((self.vectors[rows] - query) ** 2).sum(axis=1)
+            for square, row in zip(squares.tolist(), rows, strict=True):
+                (heapq.heappush if len(best) < k else heapq.heappushpop)(best, (-square, row))
+        return ranked(self.vectors, query, np.array([row for _, row in best], np.int64), k)
+
+    def leaves(self, query: Vectors) -> Iterator[tuple[float, list[int]]]:
+        """The squared distance of a leaf's box, and its rows; the nearest box first."""
+        turn = count()  # of two boxes equally far the first: nodes do not compare
+        boxes: list[tuple[float, int, Node, Floats]] = [(0.0, next(turn), self.root, np.zeros(len(query)))]
+        while boxes:
+            square, _, node, apart = heapq.heappop(boxes)
             while node.sides:  # down to the leaf it is in; what lies across each cut waits
                 beyond = query[node.axis] - node.at
                 near, far = node.sides if beyond < 0 else node.sides[::-1]
@@ -70,12 +79,7 @@ class KdTree:
                 other[node.axis] = beyond
                 heapq.heappush(boxes, (float(other @ other), next(turn), far, other))
                 node = near
-            squares = ((self.vectors[node.rows] - query) ** 2).sum(axis=1)
-            read += len(node.rows)
-            for square, row in zip(squares.tolist(), node.rows, strict=True):
-                (heapq.heappush if len(best) < k else heapq.heappushpop)(best, (-square, row))
-        self.read += read
-        return ranked(self.vectors, query, np.array([row for _, row in best], np.int64), k)
+            yield square, node.rows
 
     def add(self, vectors: Vectors) -> None:
         """Each into its leaf, which is cut when it is twice too long; the cuts above stay where they were, and the tree may lean."""

@@ -8,7 +8,8 @@ buckets across those planes the query lies closest to: fewer tables for the same
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import combinations
+from collections.abc import Iterator
+from itertools import combinations, islice
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Lsh:
         self.probes, self.powers = probes, 1 << np.arange(bits)
         rng = np.random.default_rng(seed)
         self.planes = rng.standard_normal((tables, vectors.shape[1], bits)).astype(np.float32)
+        self.mean: Vectors = vectors.mean(axis=0)  # an encoder's lie to one side of 0, where most planes part nothing
         self.tables: list[dict[int, list[int]]] = [defaultdict(list) for _ in range(tables)]
         self.vectors = vectors[:0]
         self.add(vectors)
@@ -33,7 +35,7 @@ class Lsh:
         first = len(self.vectors)
         self.vectors = np.concatenate([self.vectors, vectors])
         for planes, table in zip(self.planes, self.tables, strict=True):
-            for row, key in enumerate(((vectors @ planes > 0) @ self.powers).tolist(), start=first):
+            for row, key in enumerate((((vectors - self.mean) @ planes > 0) @ self.powers).tolist(), start=first):
                 table[key].append(row)
 
     def search(self, queries: Vectors, k: int) -> tuple[Ints, Vectors]:
@@ -41,20 +43,22 @@ class Lsh:
         return stacked([self._search(query, k) for query in queries])
 
     def _search(self, query: Vectors, k: int) -> tuple[Ints, Vectors]:
-        some: set[int] = set()
-        for planes, table in zip(self.planes, self.tables, strict=True):
-            margins = query @ planes
-            key = int((margins > 0) @ self.powers)
-            for flip in self._flips(margins):
-                some.update(table.get(key ^ flip, ()))
+        some: set[int] = set().union(*islice(self.buckets(query), self.probes * len(self.tables)))
         return ranked(self.vectors, query, np.array(sorted(some), np.int64), k)
 
-    def _flips(self, margins: Vectors) -> list[int]:
+    def buckets(self, query: Vectors) -> Iterator[list[int]]:
+        """The query's own of every table, then the next likely of every table, and so on."""
+        margins = np.einsum("d,tdb->tb", query - self.mean, self.planes)
+        keys, flips = ((margins > 0) @ self.powers).tolist(), [self.flips(margin) for margin in margins]
+        for probe in zip(*flips, strict=True):
+            yield from (table.get(key ^ flip, []) for table, key, flip in zip(self.tables, keys, probe, strict=True))
+
+    def flips(self, margins: Vectors) -> list[int]:
         """Which bits to turn, the likeliest bucket first: the sum of the squared margins crossed says how unlikely one is."""
         close = np.argsort(np.abs(margins))[:CLOSE].tolist()
         crossed = [(), *((one,) for one in close), *combinations(close, 2)]
         crossed.sort(key=lambda planes: sum(float(margins[one]) ** 2 for one in planes))
-        return [sum(int(self.powers[one]) for one in planes) for planes in crossed[: self.probes]]
+        return [sum(int(self.powers[one]) for one in planes) for planes in crossed]
 
     @property
     def nbytes(self) -> int:

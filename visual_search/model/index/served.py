@@ -51,6 +51,8 @@ class Served:
     def search(self, queries: Vectors, k: int) -> tuple[Ints, Vectors]:
         """[n, dim] -> ids and scores [n, k], best first; ids -1 and scores -inf where there are no more."""
         queries = np.ascontiguousarray(queries, np.float32)
+        if not k:
+            return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
         rows, scores = self._base(queries, k)
         ids = np.where(rows >= 0, self.ids[rows], -1) if len(self.ids) else rows
         if len(self.late_ids):
