@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -186,7 +187,7 @@ WAYS: Mapping[str, Pick] = {
 }
 
 
-def _row(lab: Lab, runs: Mapping[str, Sequence[Sequence[Point]]], name: str, at: int) -> dict[str, object]:
+def _row(lab: Lab, runs: Mapping[str, Sequence[Sequence[Point]]], name: str, at: int) -> dict[str, Any]:
     ours, lot = (np.mean([run[at][0] for run in runs[way]], axis=0) for way in (name, LOT))
     alike, usual = (float(np.mean([run[at][1] for run in runs[way]])) for way in (name, LOT))
     users = lab.case.test.user_id

@@ -38,7 +38,7 @@ def captions(config: Config) -> Table:
     served, table = lab.gains(lab.answers), []
     for wrong in WRONG:
         written = lab.model.encoder.texts(caption(truth, wrong, config.seed).tolist())
-        found = best(asked @ written.T, lab.dataset.catalog.image_id, config.num_candidates)
+        found = best((asked @ written.T).astype(np.float64), lab.dataset.catalog.image_id, config.num_candidates)
         both = lab.gains(fused(lab.answers, found, config.num_candidates))
         change, parts = intervals.mean(both - served, users), dict[str, float | None]()
         for name, kinds in ASKED.items():
@@ -78,7 +78,7 @@ def caption(truth: World, wrong: float, seed: int) -> Texts:
 def best(scores: Floats, ids: Ints, k: int) -> Ranking:
     """scores [n, num_images] -> the k best."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return Ranking(ids=ids[order], scores=np.take_along_axis(scores, order, axis=1).astype(np.float64))
+    return Ranking(ids=ids[order], scores=np.take_along_axis(scores, order, axis=1))
 
 
 def fused(one: Ranking, other: Ranking, k: int) -> Ranking:

@@ -23,7 +23,7 @@ from visual_search.experiments.trained import Trained, trained
 from visual_search.features import Seen
 from visual_search.model import Model, ranker
 from visual_search.model.encoders import lesson, training
-from visual_search.model.encoders.lesson import Bags, Lesson
+from visual_search.model.encoders.lesson import ALIKE, Bags, Lesson
 from visual_search.model.encoders.muon import Muon
 from visual_search.model.encoders.own import MIN_COUNT, Own
 from visual_search.model.encoders.towers import KINDS, Shape
@@ -33,7 +33,7 @@ from visual_search.model.gallery import Gallery
 from visual_search.model.index.served import Served
 from visual_search.model.index.settings import FLAT, Setting, make
 from visual_search.model.parts import Encoder, Vectors
-from visual_search.schema import Dataset, Pairs, Pixels
+from visual_search.schema import Dataset, Pixels
 
 STEPS, SIDE, TOWER = 120, 32, "resnet"
 BATCH, RATE = 64, 6e-3
@@ -77,11 +77,11 @@ class Lab:
 
     def alike(self, rows: Ints) -> Ints:
         """[m, 2] of these rows of what people judged: the pairs they called alike."""
-        judged = self.dataset.judged
-        some = Pairs(
-            photo=judged.photo[rows], photos=judged.photos, image_id=judged.image_id[rows], grade=judged.grade[rows]
-        )
-        return lesson.of(self.dataset, some, self.config).known
+        judged, num_photos = self.dataset.judged, len(self.lesson.photos)
+        kept = rows[judged.grade[rows] >= ALIKE]
+        photo = judged.photo[kept] + num_photos - len(judged.photos)
+        image = num_photos + np.searchsorted(self.dataset.catalog.image_id, judged.image_id[kept])
+        return np.unique(np.stack([photo, image], axis=1), axis=0)
 
     def taught(
         self,

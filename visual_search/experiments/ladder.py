@@ -100,7 +100,8 @@ def _by_hand(lab: Lab) -> tuple[Floats, Row]:
 def _networks(lab: Lab) -> dict[str, tuple[Floats, Row]]:
     """The residual network, and CLIP by what belongs together."""
     held = Held.of(lab)
-    found, rate = {}, {}
+    found: dict[str, tuple[Floats, Row]] = {}
+    rate: dict[str, tuple[float, ...]] = {}
     for name, tower, positives in NETWORKS:
         pairs = held.learnt if positives == "judged" else lab.pairs(positives)
         tried = []
