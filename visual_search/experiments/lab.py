@@ -16,17 +16,14 @@ import numpy as np
 import torch
 
 from common.contract import Floats, Ints
-from common.training import loop
 from visual_search import model
 from visual_search.config import Config
 from visual_search.experiments.trained import Trained, trained
 from visual_search.features import Seen
 from visual_search.model import Model, ranker
-from visual_search.model.encoders import lesson, training
+from visual_search.model.encoders import lesson, own
 from visual_search.model.encoders.lesson import ALIKE, Bags, Lesson
-from visual_search.model.encoders.muon import Muon
 from visual_search.model.encoders.own import MIN_COUNT, Own
-from visual_search.model.encoders.towers import KINDS, Shape
 from visual_search.model.encoders.training import Choice, Teacher
 from visual_search.model.encoders.words import Words
 from visual_search.model.gallery import Gallery
@@ -35,7 +32,7 @@ from visual_search.model.index.settings import FLAT, Setting, make
 from visual_search.model.parts import Encoder, Vectors
 from visual_search.schema import Dataset, Pixels
 
-STEPS, SIDE, TOWER = 120, 32, "resnet"
+STEPS, SIDE, TOWER, DEPTH = 120, 32, "resnet", "111"
 BATCH, RATE = 64, 6e-3
 BLOCK = 256  # pictures encoded at once
 SMALLEST = 10  # steps, however little a preset learns
@@ -56,12 +53,18 @@ class Lab:
     def read(cls, config: Config) -> Lab:
         """InputError on real data."""
         case = trained(config)
-        own = replace(
-            config, encoder=TOWER, encoder_side=min(SIDE, config.encoder_side), batch_size=BATCH, learning_rate=RATE
+        small = replace(
+            config,
+            encoder=TOWER,
+            depth=DEPTH,
+            encoder_side=SIDE,
+            served_side=SIDE,
+            batch_size=BATCH,
+            learning_rate=RATE,
         )
         prepared = model.prepared(case.dataset, case.features)
         words = Words.fit(prepared.catalog.text.tolist(), MIN_COUNT)
-        return cls(case, own, prepared, lesson.of(prepared, prepared.judged, own), words)
+        return cls(case, small, prepared, lesson.of(prepared, prepared.judged, small), words)
 
     @cached_property
     def steps(self) -> int:
@@ -92,53 +95,27 @@ class Lab:
         by: Teaches = Teacher,
         **knobs: Any,
     ) -> Own:
-        """A network from weights by lot, or from where another stands, after `steps` batches (0: `self.steps`). Of a batch one half are pairs [m, 2], the
+        """A network from weights by lot, or from where another stands, after `steps` batches (0: `self.steps`). One half of what it is shown are pairs [m, 2], the
         other, if `texts`, images of the gallery with what their owners wrote; without pairs all are such."""
-        config = replace(self.config, **knobs)
-        rows = (steps or self.steps) * config.batch_size
-        lessons, order = self._lesson(pairs), np.arange(len(pairs) + self.num_named)
-        of_pairs = rows if not texts else rows // 2 if len(pairs) else 0
-        row = np.concatenate(
-            [np.resize(order[: len(pairs)], of_pairs), np.resize(order[len(pairs) :], rows - of_pairs)]
-        )
-        shape = Shape(
-            side=config.encoder_side, width=config.width, depth=config.depth, dim=config.dim, vocabulary=self.words.end + 1
-        )  # fmt: skip
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            network = KINDS[config.encoder](shape)
-        if begin is not None:
-            network.load_state_dict(begin.network.state_dict())
-        teacher = by(
-            network, self.words, lessons, _nothing(self.dataset), replace(config, epochs=max(1, rows // len(lessons)))
-        )
-        loop.train(
-            network,
-            {"row": torch.from_numpy(row)},
-            lambda _, batch: teacher.loss(batch["row"].numpy()),
-            epochs=1,
-            batch_size=config.batch_size,
-            learning_rate=config.learning_rate,
-            optimizer=Muon(network, config.learning_rate, config.weight_decay),
-            seed=config.seed,
-            schedule=training.schedule,
-            name="visual_search experiment",
-        )
-        return Own(config.encoder, shape, network.eval(), self.words)
+        config = replace(self.config, epochs=1, **knobs)
+        num = (steps or self.steps) * config.batch_size
+        num_pairs = num if not texts else num // 2 if len(pairs) else 0
+        one = own.begun(self.words, config, begin)
+        by(
+            one.network, self.words, self.lessons(pairs, num_pairs, num - num_pairs), _nothing(self.dataset), config
+        ).teach()
+        return one
 
-    @cached_property
-    def num_named(self) -> int:
-        """Images of the gallery that have a text."""
-        return int((self.lesson.text >= 0).sum())
-
-    def _lesson(self, pairs: Ints) -> Lesson:
-        """These pairs, then the images that have a text. No others are known to be alike."""
-        named, num = np.flatnonzero(self.lesson.text >= 0), np.arange(len(pairs) + self.num_named)
+    def lessons(self, pairs: Ints, num_pairs: int, num_named: int) -> Lesson:
+        """These pairs, over and over until they are num_pairs, and images that have a text in the same way. No others are known to be alike."""
+        named = np.flatnonzero(self.lesson.text >= 0)
+        both, alone = np.resize(pairs, (num_pairs, 2)), np.resize(named, num_named)
+        first = np.arange(num_pairs + num_named)
         bags = Bags(
-            anchor=np.concatenate([pairs[:, 0], named]),
-            first=num,
-            size=(num < len(pairs)).astype(np.int64),
-            members=np.concatenate([pairs[:, 1], named]),
+            anchor=np.concatenate([both[:, 0], alone]),
+            first=first,
+            size=(first < num_pairs).astype(np.int64),
+            members=np.concatenate([both[:, 1], alone]),
         )
         return replace(self.lesson, bags=bags, known=pairs, label=np.full_like(self.lesson.label, -1))
 

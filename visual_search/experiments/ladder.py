@@ -50,7 +50,7 @@ class Held:
         return Held(lab.alike(np.flatnonzero(~held)), training.choice(lab.dataset, kept))
 
     def mrr(self, lab: Lab, encoder: Own) -> float:
-        config = replace(lab.config, encoder_side=encoder.shape.side)
+        config = replace(lab.config, encoder_side=encoder.shape.side, served_side=encoder.shape.looks)
         return 1 - Teacher(encoder.network, lab.words, lab.lesson, self.choice, config).validate(encoder.network)
 
 
