@@ -17,6 +17,7 @@ from tests.visual_search.pictures import NAMES
 from visual_search.config import SMOKE
 from visual_search.model import encoders
 from visual_search.model.encoders import lesson, own, training, views
+from visual_search.model.encoders.classes import leaning
 from visual_search.model.encoders.muon import Muon, orthogonal
 from visual_search.model.encoders.towers import Clip, Residual, Shape
 from visual_search.model.encoders.words import Words
@@ -118,6 +119,35 @@ def test_contrast_is_its_formula_written_out() -> None:
     assert float(training.contrast(*tensors)) == pytest.approx(expected, rel=1e-9)
     nothing = tensors[2][:, :0]
     assert float(training.contrast(tensors[0], tensors[1], nothing)) < expected, "hard negatives make it harder"
+
+
+def test_a_class_is_told_from_all_classes_and_the_unlabelled_from_none(toy: Dataset) -> None:
+    """Against the formula: label smoothing's cross-entropy of the cosines, over those that have a class."""
+    lessons = lesson.of(toy, toy.judged, QUICK)
+    network = Residual(Shape(side=32, looks=32, width=8, depth="1", dim=16, vocabulary=9))
+    teacher = training.Teacher(network, Words.fit(NAMES, 1), lessons, training.choice(toy, toy.judged), QUICK)
+    first, rng = len(lessons.photos), np.random.default_rng(0)
+    pictures, vectors = np.array([0, first + 4, first + 9, 1]), rng.normal(size=(4, 16)).astype(np.float32)
+    centres = teacher.taught.centres.detach().numpy()
+    cosines = vectors @ (centres / np.linalg.norm(centres, axis=1, keepdims=True)).T / QUICK.temperature
+    logs = cosines - np.log(np.exp(cosines).sum(axis=1, keepdims=True))
+    meant = [
+        0.9 * logs[row, (at - first) % len(NAMES)] + 0.1 * logs[row].mean()
+        for row, at in ((1, first + 4), (2, first + 9))
+    ]
+    found = [teacher.classed(pictures[of], torch.from_numpy(vectors[of])).item() for of in ([0, 1, 2, 3], [0, 3])]
+    assert found == pytest.approx([-np.mean(meant), 0], rel=1e-4)
+
+
+def test_words_are_told_from_the_words_a_text_does_not_hold(toy: Dataset) -> None:
+    lessons = lesson.of(toy, toy.judged, QUICK)
+    words = Words.fit(NAMES, 1)
+    network = Residual(Shape(side=32, looks=32, width=8, depth="1", dim=16, vocabulary=words.end + 1))
+    teacher = training.Teacher(network, words, lessons, training.choice(toy, toy.judged), QUICK)
+    named = [words.table.token(int(word)) for word in teacher.common]
+    assert sorted(named) == ["bar", "block", "blue", "green", "pole", "red"]
+    for text, holds in zip(lessons.texts, teacher.holds, strict=True):
+        assert {name for name, there in zip(named, holds, strict=True) if there} == set(text.split())
 
 
 def test_the_choice_rests_on_photos_that_taught_nothing(toy: Dataset) -> None:
@@ -336,4 +366,21 @@ def test_what_is_no_hidden_layer_takes_adams_step() -> None:
         network(x).square().sum().backward()
         optimizer.step()
     for (name, one), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        assert torch.equal(one, other) != (name == "0.weight")
+        assert torch.allclose(one, other, atol=1e-6) != (name == "0.weight")
+
+
+def test_a_vector_leans_halfway_to_its_class_and_alone_stays() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(7, 5)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    label = np.array([3, -1, 3, 8, 3, -1, 9])
+    leant = leaning(vectors, label)
+    assert np.linalg.norm(leant, axis=1) == pytest.approx(np.ones(7), abs=1e-6)
+    assert (leant[[1, 5]] == vectors[[1, 5]]).all() and leant[[3, 6]] == pytest.approx(vectors[[3, 6]], abs=1e-6)
+    centre = vectors[[0, 2, 4]].sum(axis=0)
+    centre /= np.linalg.norm(centre)
+    for row in (0, 2, 4):
+        assert leant[row] @ centre == pytest.approx(np.sqrt((1 + vectors[row] @ centre) / 2), abs=1e-5), (
+            "half the angle"
+        )
+    assert leaning(vectors, np.full(7, -1)).tolist() == vectors.tolist()

@@ -130,7 +130,7 @@ def test_the_same_picture_is_nearest_to_itself_and_a_red_one_to_a_red_one() -> N
     red, blue = (np.full((1, SIDE, SIDE, 3), colour, np.uint8) for colour in ((200, 30, 30), (30, 30, 200)))
     dark = np.full((1, SIDE, SIDE, 3), (190, 40, 35), np.uint8)
     of = histograms(np.concatenate([red, blue, dark]))
-    assert of[0] @ of[0] == pytest.approx(1) and of[0] @ of[2] > 0.9 > 0.1 > of[0] @ of[1]
+    assert of[0] @ of[0] == pytest.approx(1) and of[0] @ of[2] > 0.9 and of[0] @ of[1] < 0.1
 
 
 # ------------------------------------------------------------------------------------------------------------------ words

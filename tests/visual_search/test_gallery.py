@@ -194,11 +194,7 @@ def grown(kind: str, come: Vectors) -> tuple[Gallery, Ints]:
     }[kind]
     index = Served(setting, ids, vectors, make(setting, vectors))
     tuned(index, queries[::2], exact_neighbours(vectors, queries[::2], 100), 0.95)
-    recalls = {
-        name: stage._recall(index, ids, vectors, asked)
-        for name, asked in ((QUERIES, queries[1::2]), (ARRIVALS, vectors[:500]))
-    }
-    gallery = Gallery(OURS, index, queries[1::2], recalls)
+    gallery = stage.watched(OURS, index, queries[1::2])
     gone = rng.permutation(NUM + COME)[:GO]
     for at in range(0, COME, 100):
         gallery = gallery.add(OURS, NUM + np.arange(at, at + 100), come[at : at + 100])

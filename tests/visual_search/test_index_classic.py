@@ -234,7 +234,7 @@ def test_links_lead_different_ways() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("float32", 4 * DIM), ("int8", DIM), ("PQ, 8 parts", 8), ("64 bits, random", 8)]
+    ("name", "size"), [("float32", 4 * DIM), ("int8", DIM), ("PQ", 8), ("64 bits, random planes", 8)]
 )
 def test_a_code_is_as_long_as_it_says(name: str, size: int) -> None:
     assert CODES[name](VECTORS).encode(VECTORS[:7]).shape == (7, size)

@@ -94,7 +94,7 @@ INDEXES: Mapping[str, Callable[[Vectors], Turned]] = {
     "LSH": lambda v: Turned(Lsh(v, tables=8, bits=_bits(len(v))), "probes", 56),
     "IVF": lambda v: _library("probes", num_lists(len(v)), v, kind=IVF, lists=num_lists(len(v))),
     "IVF-PQ": lambda v: _library(
-        "probes", num_lists(len(v)), v, kind=IVF_PQ, lists=num_lists(len(v)), code=v.shape[1] // 4, rerank=8
+        "probes", num_lists(len(v)), v, kind=IVF_PQ, lists=num_lists(len(v)), code=v.shape[1] // 4, rerank=20
     ),
     "HNSW": lambda v: _library("ef", 16 * K, v, kind=HNSW, links=16),
 }

@@ -11,9 +11,9 @@ from common.contract import Ints
 from visual_search import model
 from visual_search.config import Config
 from visual_search.experiments.millions import alike
-from visual_search.experiments.trained import trained
+from visual_search.experiments.trained import mean, trained
 from visual_search.model.index.dimension import intrinsic
-from visual_search.model.index.tuner import exact_neighbours
+from visual_search.model.index.tuner import each_recall, exact_neighbours
 from visual_search.model.parts import Vectors
 
 QUERIES = 200
@@ -28,7 +28,13 @@ class Hard:
     dimension: float
 
     def truth(self, queries: Vectors, k: int) -> Ints:
+        """Rows [m, k]."""
         return exact_neighbours(self.vectors, queries, k)
+
+
+def recall(name: str, found: Ints, truth: Ints) -> dict[str, float | None]:
+    """{name, name_low, name_high}: share of the true neighbours [m, k] found, its interval over queries."""
+    return mean(name, each_recall(found, truth).astype(np.float64), np.arange(len(truth)))
 
 
 @lru_cache(maxsize=2)

@@ -92,9 +92,7 @@ class Model:
     def retrieve(self, requests: Requests, k: int, store: FeatureStore) -> Ranking:
         asked = self.asked(self.features.seen(requests), requests.text)
         near = self.neighbours(asked, requests.shop_only, k)
-        called = np.concatenate(
-            [self.called(requests.text[at : at + BLOCK], k) for at in range(0, len(requests), BLOCK)]
-        )
+        called = self.called(requests.text, k)
         return self.together(asked, near, called, requests.shop_only)
 
     def rerank(self, requests: Requests, candidates: Ranking, store: FeatureStore) -> Ranking:
@@ -132,12 +130,13 @@ class Model:
     def called(self, text: Texts, k: int) -> Ints:
         """[n, CALLED * k] ids of images whose owners wrote the same words, -1 pads."""
         found = np.full((len(text), int(CALLED * k)), -1)
-        shared = self.features.words.said(text.tolist()) @ self.features.said.T
-        for row in np.flatnonzero(np.diff(shared.indptr)).tolist():
-            there = slice(shared.indptr[row], shared.indptr[row + 1])
-            at, score = shared.indices[there], shared.data[there]
-            best = at[np.lexsort((at, -score))[: found.shape[1]]]
-            found[row, : len(best)] = self.features.pictures.image_id[best]
+        for start in range(0, len(text), BLOCK):
+            shared = self.features.words.said(text[start : start + BLOCK].tolist()) @ self.features.said.T
+            for row in np.flatnonzero(np.diff(shared.indptr)).tolist():
+                there = slice(shared.indptr[row], shared.indptr[row + 1])
+                at, score = shared.indices[there], shared.data[there]
+                best = at[np.lexsort((at, -score))[: found.shape[1]]]
+                found[start + row, : len(best)] = self.features.pictures.image_id[best]
         return found
 
     def together(self, asked: Asked, near: Ranking, called: Ints, shop_only: Ints) -> Ranking:

@@ -37,12 +37,16 @@ def build(
 ) -> Gallery:
     """The cheapest index that finds `recall` of the neighbours of held-out queries [m, dim] within the deadline. Half of them tune it, the others
     are kept to watch it with. With fewer than FEW, images of the gallery stand in for them. InputError where no index does."""
-    rng = np.random.default_rng(0)
     if len(queries) < FEW:
-        queries = vectors[np.sort(rng.permutation(len(vectors))[: 2 * PROBES])]
+        queries = vectors[np.sort(np.random.default_rng(0).permutation(len(vectors))[: 2 * PROBES])]
     tune, probes = queries[::2][:PROBES], queries[1::2][:PROBES]
-    index = cheapest(ids, vectors, tune, recall, deadline_ms).index
-    some = vectors[np.sort(rng.permutation(len(vectors))[:PROBES])]
+    return watched(fingerprint, cheapest(ids, vectors, tune, recall, deadline_ms).index, probes)
+
+
+def watched(fingerprint: str, index: Served, probes: Vectors) -> Gallery:
+    """An index as it was built: what it finds now is what it will be held to."""
+    ids, vectors = index.everything()
+    some = vectors[np.sort(np.random.default_rng(0).permutation(len(vectors))[:PROBES])]
     built = {name: _recall(index, ids, vectors, asked) for name, asked in ((QUERIES, probes), (ARRIVALS, some))}
     return Gallery(fingerprint, index, probes, built)
 

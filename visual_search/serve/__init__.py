@@ -61,6 +61,8 @@ SHARES = {
 }
 """The most of the deadline each stage may take; neighbours and words run side by side. What is left is held back for the rules."""
 
+NO_PICTURE = "bm8="
+
 
 def start(artifact: Artifact, platform: Platform) -> Service:
     """Opens the artifact's parts. NotReady if the live store lacks a view."""
@@ -109,7 +111,9 @@ class Service:
         return other
 
     def _warm(self) -> None:
-        """The first picture waits for a library, and the first call of a network and of an index costs many times the next."""
+        """The first picture waits for a library, the first that is none for all of it, and the first call of a network and of an index costs many times the
+        next."""
+        _picture_or_error(NO_PICTURE, self.features.side)
         request = Request(**EXAMPLE)
         asked = self._asked(request, unfolded(request.image, self.features.side), 0, 0)
         with self.platform.store.snapshot() as store:

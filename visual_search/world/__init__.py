@@ -54,7 +54,6 @@ class World:
     seed: int
     catalog: Catalog
     pictures: Pictures
-    scenes: Scenes  # of the gallery
     photos: Images
     shot: Scenes  # of the log's photos, then of the judged ones
     log_searches: Searches
@@ -115,8 +114,7 @@ class Ceiling:
 def _make(seed: int, num_users: int, num_images: int, num_searches: int, num_photos: int, num_pairs: int, num_judged: int, days: int, side: int, clutter: float, steepness: float) -> World:  # fmt: skip
     rng = np.random.default_rng([seed, 80])
     of = pictures(seed, np.arange(num_images), days)
-    scenes = gallery(seed, of, clutter)
-    catalog = described(seed, of, Images(draw(seed, scenes, side)))
+    catalog = described(seed, of, Images(draw(seed, gallery(seed, of, clutter), side)))
     taken, judged_taken = (
         _taken(seed, num, first, num_users, of, clutter, days, new, rng)
         for num, first, new in ((num_photos, 0, False), (num_judged, num_photos, True))
@@ -136,7 +134,6 @@ def _make(seed: int, num_users: int, num_images: int, num_searches: int, num_pho
         seed=seed,
         catalog=catalog,
         pictures=of,
-        scenes=scenes,
         photos=photos,
         shot=shot,
         log_searches=asked,

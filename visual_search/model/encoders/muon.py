@@ -24,9 +24,8 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, network: nn.Module, learning_rate: float, weight_decay: float) -> None:
         named = dict(network.named_parameters())
         hidden = [name for name, of in named.items() if of.ndim == 4 or (of.ndim == 2 and ".layers." in name)]
-        self.adam = torch.optim.AdamW(
-            [of for name, of in named.items() if name not in hidden], lr=learning_rate, weight_decay=weight_decay
-        )
+        others = [of for name, of in named.items() if name not in hidden]
+        self.adam = torch.optim.AdamW(others, lr=learning_rate, weight_decay=weight_decay, fused=True)
         super().__init__([named[name] for name in hidden], {"lr": learning_rate, "weight_decay": weight_decay})
 
     @torch.no_grad()

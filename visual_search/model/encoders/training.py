@@ -35,7 +35,7 @@ FEW_TEXTS = 256
 SMOOTHING = 0.1  # of classes (Szegedy et al. 2016, section 7)
 HARD_FROM, SLACK = 0.2, 4  # share of the run before the memory is asked; how many more are looked at, as some are alike
 BLOCK = 64  # pictures at once
-MOST_IMAGES = 1_000  # among which a photo kept to choose by is looked for
+MOST_IMAGES = 500  # among which a photo kept to choose by is looked for
 
 
 def schedule(share: float) -> float:
@@ -69,17 +69,18 @@ class Choice:
 
 
 def choice(dataset: Dataset, held: Pairs) -> Choice:
-    """Every image that was judged for one of these photos, and of the others as many as make it MOST_IMAGES."""
-    ids, judged = dataset.catalog.image_id, held.grade >= ALIKE
-    photos, photo = np.unique(held.photo[judged], return_inverse=True)
-    place = np.searchsorted(ids, held.image_id[judged])
-    rng = np.random.default_rng(0)
-    others = np.setdiff1d(np.arange(len(ids)), place)
-    images = np.concatenate([np.unique(place), rng.permutation(others)[: max(MOST_IMAGES - len(np.unique(place)), 0)]])
-    order = np.argsort(images)
+    """Of each held photo the images it is like, MOST_IMAGES in all by lot, and others up to that number."""
+    ids, judged, rng = dataset.catalog.image_id, held.grade >= ALIKE, np.random.default_rng(0)
+    known = np.isin(held.image_id, ids)
+    photo, place = held.photo[judged & known], np.searchsorted(ids, held.image_id[judged & known])
+    wanted = rng.permutation(np.unique(place))
+    others = rng.permutation(np.setdiff1d(np.arange(len(ids)), wanted))
+    images = np.sort(np.concatenate([wanted, others])[:MOST_IMAGES])
+    left = np.isin(place, images)
+    photos, row = np.unique(photo[left], return_inverse=True)
     alike = torch.zeros(len(photos), len(images), dtype=torch.bool)
-    alike[photo, np.searchsorted(images[order], place)] = True
-    return Choice(photos=held.photos.pixels[photos], images=dataset.catalog.images.pixels[images[order]], alike=alike)
+    alike[row, np.searchsorted(images, place[left])] = True
+    return Choice(photos=held.photos.pixels[photos], images=dataset.catalog.images.pixels[images], alike=alike)
 
 
 class Taught(nn.Module):

@@ -122,9 +122,9 @@ def _fitted(points: Vectors, rng: np.random.Generator) -> Vectors:
 CODES: Mapping[str, Callable[[Vectors], Code]] = {
     "float32": lambda vectors: Whole(),
     "int8": EightBits,
-    "PQ, 16 parts": lambda vectors: Product(vectors, 16),
-    "PQ, 8 parts": Product,
-    "64 bits, ITQ": lambda vectors: Signs(vectors, learnt=True),
-    "64 bits, random": Signs,
+    "PQ, 16 bytes": lambda vectors: Product(vectors, 16),
+    "PQ": Product,
+    "64 bits": lambda vectors: Signs(vectors, learnt=True),
+    "64 bits, random planes": Signs,
 }
-"""Each fitted to vectors like those it will code."""
+"""Each fitted to vectors like those it will code. PQ: 8 bytes."""
