@@ -31,6 +31,7 @@ from visual_search.experiments import (
 )
 from visual_search.experiments import trained as labs
 from visual_search.experiments.trained import GAIN, Trained
+from visual_search.policy import Context
 from visual_search.world import history
 
 MODULES = (crop, text_query, metadata, metrics, position_bias, rules, duplicates, online, encoder_change)
@@ -251,9 +252,9 @@ def test_what_stands_against_a_rule_is_counted_and_pages_under_the_rules_hold_no
     assert copies.tolist() == [False, False, True, False, False, True]
 
 
-def _context(n: int) -> rules.policy.Context:
+def _context(n: int) -> Context:
     no = np.zeros(n, bool)
-    return rules.policy.Context(known=~no, owner=np.full(n, -1), explicit=no, private=no, shop=no, group=np.full(n, -1))
+    return Context(known=~no, owner=np.full(n, -1), explicit=no, private=no, shop=no, group=np.full(n, -1))
 
 
 def test_of_copies_the_best_alone_is_paid(lab: Trained) -> None:
@@ -308,7 +309,7 @@ def test_a_ridge_map_finds_a_rotation_and_nothing_in_noise() -> None:
     rng = np.random.default_rng(0)
     old = encoder_change.unit(rng.normal(size=(600, 16)).astype(np.float32))
     turn = np.linalg.qr(rng.normal(size=(16, 16)))[0].astype(np.float32)
-    mapped = encoder_change.unit((old @ turn) @ encoder_change.ridge(old @ turn, old))
+    mapped = encoder_change.unit(((old @ turn) @ encoder_change.ridge(old @ turn, old)).astype(np.float32))
     assert np.einsum("nd,nd->n", mapped, old).min() > 0.99
     noise = encoder_change.unit(rng.normal(size=(600, 16)).astype(np.float32))
     lost = encoder_change.unit(noise @ encoder_change.ridge(noise[:300], old[:300]))

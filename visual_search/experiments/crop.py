@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def crop(config: Config) -> Table:
 
 def _row(
     name: str, clutter: float, gains: Floats, base: Floats, other: Floats, iou: Floats, asked: Requests
-) -> dict[str, object]:
+) -> dict[str, Any]:
     users = asked.user_id
     return {"looked at": name, "clutter": clutter, **mean(AGAINST, gains - base, users), **mean(UNCUT, gains - other, users)} | {
         **mean(GAIN, gains, users), "whole photo": float(base.mean()), "iou": float(iou.mean()),

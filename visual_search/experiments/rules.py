@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def rules(config: Config) -> Table:
     return [*table, _row(lab, SHOP_ONLY, pages["none"], _shop(lab), _not_sold(lab, pages["none"]))]
 
 
-def _row(lab: Trained, name: str, without: Ranking, under: Ranking, breaks: Bools) -> dict[str, object]:
+def _row(lab: Trained, name: str, without: Ranking, under: Ranking, breaks: Bools) -> dict[str, Any]:
     users, cost = lab.test.user_id, lab.paid(without) - lab.paid(under)
     once = paid_once(lab, without) - paid_once(lab, under)
     return {"rule": name, **mean("cost", cost, users), **mean("paid once", once, users)} | {
