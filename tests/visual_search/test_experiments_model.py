@@ -88,7 +88,7 @@ def test_a_batch_is_half_pairs_and_half_named_images_or_all_of_one(
     seen: list[tuple[int, int]] = []
 
     class Counts(Teacher):
-        def loss(self, rows: np.ndarray) -> torch.Tensor:  # type: ignore[type-arg]
+        def loss(self, rows: np.ndarray) -> torch.Tensor:
             seen.append((int((self.lesson.bags.size[rows] > 0).sum()), len(rows)))
             return super().loss(rows)
 
@@ -114,9 +114,9 @@ def test_gains_are_those_of_a_scan_by_hand(taught: Lab) -> None:
     case, seen = taught.case, taught.seen
     photos, said = encoder.images(seen.pixels), encoder.texts(case.test.text.tolist())
     asked = said + np.where((seen.which >= 0)[:, None], photos[seen.which], 0)
-    scores = asked @ encoder.images(taught.dataset.catalog.images.pixels).T
+    scores = (asked @ encoder.images(taught.dataset.catalog.images.pixels).T).astype(np.float64)
     order = np.argsort(-scores, axis=1, kind="stable")[:, : TINY.num_candidates]
-    scores = np.take_along_axis(scores, order, axis=1).astype(np.float64)
+    scores = np.take_along_axis(scores, order, axis=1)
     somewhere = asked.any(axis=1)
     by_hand = case.gains(Ranking(ids=taught.dataset.catalog.image_id[order], scores=scores))
     assert np.allclose(taught.gains(encoder)[somewhere], by_hand[somewhere])

@@ -13,7 +13,7 @@ from visual_search.config import Config
 from visual_search.experiments.lab import BATCH, Lab
 from visual_search.experiments.trained import GAIN, mean
 
-SIZES = (50, 150, 500, 1_500, 4_000)
+SIZES = (50, 150, 500, 3_000)
 FIRST = 2 / 3  # of the steps are pretraining
 
 
