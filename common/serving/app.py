@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -23,6 +23,7 @@ from common.serving.deadline import Deadline
 
 T = TypeVar("T")
 Read = Callable[[Request], Awaitable[bytes]]
+JSON = "application/json"
 
 EVENTS_IN_FLIGHT = 8
 ITEMS_IN_FLIGHT = 4
@@ -168,9 +169,11 @@ def route(
     deadline_ms: float,
     in_flight: int = 4,
     read: Read = guards.json_body,
+    kinds: Sequence[str] = (JSON,),
 ) -> APIRouter:
     """The router of a service with one POST route: validated body -> service.respond under a deadline -> answer as JSON. More than
-    `in_flight` requests at once are answered 503 with Retry-After instead of queueing. `read`: gives the body as JSON, whatever it came as."""
+    `in_flight` requests at once are answered 503 with Retry-After instead of queueing. `read`: gives the body as JSON, of
+    whichever of these `kinds` it came."""
 
     async def respond(asked: Any, metrics: Metrics) -> Any:
         deadline = Deadline(deadline_ms)
@@ -179,7 +182,7 @@ def route(
         metrics.answered(case_of(path), time.perf_counter() - start, deadline.degraded, deadline.timings().stages)
         return given
 
-    return json_post(path, TypeAdapter(request), answer, respond, in_flight, read=read)
+    return json_post(path, TypeAdapter(request), answer, respond, in_flight, read=read, kinds=kinds)
 
 
 def events_router(served: Served) -> APIRouter:
@@ -221,6 +224,7 @@ def json_post(
     method: str = "POST",
     guarded: bool = False,
     read: Read = guards.json_body,
+    kinds: Sequence[str] = (JSON,),
 ) -> APIRouter:
     """One route that decodes its own body: pydantic reads the bytes once, where FastAPI parses to Python objects and walks them again,
     and the answer's dataclass goes to orjson as it is. `guarded`: for the holder of the server's token alone."""
@@ -254,14 +258,14 @@ def json_post(
         response_model=answer,
         responses=RESPONSES,
         name=path.rsplit("/", 1)[-1],
-        openapi_extra=body_of(content),
+        openapi_extra=body_of(content, kinds),
     )
     return router
 
 
-def body_of(content: Mapping[str, Any]) -> dict[str, Any]:
+def body_of(content: Mapping[str, Any], kinds: Sequence[str] = (JSON,)) -> dict[str, Any]:
     """What OpenAPI is told about a body we decode ourselves."""
-    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+    return {"requestBody": {"required": True, "content": {kind: dict(content) for kind in kinds}}}
 
 
 def case_of(path: str) -> str:

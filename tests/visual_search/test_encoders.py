@@ -87,7 +87,7 @@ def test_the_same_seed_gives_the_same_encoder_and_another_seed_another(toy: Data
 def test_hard_negatives_are_the_nearest_of_the_memory_that_are_not_alike(toy: Dataset) -> None:
     config = replace(QUICK, num_hard=5)
     lessons = lesson.of(toy, toy.judged, config)
-    network = Residual(Shape(side=32, looks=32, width=8, depth="1", dim=16, vocabulary=9))
+    network = Residual(Shape(side=32, looks=32, mirrored=False, width=8, depth="1", dim=16, vocabulary=9))
     teacher = training.Teacher(network, Words.fit(NAMES, 1), lessons, training.choice(toy, toy.judged), config)
     rng = np.random.default_rng(0)
     teacher.memory = torch.from_numpy(rng.normal(size=(len(lessons.label), 16)).astype(np.float32))
@@ -124,7 +124,7 @@ def test_contrast_is_its_formula_written_out() -> None:
 def test_a_class_is_told_from_all_classes_and_the_unlabelled_from_none(toy: Dataset) -> None:
     """Against the formula: label smoothing's cross-entropy of the cosines, over those that have a class."""
     lessons = lesson.of(toy, toy.judged, QUICK)
-    network = Residual(Shape(side=32, looks=32, width=8, depth="1", dim=16, vocabulary=9))
+    network = Residual(Shape(side=32, looks=32, mirrored=False, width=8, depth="1", dim=16, vocabulary=9))
     teacher = training.Teacher(network, Words.fit(NAMES, 1), lessons, training.choice(toy, toy.judged), QUICK)
     first, rng = len(lessons.photos), np.random.default_rng(0)
     pictures, vectors = np.array([0, first + 4, first + 9, 1]), rng.normal(size=(4, 16)).astype(np.float32)
@@ -142,7 +142,7 @@ def test_a_class_is_told_from_all_classes_and_the_unlabelled_from_none(toy: Data
 def test_words_are_told_from_the_words_a_text_does_not_hold(toy: Dataset) -> None:
     lessons = lesson.of(toy, toy.judged, QUICK)
     words = Words.fit(NAMES, 1)
-    network = Residual(Shape(side=32, looks=32, width=8, depth="1", dim=16, vocabulary=words.end + 1))
+    network = Residual(Shape(side=32, looks=32, mirrored=False, width=8, depth="1", dim=16, vocabulary=words.end + 1))
     teacher = training.Teacher(network, words, lessons, training.choice(toy, toy.judged), QUICK)
     named = [words.table.token(int(word)) for word in teacher.common]
     assert sorted(named) == ["bar", "block", "blue", "green", "pole", "red"]
@@ -287,6 +287,17 @@ def test_a_vector_has_length_one_whoever_stands_beside_it(quick: Encoder, toy: D
     assert quick.images(pixels[:0]).shape == (0, quick.dim)
     larger = quick.images(np.repeat(np.repeat(pixels[:5], 2, 1), 2, 2))
     assert ((larger * together[:5]).sum(axis=1) > 0.99).all(), "of any side"
+
+
+def test_a_mirrored_encoder_does_not_tell_left_from_right(quick: Encoder, toy: Dataset) -> None:
+    assert isinstance(quick, own.Own)
+    pixels = toy.test.photos.pixels[:9]
+    mirror = np.ascontiguousarray(pixels[:, :, ::-1])
+    both = replace(quick, shape=replace(quick.shape, mirrored=True))
+    assert both.images(pixels) == pytest.approx(both.images(mirror), abs=1e-5) and both.fingerprint != quick.fingerprint
+    mean = quick.images(pixels) + quick.images(mirror)
+    assert both.images(pixels) == pytest.approx(mean / np.linalg.norm(mean, axis=1, keepdims=True), abs=1e-5)
+    assert np.abs(quick.images(pixels) - quick.images(mirror)).max() > 1e-3
 
 
 def test_a_text_without_a_known_word_lies_at_0(quick: Encoder) -> None:

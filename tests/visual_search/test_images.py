@@ -84,11 +84,11 @@ def test_a_folder_without_pictures_or_without_a_split_is_refused(tmp_path: Path)
         images.read(folder(tmp_path, each=2, table=table), CONFIG)
 
 
-def test_a_photo_lies_as_it_was_held_and_its_middle_is_kept(tmp_path: Path) -> None:
-    """Turned by its EXIF mark, cut to a square."""
+def test_a_photo_lies_as_it_was_held_and_is_pressed_into_a_square(tmp_path: Path) -> None:
+    """Turned by its EXIF mark; as a picture is at the server's door."""
     root = folder(tmp_path)
     picture = Image.new("RGB", (40, 20), (0, 0, 0))
-    picture.paste((255, 255, 255), (10, 0, 30, 10))  # the upper half of the middle square
+    picture.paste((255, 255, 255), (0, 0, 40, 10))  # the upper half
     exif = Image.Exif()
     exif[0x0112] = 3  # held upside down
     picture.save(root / "chairs" / "00.png", exif=exif)

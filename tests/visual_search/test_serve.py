@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -221,6 +223,14 @@ def test_a_form_that_is_wrong_is_refused_and_nothing_is_logged(
     answer = post_form(trial, files, **fields)
     assert answer.status_code == status and set(answer.json()["error"]) >= {"what", "why", "next"}, answer.text
     assert trial.served.platform.log.end == end
+
+
+def test_the_description_of_the_api_names_both_ways_and_holds_together(trial: Trial) -> None:
+    described = trial.served.client.get("/openapi.json").json()
+    body = described["paths"][trial.served.route]["post"]["requestBody"]["content"]
+    assert set(body) == set(form.KINDS)
+    named = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(described)))
+    assert named <= set(described["components"]["schemas"])
 
 
 def test_a_torn_form_and_a_field_twice_are_refused(trial: Trial) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from common.contract import Ints
 from common.errors import InputError
+from common.training.progress import bar
 from visual_search.schema import Images, Pixels, Texts
 
 
@@ -26,13 +27,13 @@ def write(folder: Path, name: str, images: Images, used: Ints) -> Texts:
 def read(folder: Path, paths: Texts, side: int, what: str) -> Images:
     """Each as a square of `side` pixels. InputError names the first that cannot be read; `what`: whose pictures these are."""
     pixels, inside = np.empty((len(paths), side, side, 3), np.uint8), folder.resolve()
-    for at, path in enumerate(paths.tolist()):
+    for at, path in enumerate(bar(paths.tolist(), len(paths), f"{what} pictures")):
         pixels[at] = _read(folder, path, inside, side, what)
     return Images(pixels)
 
 
 def _read(folder: Path, path: str, inside: Path, side: int, what: str) -> Pixels:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     if not path or not _is_inside(folder / path, inside):
         raise InputError(
@@ -40,10 +41,13 @@ def _read(folder: Path, path: str, inside: Path, side: int, what: str) -> Pixels
         )
     try:
         with Image.open(folder / path) as image:
-            whole = image.convert("RGB")
+            image.draft("RGB", (side, side))  # a large JPEG is unfolded at a fraction of its size
+            whole = ImageOps.exif_transpose(image).convert("RGB")  # as it was held
             return np.asarray(whole if whole.size == (side, side) else whole.resize((side, side)))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"{what}: the picture {path!r} cannot be read ({error}). Mend the path.") from error
+    except Exception as error:  # whatever Pillow stumbles over in a torn file
+        raise InputError(
+            f"{what}: the picture {path!r} cannot be read ({str(error)[:100]}). Mend the path or the file."
+        ) from error
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

@@ -11,8 +11,7 @@ Breaks: in text and shop the answers are narrowed by the filter there is, shop_o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from common.contract import Ints
 from common.data.reading import read_table
 from common.errors import InputError, did_you_mean
 from visual_search.config import Config
-from visual_search.data import labelled
+from visual_search.data import files, labelled
 from visual_search.data.labelled import Classes, Part
 from visual_search.schema import Dataset, Judgments, Pixels
 
@@ -40,15 +39,13 @@ def read(folder: Path, config: Config) -> tuple[Dataset, Judgments]:
     every, gallery, truth, label = np.arange(len(shop)), train, train.label, test.label
     requests = labelled.asked(test.pixels, shop_only=config.protocol == "shop")
     if config.protocol == "shop":
-        gallery, truth = _beside(
-            train, labelled.pictures(_files(root, shop), config.side, "shop pictures"), every, every
-        )
+        gallery, truth = _beside(train, files.read(root, np.array(shop), config.side, "shop").pixels, every, every)
     elif config.protocol == "text":
         label, requests = every, labelled.asked(test.pixels[:0], classes.name.tolist(), shop_only=True)
         gallery, truth = _beside(train, test.pixels, np.full(len(test), -1), test.label)
     whole = config.protocol == "photo" and (len(train), len(valid), len(test)) == SIZES
     data = labelled.dataset(gallery, valid, classes, "grocery" if whole else "", requests)
-    shelf = np.array([path.parts[1] for path in shop])  # fruit, vegetables, packages
+    shelf = np.array([path.split("/")[1] for path in shop])  # fruit, vegetables, packages
     return data, labelled.key(requests, label, truth, classes, {"shelf": shelf[label]})
 
 
@@ -62,7 +59,7 @@ def _beside(train: Part, pixels: Pixels, label: Ints, truth: Ints) -> tuple[Part
     return found, np.concatenate([np.full(len(train), -1), truth])
 
 
-def _classes(path: Path) -> tuple[Classes, list[PurePosixPath]]:
+def _classes(path: Path) -> tuple[Classes, list[str]]:
     """-> they, and the picture of each in a shop. A class is called by its name and its group's, where that says more."""
     table = read_table(path)
     if lacking := [name for name in (CLASS, NUMBER, GROUP, SHOP) if name not in table.column_names]:
@@ -74,7 +71,7 @@ def _classes(path: Path) -> tuple[Classes, list[PurePosixPath]]:
     _, group = np.unique(groups, return_inverse=True)
     return (
         Classes(name=np.char.replace(np.array(called), "-", " "), group=group),
-        [PurePosixPath(name.lstrip("/")) for name in shop],
+        [name.lstrip("/") for name in shop],
     )
 
 
@@ -90,15 +87,5 @@ def _split(root: Path, name: str, num_classes: int, side: int) -> Part:
             raise InputError(
                 f"{path}, line {number}: {', '.join(line)[:60]!r}. Expected path, class below {num_classes}, group."
             )
-    paths = _files(root, [PurePosixPath(line[0]) for line in cells])
-    return Part(
-        pixels=labelled.pictures(paths, side, f"{name} photos"),
-        label=np.array([int(line[1]) for line in cells], np.int64),
-    )
-
-
-def _files(root: Path, names: Sequence[PurePosixPath]) -> list[Path]:
-    """Inside the root: a list that somebody else wrote names no file elsewhere."""
-    if odd := [name for name in names if name.is_absolute() or ".." in name.parts]:
-        raise InputError(f"{root}: the file {str(odd[0])[:80]!r} lies outside. Expected paths below the folder.")
-    return [root / name for name in names]
+    pixels = files.read(root, np.array([line[0] for line in cells]), side, name).pixels
+    return Part(pixels=pixels, label=np.array([int(line[1]) for line in cells], np.int64))

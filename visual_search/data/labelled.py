@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from common import events
 from common.contract import Events, Floats, Ints
-from common.errors import InputError
 from common.features.asof import AsOfStore
-from common.training.progress import bar
 from visual_search.schema import (
     EVENTS,
     SHOWN,
@@ -34,7 +31,6 @@ from visual_search.schema import (
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # the crop that is none
 NEAR = 0.5  # the gain of another class of the same group
 STRANGERS = 30  # images of other groups that a photo is said to be unlike
-MOST_PIXELS = 50_000_000  # of a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,27 +133,3 @@ def _pairs(valid: Part, shown: Ints, classes: Classes) -> Pairs:
 def nothing() -> Events:
     """A log in which nothing has happened."""
     return events.of([], keys=SHOWN, values=dict.fromkeys(name for kind in EVENTS.values() for name in kind.values))
-
-
-def pictures(paths: Sequence[Path], side: int, name: str) -> Pixels:
-    """[n, side, side, 3]: the middle square of each. InputError names the file that is no picture."""
-    found = np.empty((len(paths), side, side, 3), np.uint8)
-    for row, path in zip(found, bar(paths, len(paths), name), strict=True):
-        row[:] = _picture(path, side)
-    return found
-
-
-def _picture(path: Path, side: int) -> Pixels:
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path, formats=("JPEG", "PNG", "WEBP")) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise InputError(f"{path}: {image.width} x {image.height} pixels. Expected at most {MOST_PIXELS:,}.")
-            image.draft("RGB", (side, side))  # a large JPEG is unfolded at a fraction of its size
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-            return np.asarray(ImageOps.fit(upright, (side, side), Image.Resampling.BICUBIC))
-    except InputError:
-        raise
-    except Exception as error:  # whatever Pillow stumbles over in a torn file
-        raise InputError(f"{path}: not a whole JPEG, PNG or WebP ({str(error)[:100]}). Mend or remove it.") from error

@@ -15,10 +15,16 @@ from common.contract import Experiment
 from common.eval.chart import Chart
 from visual_search.experiments import (
     active_learning,
+    blue_green,
     captions,
+    codes,
     crop,
     duplicates,
     encoder_change,
+    index_contract,
+    index_dimension,
+    index_lab,
+    index_tuner,
     ladder,
     metadata,
     metrics,
@@ -32,6 +38,12 @@ from visual_search.experiments import (
 )
 
 EXPERIMENTS: Mapping[str, Experiment] = {
+    **index_lab.EXPERIMENTS,
+    **index_dimension.EXPERIMENTS,
+    **codes.EXPERIMENTS,
+    **index_tuner.EXPERIMENTS,
+    **index_contract.EXPERIMENTS,
+    **blue_green.EXPERIMENTS,
     **crop.EXPERIMENTS,
     **text_query.EXPERIMENTS,
     **metadata.EXPERIMENTS,
@@ -49,6 +61,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **captions.EXPERIMENTS,
 }
 CHARTS: Mapping[str, Chart] = {
+    **index_lab.CHARTS,
+    **index_dimension.CHARTS,
     **crop.CHARTS,
     **pretraining.CHARTS,
     **captions.CHARTS,

@@ -8,7 +8,6 @@ from functools import lru_cache
 import numpy as np
 
 from common.contract import Ints
-from visual_search import model
 from visual_search.config import Config
 from visual_search.experiments.millions import alike
 from visual_search.experiments.trained import mean, trained
@@ -44,7 +43,7 @@ def gallery(config: Config, num: int = 0) -> Hard:
     own = case.model.gallery.index.everything()[1]
     photos = case.features.seen(case.test.take(case.test.photo >= 0)).pixels[:QUERIES]
     vectors, _, dimension = alike(own, num or len(own))
-    return Hard(vectors, model.encoded(case.model.encoder, photos), dimension)
+    return Hard(vectors, case.model.encoder.images(photos), dimension)
 
 
 def planted(directions: int, num: int, dim: int = 64, noise: float = 0.02, seed: int = 0) -> Hard:

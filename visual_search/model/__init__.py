@@ -26,6 +26,7 @@ from visual_search.config import Config
 from visual_search.features import Features, Seen
 from visual_search.model import gallery as galleries
 from visual_search.model import joint, ranker
+from visual_search.model.encoders.classes import leaning
 from visual_search.model.gallery import Gallery
 from visual_search.model.parts import Encoder, Vectors
 from visual_search.model.ranker import Linear
@@ -44,7 +45,7 @@ KINDS = ("photo", "text", "both")
 def fit(dataset: Dataset, features: Features, config: Config) -> Model:
     ready = prepared(dataset, features)
     encoder = joint.fit(ready, config)
-    vectors = encoder.images(ready.catalog.images.pixels)
+    vectors = leaning(encoder.images(ready.catalog.images.pixels), dataset.catalog.label)
     asked = dataset.valid.take(dataset.valid.slot == 0).requests()  # a page is one request
     seen = features.seen(asked)
     queries = encoder.images(seen.pixels)
@@ -149,9 +150,9 @@ class Model:
             ids[row] = np.concatenate([first, rest])[:k]
             if (ids[row] < 0).all():
                 ids[row, : min(k, len(self.features.popular))] = self.features.popular[:k]
-        row, column = np.nonzero(ids >= 0)
+        rows, columns = np.nonzero(ids >= 0)
         scores = np.full(ids.shape, -np.inf)
-        scores[row, column] = self.likeness(asked.query, row, ids[row, column])
+        scores[rows, columns] = self.likeness(asked.query, rows, ids[rows, columns])
         return self._filtered(ids, scores, shop_only)
 
     def values(self, asked: Asked, row: Ints, image_id: Ints, dense: Floats) -> Floats:
@@ -245,9 +246,9 @@ def _told_apart(dataset: Dataset, seed: int) -> Rows:
 
 
 def _read(plain: Model, rows: Rows, dataset: Dataset) -> Floats:
-    asked = plain.asked(plain.features.seen(rows), rows.text)
-    dense = plain.features.inputs(rows, dataset.history).dense
-    return plain.values(asked, np.arange(len(rows)), rows.image_id, dense)
+    seen, (text, said) = plain.features.seen(rows), np.unique(rows.text, return_inverse=True)
+    dense = plain.features.dense(seen.histogram, seen.which, text, said, rows.image_id, rows.moment, dataset.history)
+    return plain.values(plain.asked(seen, rows.text), np.arange(len(rows)), rows.image_id, dense)
 
 
 def _unlike(plain: Model, asked: Requests, seen: Seen) -> dict[str, float]:

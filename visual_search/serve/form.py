@@ -15,6 +15,7 @@ from common.serving import guards
 from common.serving.requests import parsed
 
 MULTIPART = "multipart/form-data"
+KINDS = ("application/json", MULTIPART)
 MOST_FIELDS = 10
 TEXTS = ("text",)
 

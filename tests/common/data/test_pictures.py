@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from common.data.pictures import MOST_PIXELS, check, unfolded
+from common.data.pictures import MOST_PIXELS, ORIENTATION, check, unfolded
 from common.errors import InputError
 
 SIDE = 48
@@ -59,6 +59,20 @@ def test_what_is_transparent_lies_on_white_and_sixteen_bits_are_eight() -> None:
     assert (unfolded(encoded(file(clear)), SIDE) == 255).all()
     deep = Image.fromarray(np.full((50, 50), 0x8000, np.uint16))
     assert np.abs(unfolded(encoded(file(deep)), SIDE).astype(int) - 0x80).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_a_photo_stands_upright_however_the_phone_was_held(form: str, orientation: int) -> None:
+    """Pillow's own turn, of the picture in full, is the oracle."""
+    corner = np.full((60, 80, 3), 240, np.uint8)
+    corner[:20, :50] = (20, 20, 230)
+    held = Image.Exif()
+    held[ORIENTATION] = orientation
+    content = file(Image.fromarray(corner), form, exif=held)
+    with Image.open(io.BytesIO(content)) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    assert np.abs(unfolded(encoded(content), SIDE).astype(int) - np.asarray(upright).astype(int)).mean() < 4
 
 
 def bomb(width: int, height: int) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch.nn.functional import normalize
 
 from common.contract import Bools
 from common.data.durable import write_bytes
@@ -52,7 +53,10 @@ class Own:
         """uint8 [n, side, side, 3] of any side -> [n, dim] of length 1."""
         if not len(pixels):
             return np.empty((0, self.dim), np.float32)
-        found: Vectors = training.vectors(self.network, pixels, self.shape.looks).numpy()
+        seen = training.vectors(self.network, pixels, self.shape.looks)
+        if self.shape.mirrored:
+            seen = normalize(seen + training.vectors(self.network, pixels[:, :, ::-1], self.shape.looks), dim=1)
+        found: Vectors = seen.numpy()
         return found
 
     def texts(self, texts: Sequence[str]) -> Vectors:
@@ -92,13 +96,9 @@ def fit(dataset: Dataset, config: Config, start: Own | None = None) -> Own:
 def begun(words: Words, config: Config, start: Own | None = None) -> Own:
     """Weights by lot, or those of `start`, to be trained."""
     shape = Shape(
-        side=config.encoder_side,
-        looks=config.served_side,
-        width=config.width,
-        depth=config.depth,
-        dim=config.dim,
-        vocabulary=words.end + 1,
-    )
+        side=config.encoder_side, looks=config.served_side, mirrored=config.mirrored, width=config.width, depth=config.depth,
+        dim=config.dim, vocabulary=words.end + 1,
+    )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = KINDS[config.encoder](shape)

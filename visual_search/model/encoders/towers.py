@@ -23,11 +23,12 @@ PER_CHANNEL = 3  # numbers that `clip` keeps of a patch, for each channel that `
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """side: pixels of the views it learns from; looks: of a picture it is shown afterwards; width: channels of the first stage, twice as many in each that follows; depth: residual blocks of each stage, a digit a
+    """side: pixels of the views it learns from; looks: of a picture it is shown afterwards, `mirrored`: with its mirror image beside it; width: channels of the first stage, twice as many in each that follows; depth: residual blocks of each stage, a digit a
     stage; vocabulary: word ids, the last of which ends a text."""
 
     side: int
     looks: int
+    mirrored: bool
     width: int
     depth: str
     dim: int
