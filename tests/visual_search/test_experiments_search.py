@@ -31,6 +31,7 @@ from visual_search.experiments import (
 )
 from visual_search.experiments import trained as labs
 from visual_search.experiments.trained import GAIN, Trained
+from visual_search.features.preparation import cut
 from visual_search.policy import Context
 from visual_search.world import history
 
@@ -57,6 +58,7 @@ def row(table: Table, **named: object) -> dict[str, float]:
 def test_an_experiment_gives_rows_of_finite_numbers(name: str, lab: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(position_bias, "LOGS", 2)
     monkeypatch.setattr(crop, "CLUTTER", (0.0, 0.6))
+    monkeypatch.setattr(crop, "NEAR", (0.0, 1.0))
     table = OURS[name](lab.config)
     assert all(math.isfinite(value) for found in table for value in found.values() if isinstance(value, int | float))
     assert len(table) > 1 and all(set(found) == set(table[0]) for found in table)
@@ -117,11 +119,13 @@ def test_a_box_elsewhere_is_as_large_and_away() -> None:
     assert (away >= 0).all() and (away <= 1 + 1e-6).all() and (crop.overlap(away, boxes) == 0).all()
 
 
-def test_from_near_by_what_is_meant_fills_the_photo(lab: Trained) -> None:
+def test_from_near_by_what_is_meant_fills_the_photo_and_from_afar_nothing_changes(lab: Trained) -> None:
     asked, boxes = crop.photographed(lab, 0.0)
-    near, inside = crop.filled(asked, boxes)
+    far, same = crop.taken_from(asked, boxes, 0.0)
+    assert np.array_equal(far.photos.pixels, asked.photos.pixels) and np.allclose(same, boxes, atol=1e-6)
+    near, inside = crop.taken_from(asked, boxes, 1.0)
     assert ((inside[:, 2:] - inside[:, :2]).max(axis=1) > 0.98).all()
-    assert near.photos.pixels.shape == asked.photos.pixels.shape
+    assert np.array_equal(near.photos.pixels, cut(asked.photos.pixels, boxes, SMALL.side)), "what the box alone shows"
 
 
 # ------------------------------------------------------------------------------------------------------------------ text, tags
@@ -220,6 +224,10 @@ def test_clicks_drawn_anew_fall_with_the_place_as_steeply_as_said(lab: Trained) 
         drawn = [log.drawn(steepness, np.random.default_rng(at)).reshape(-1, history.PAGE) for at in range(30)]
         rates[steepness] = np.concatenate(drawn).mean(axis=0)
     assert rates[2.0][-1] < 0.1 * rates[2.0][0] and rates[0.0][-1] > 0.5 * rates[0.0][0]
+    by_colour = log.by_colour()
+    colours = by_colour.values[:, position_bias.COLOUR].reshape(-1, history.PAGE)
+    assert (np.diff(colours, axis=1) <= 0).all() and np.array_equal(by_colour.slot, log.slot)
+    assert np.array_equal(np.sort(by_colour.rows.reshape(-1, history.PAGE)), log.rows.reshape(-1, history.PAGE))
     clicks = log.drawn(0.9, np.random.default_rng(0))
     gains, _ = position_bias.weighed_by(0.0)(log, clicks)
     assert np.array_equal(gains, log.taught(clicks)), "where all is looked at, a weight is one"
@@ -328,13 +336,14 @@ def test_an_index_of_another_encoder_is_refused_and_would_find_what_chance_finds
 
 
 @pytest.mark.slow
-def test_a_box_elsewhere_loses_and_so_does_a_proposal_where_the_thing_fills_the_photo(monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    monkeypatch.setattr(crop, "CLUTTER", (0.6,))
-    table = crop.crop(SMOKE)
-    at = f"{crop.AGAINST}_low", f"{crop.AGAINST}_high"
-    assert row(table, looked_at=crop.ELSEWHERE)[at[1]] < 0 < row(table, looked_at="true box")[at[0]]
-    assert row(table, looked_at=crop.FILLED)[crop.AGAINST] < row(table, looked_at="proposal")[crop.AGAINST]
-    assert row(table, looked_at="true box")["iou"] == pytest.approx(1)
+def test_a_box_elsewhere_loses_and_a_proposal_does_where_the_thing_fills_the_photo(monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setattr(crop, "NEAR", (0.0, 1.0))
+    table = crop.nearness(SMOKE)
+    low, high = f"{crop.AGAINST}_low", f"{crop.AGAINST}_high"
+    far = {name: row(table, looked_at=name, near=0.0) for name in ("proposal", "true box", crop.ELSEWHERE)}
+    assert far[crop.ELSEWHERE][high] < 0 < far["proposal"][low] and far["true box"][low] > 0
+    assert row(table, looked_at="proposal", near=1.0)[high] < far["proposal"][low]
+    assert far["true box"]["iou"] == pytest.approx(1)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Whether to search with a part of the photo: over how many photos show other things beside the one that is meant."""
+"""Whether to search with a part of the photo: over how many photos show other things as well, and how much of the photo the thing that is meant fills."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from visual_search.world.scenes import MEANT, photos
 from visual_search.world.things import Things
 
 CLUTTER = (0.0, 0.3, 0.6, 0.9)
+NEAR = (0.0, 0.25, 0.5, 0.75, 1.0)
 ELSEWHERE = "a box elsewhere (foil)"
-FILLED = "proposal, the thing fills the photo"
 AGAINST, UNCUT = "against whole photo", "against no cutting"
 
 
@@ -32,46 +32,64 @@ def crop(config: Config) -> Table:
     The same judged photos of the same things, drawn anew with other things around this share of them; all that differs is what part is looked at.
     `against whole photo`: planted gain, paired over users with the whole photo in the same gallery, whose images are cut by the proposal; `against no
     cutting`: with a system that cuts nothing, gallery and training included. `iou`: overlap of what is looked at with the true box. The foil has the true
-    box's size and stands in the corner away from it. In the last row of each clutter every photo is taken from near by: what stands out is then a
-    part of what is meant, or nothing. It decides Config.proposal, and for which photos."""
+    box's size and stands in the corner away from it. It decides Config.proposal."""
     lab, uncut = trained(config), trained(replace(config, proposal=False))
     table: Table = []
     for clutter in CLUTTER:
         asked, true = photographed(lab, clutter)
         base, other = _gains(lab, asked, whole(asked)), _gains(uncut, asked, whole(asked))
-        ways = {"proposal": proposed(lab, asked), "true box": true, ELSEWHERE: elsewhere(true)}
-        for name, crops in ways.items():
-            table.append(_row(name, clutter, _gains(lab, asked, crops), base, other, overlap(crops, true), asked))
-        near, inside = filled(asked, true)
-        crops = proposed(lab, near)
-        gains = _gains(lab, near, crops), _gains(lab, near, whole(near)), _gains(uncut, near, whole(near))
-        table.append(_row(FILLED, clutter, *gains, overlap(crops, inside), near))
+        for name, crops in _ways(lab, asked, true).items():
+            gains = _gains(lab, asked, crops)
+            row = {"looked at": name, "clutter": clutter, **_row(gains, base, asked), "iou": _iou(crops, true)}
+            table.append(row | mean(UNCUT, gains - other, asked.user_id))
     return table
 
 
-def _row(
-    name: str, clutter: float, gains: Floats, base: Floats, other: Floats, iou: Floats, asked: Requests
-) -> dict[str, Any]:
-    users = asked.user_id
-    return {"looked at": name, "clutter": clutter, **mean(AGAINST, gains - base, users), **mean(UNCUT, gains - other, users)} | {
-        **mean(GAIN, gains, users), "whole photo": float(base.mean()), "iou": float(iou.mean()),
-    }  # fmt: skip
+def nearness(config: Config) -> Table:
+    """How near may a photo be taken before a proposal of what is meant in it does more harm than good?
+
+    The same photos with a margin cut away: none (0), up to all that is not the smallest square around the thing that is meant (1). `fills`: the mean share of the
+    side that the thing then takes. The rest as in `crop`. Where the thing fills the photo, what stands out is a part of it; and a box elsewhere, the foil, is
+    nearly the whole. It decides for which photos Config.proposal stands: Grocery's fill theirs, and it is off there."""
+    lab = trained(config)
+    asked, true = photographed(lab, config.clutter)
+    table: Table = []
+    for near in NEAR:
+        photo, box = taken_from(asked, true, near)
+        base, fills = _gains(lab, photo, whole(photo)), float((box[:, 2:] - box[:, :2]).max(axis=1).mean())
+        for name, crops in _ways(lab, photo, box).items():
+            gains = _gains(lab, photo, crops)
+            table.append(
+                {"looked at": name, "near": near, "fills": fills, **_row(gains, base, photo), "iou": _iou(crops, box)}
+            )
+    return table
+
+
+def _ways(lab: Trained, asked: Requests, true: Crops) -> dict[str, Crops]:
+    unmarked = np.full((len(asked), 4), np.nan, np.float32)
+    found = lab.features.crops(asked.photos.pixels, unmarked)
+    return {"proposal": found, "true box": true, ELSEWHERE: elsewhere(true)}
+
+
+def _row(gains: Floats, base: Floats, asked: Requests) -> dict[str, Any]:
+    row: dict[str, Any] = mean(AGAINST, gains - base, asked.user_id)
+    return row | mean(GAIN, gains, asked.user_id) | {"whole photo": float(base.mean())}
+
+
+def _iou(crops: Crops, true: Crops) -> float:
+    return float(overlap(crops, true).mean())
 
 
 def whole(asked: Requests) -> Crops:
     return np.tile(np.array(WHOLE, np.float32), (len(asked), 1))
 
 
-def proposed(lab: Trained, asked: Requests) -> Crops:
-    return lab.features.crops(asked.photos.pixels, np.full((len(asked), 4), np.nan, np.float32))
-
-
-def filled(asked: Requests, boxes: Crops) -> tuple[Requests, Crops]:
-    """The same photos taken from near by: the smallest square around what is meant is all there is; and its box in it."""
-    around = squares(boxes)
-    side = around[:, 2:] - around[:, :2]
-    low, high = (boxes[:, :2] - around[:, :2]) / side, (boxes[:, 2:] - around[:, :2]) / side
-    pixels = cut(asked.photos.pixels, boxes, asked.photos.side)
+def taken_from(asked: Requests, boxes: Crops, near: float) -> tuple[Requests, Crops]:
+    """The same photos, `near` of the margin cut away, and the boxes in them."""
+    frame = (1 - near) * whole(asked) + near * squares(boxes)
+    side = frame[:, 2:] - frame[:, :2]
+    low, high = (boxes[:, :2] - frame[:, :2]) / side, (boxes[:, 2:] - frame[:, :2]) / side
+    pixels = cut(asked.photos.pixels, frame.astype(np.float32), asked.photos.side)
     return replace(asked, photos=Images(pixels)), np.clip(np.concatenate([low, high], axis=1), 0, 1).astype(np.float32)
 
 
@@ -109,16 +127,16 @@ def _gains(lab: Trained, asked: Requests, crops: Crops) -> Floats:
     return lab.gains(lab.answered(looked), looked)
 
 
-EXPERIMENTS: Mapping[str, Experiment] = {"crop": crop}
+EXPERIMENTS: Mapping[str, Experiment] = {"crop": crop, "nearness": nearness}
 CHARTS: Mapping[str, Chart] = {
-    "crop": Chart(
-        title="What is looked at against the whole photo, by how many photos show other things beside the one that is meant",
-        x="clutter",
+    "nearness": Chart(
+        title="What is looked at against the whole photo, by how much of it the thing that is meant fills",
+        x="fills",
         y=AGAINST,
         low=f"{AGAINST}_low",
         high=f"{AGAINST}_high",
         series="looked at",
-        x_label="share of photos with other things around",
+        x_label="share of the photo's side that the thing takes",
         y_label=f"{GAIN}, minus that of the whole photo (above zero: cut)",
     )
 }

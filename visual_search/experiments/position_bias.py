@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from visual_search.experiments.trained import GAIN, Trained, trained
 from visual_search.model import ranker
 from visual_search.world import World, history
 
+COLOUR = ranker.READ.index("histogram")
 STEEP = (0.0, 0.9, 2.0)
 LOGS = 8  # draws of who looks and clicks, over the same pages
 WRONG = 2.5  # steepness that is believed, where it is 0.9
@@ -28,27 +29,31 @@ MOST = 30.0  # that one click counts
 def position_bias(config: Config) -> Table:
     """Does it pay to weigh a click by one over how often its place is looked at?
 
-    The log's own pages, looked at and clicked on anew in LOGS draws by people who stop looking more or less steeply; on each the same rerank learns from the
-    clicks alone, as they are, and from clicks that weigh one over the look (Saito et al. 2020), the least looked-at places held at MOST. `difference`: planted
-    gain of the test requests, weighed minus as they are, paired; the interval is the wider of over users and over draws. Rows named by a number weigh
-    by the curve measured on the same clicks: `curve` is what was found. `known`: by the planted one; `believed`: by the old engine's guess. Where all is looked at, 0,
-    there is nothing to undo: the control. The foil weighs by a curve that is not the log's. `place beside`: no weights, the place as one input more, as ranker.fit
-    has it. `grades` learns what people would say of every image shown: what is left to gain from these pages. `served`: likeness learnt from judged
-    pairs, clicks for the rest. It decides how ranker.fit treats the place, and what it learns from clicks."""
+    Training's pages, looked at and clicked on anew in LOGS draws by people who stop looking more or less steeply; on each the same rerank learns from the clicks
+    alone, as they are, and from clicks that weigh one over the look (Saito et al. 2020), the least looked-at places held at MOST. `difference`: planted
+    gain of the test requests, weighed minus as they are, paired; the interval is the wider of over users and over draws. Rows named by a number weigh by
+    the curve measured on the same clicks: `curve` is what was found. `known`: by the planted one; `believed`: by the old engine's guess. `by colour`: each page is put
+    in order by one of the inputs, so that the place and the input say the same. Where all is looked at, 0, there is nothing to undo: the control.
+    The foil weighs by a curve that is not the log's. `place beside`: no weights, the place as one input more, as ranker.fit has it. `grades` learns what people
+    would say of every image shown: what is left to gain from these pages. `served`: likeness learnt from judged pairs, clicks for the rest. It decides how
+    ranker.fit treats the place, and what it learns from clicks."""
     log = Clicked.of(trained(config))
-    own = config.steepness
-    ways: list[tuple[float | str, float, Way]] = [
-        (steepness, steepness, _measured) for steepness in sorted({*STEEP, own})
+    own, steep, by_colour = config.steepness, max(STEEP), log.by_colour()
+    ways: list[tuple[float | str, Clicked, float, Way]] = [
+        (steepness, log, steepness, _measured) for steepness in sorted({*STEEP, own})
     ]
-    ways += [(f"{steepness:g}, known", steepness, weighed_by(steepness)) for steepness in sorted({own, max(STEEP)})]
+    ways += [(f"{steepness:g}, by colour", by_colour, steepness, _measured) for steepness in (own, steep)]
+    ways += [(f"{steepness:g}, known", log, steepness, weighed_by(steepness)) for steepness in (own, steep)]
     ways += [
-        (f"{own:g}, believed", own, weighed_by(BELIEVED)),
-        ("wrong curve (foil)", own, weighed_by(WRONG)),
-        (f"{own:g}, place beside", own, _beside),
-        (f"{own:g}, grades", own, lambda log, clicks: (log.taught(log.grade), 0.0)),
-        (f"{own:g}, served", own, lambda log, clicks: (log.lab.gains(log.lab.answers), 0.0)),
+        (f"{own:g}, believed", log, own, weighed_by(BELIEVED)),
+        ("wrong curve (foil)", log, own, weighed_by(WRONG)),
+        (f"{own:g}, place beside", log, own, _beside),
+        (f"{own:g}, by colour, place beside", by_colour, own, _beside),
+        (f"{steep:g}, by colour, place beside", by_colour, steep, _beside),
+        (f"{own:g}, grades", log, own, lambda of, clicks: (of.taught(of.grade), 0.0)),
+        (f"{own:g}, served", log, own, lambda of, clicks: (of.lab.gains(of.lab.answers), 0.0)),
     ]
-    return [{"steepness": name, **log.compared(steepness, way, config.seed)} for name, steepness, way in ways]
+    return [{"steepness": name, **of.compared(steepness, way, config.seed)} for name, of, steepness, way in ways]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -79,6 +84,12 @@ class Clicked:
             grade=truth.log.grade[rows],
             candidates=Shown.among(lab, lab.candidates),
         )
+
+    def by_colour(self) -> Clicked:
+        """The same pages, each with the images first whose colours are most like the photo's. A page of words alone stays as it was."""
+        page = np.arange(len(self.rows)) // history.PAGE
+        order = np.lexsort((-self.values[:, COLOUR], page))
+        return replace(self, rows=self.rows[order], values=self.values[order], grade=self.grade[order])
 
     def drawn(self, steepness: float, rng: np.random.Generator) -> Floats:
         """[n] 1 or 0: the pages as they were, looked at and clicked on anew."""
