@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from common.contract import Experiment
 from common.eval.chart import Chart
 from visual_search.experiments import (
+    active_learning,
     blue_green,
+    captions,
     codes,
     crop,
     duplicates,
@@ -23,10 +25,14 @@ from visual_search.experiments import (
     index_dimension,
     index_lab,
     index_tuner,
+    ladder,
     metadata,
     metrics,
+    negatives,
     online,
     position_bias,
+    positives,
+    pretraining,
     rules,
     text_query,
 )
@@ -47,9 +53,17 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     **duplicates.EXPERIMENTS,
     **online.EXPERIMENTS,
     **encoder_change.EXPERIMENTS,
+    **ladder.EXPERIMENTS,
+    **positives.EXPERIMENTS,
+    **negatives.EXPERIMENTS,
+    **pretraining.EXPERIMENTS,
+    **active_learning.EXPERIMENTS,
+    **captions.EXPERIMENTS,
 }
 CHARTS: Mapping[str, Chart] = {
     **index_lab.CHARTS,
     **index_dimension.CHARTS,
     **crop.CHARTS,
+    **pretraining.CHARTS,
+    **captions.CHARTS,
 }

@@ -86,7 +86,15 @@ def fit(dataset: Dataset, config: Config, start: Own | None = None) -> Own:
     """Trained from weights by lot, or from those of `start`, whose words and shape it keeps."""
     learnt, held = _parted(dataset.judged, config.held_out)
     words = start.words if start else Words.fit(dataset.catalog.text.tolist(), MIN_COUNT)
-    lessons = lesson.of(dataset, learnt, config)
+    lessons, one = lesson.of(dataset, learnt, config), begun(words, config, start)
+    with step(f"visual_search: {config.encoder} learns from {len(lessons):,} {config.positives} positives"):
+        history = training.Teacher(one.network, words, lessons, training.choice(dataset, held), config).teach()
+    say(f"visual_search: {_told(history)}")
+    return one
+
+
+def begun(words: Words, config: Config, start: Own | None = None) -> Own:
+    """Weights by lot, or those of `start`, to be trained."""
     shape = Shape(
         side=config.encoder_side, looks=config.served_side, mirrored=config.mirrored, width=config.width, depth=config.depth,
         dim=config.dim, vocabulary=words.end + 1,
@@ -96,9 +104,6 @@ def fit(dataset: Dataset, config: Config, start: Own | None = None) -> Own:
         network = KINDS[config.encoder](shape)
     if start:
         network.load_state_dict(start.network.state_dict())
-    with step(f"visual_search: {config.encoder} learns from {len(lessons):,} {config.positives} positives"):
-        history = training.Teacher(network, words, lessons, training.choice(dataset, held), config).teach()
-    say(f"visual_search: {_told(history)}")
     return Own(config.encoder, shape, network.eval(), words)
 
 

@@ -168,7 +168,7 @@ class Teacher:
     def nearest(self, left: Tensor, anchors: Ints) -> Tensor:
         """[b, num_hard] scores of the pictures of the memory that look most like each anchor and are not."""
         first = len(self.lesson.photos)
-        scores = left @ self.memory[first:].T
+        scores = left @ self.memory[first:].clone().T  # it changes before the gradient is taken
         found, at = scores.topk(min(SLACK * self.config.num_hard, scores.shape[1]), dim=1)
         alike = torch.from_numpy(self.lesson.alike(anchors[:, None], first + at.numpy()))
         return found.masked_fill(alike, -math.inf).topk(min(self.config.num_hard, found.shape[1]), dim=1).values
