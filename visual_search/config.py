@@ -93,7 +93,7 @@ CAPACITY = Plan(  # the platform on the whiteboard: a hundred million people, a 
 )
 
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {
-    "grocery": {  # chosen on val and on bursts of train left out
+    "grocery": {  # chosen with held_out=1, val teaching nothing, and on bursts of train left out
         "proposal": False,  # a photo is taken of one thing, and fills it
         "edges": 0.0,
         "side": 128,
@@ -103,9 +103,9 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
         "least_area": 0.1,
         "width": 32,
         "dim": 128,
-        "epochs": 60,
+        "epochs": 75,
         "batch_size": 64,
-        "held_out": 1.0,  # val teaches nothing
+        "held_out": 0.0,  # val teaches too: its photos are of other days than train's
     },
     "images": {"proposal": False},
     "csv": {},
