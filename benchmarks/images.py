@@ -120,7 +120,8 @@ def embedded(better: model.Model, file: str) -> Vectors:
     pixels = Images(unfolded(file, better.features.side)[None])
     one = np.zeros(1, np.int64)
     asked = Requests(user_id=one, photo=one, photos=pixels, event_time=one, moment=one)
-    return better.vectors(better.features.seen(asked), asked.text)
+    found: Vectors = better.asked(better.features.seen(asked), asked.text).query
+    return found
 
 
 def side_by_side(better: model.Model, gallery: Gallery, files: Sequence[str], rounds: int) -> list[Row]:

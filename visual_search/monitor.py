@@ -2,7 +2,8 @@
 
 In:     the model's answers to the validation requests, and their labelled rows, at training time; later, served traffic.
 Out:    alerts, each with what it means and the next step.
-Choice: the score of the first result is watched as a distribution: darker photos, new things and another way of asking all move it before a click is missed.
+Choice: the score of the first result is watched as a distribution: darker photos, new things and another way of asking all move it before a click is missed;
+        how people ask (words alone, photos in which nothing stands out) is watched beside it, to tell which.
         A change has to be surely there and large enough to matter; people, not impressions, are the independent units.
 Else:   drift of the embeddings themselves (a test in the vectors' space), where photos may be kept.
 Breaks: the model shows other images than the incumbent did and is clicked on more: until there is an earlier served week to compare with
@@ -11,12 +12,13 @@ Breaks: the model shows other images than the incumbent did and is clicked on mo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from common.contract import Floats, Ranking
+from common.contract import Bools, Floats, Ranking
 from common.monitoring.alerts import DATA_DRIFT, PIPELINE_FAILED, Alert
 from common.monitoring.reference import NumberReference, RateReference, Reference, References
 from visual_search.config import Config
@@ -28,15 +30,30 @@ FAR_CHANGE = 0.75  # of a rate, below the incumbent's: the model is there to rai
 FLOOR = "click_rate_floor"
 SHARE_CHANGE = 0.02
 COLD_CHANGE = 0.15
+HOW_CHANGE = 0.2  # of the share of searches with words alone, and of photos in which nothing stands out
+HOW = ("words", "whole")
 
 
-def reference(predictions: Ranking | Floats, rows: Rows, config: Config, *, served: bool = False) -> References:
-    """What health looked like. predictions: the model's pages for the first row of each page of `rows`, or the scores rows were served with (`served`)."""
+def reference(
+    predictions: Ranking | Floats,
+    rows: Rows,
+    config: Config,
+    how: Mapping[str, Bools] | None = None,
+    *,
+    served: bool = False,
+) -> References:
+    """What health looked like. predictions: the model's pages for the first row of each page of `rows`, or the scores rows were served with (`served`).
+    `how`: by name of HOW, which rows [n] were asked for so."""
     ones, nothing = np.ones(max(len(rows), 1)), np.zeros(max(len(rows), 1))
     parts: dict[str, Reference] = {
         name: RateReference.of(name, nothing, ones, means=means, min_change=change, absolute=True)
         for name, means, change in (("degraded", PIPELINE_FAILED, SHARE_CHANGE), ("cold", DATA_DRIFT, COLD_CHANGE))
     }
+    for name, column in (how or {}).items():
+        if len(rows):
+            parts[name] = RateReference.of(
+                name, column.astype(float), ones, rows.user_id, means=DATA_DRIFT, min_change=HOW_CHANGE, absolute=True
+            )
     first = rows.slot == 0
     best = predictions.scores[:, 0] if isinstance(predictions, Ranking) else predictions[first]
     if len(best):
@@ -60,6 +77,7 @@ def check(reference: References, live: Live, config: Config) -> list[Alert]:
     columns: dict[str, Any] = {
         "degraded": (live.degraded.astype(float), ones),
         "cold": (live.cold.astype(float), ones),
+        **{name: (getattr(live, name).astype(float), ones) for name in HOW},
     }
     if np.isfinite(rows.label).sum() >= FEWEST:
         columns |= dict.fromkeys(("click_rate", FLOOR), _clicks(rows))

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from common.contract import Ranking, Result, Saves
 from common.eval.report import paired
 from common.lifecycle.registry import Registry
@@ -40,7 +42,9 @@ def run(config: Config, registry: Registry) -> Result:
     with step("visual_search: policy and reference"):
         valid = dataset.valid
         predictions = answer(valid.take(valid.slot == 0).requests())
-        rules, expected = policy.fit(predictions, valid, config), monitor.reference(predictions, valid, config)
+        unmarked = np.isnan(valid.crop).any(axis=1)
+        how = {"words": valid.photo < 0, "whole": unmarked & features.is_whole(fitted.seen(valid))}
+        rules, expected = policy.fit(predictions, valid, config), monitor.reference(predictions, valid, config, how)
 
     test = dataset.test
     with step("visual_search: answer the test requests"):

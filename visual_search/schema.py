@@ -30,9 +30,12 @@ MOST_IMAGE_CHARS = 900_000  # base64: a file of 675 kB, and room in a body for t
 SHOWN = ("request_id", "user_id", "image_id", "owner_id")
 """The keys of everything that happens to an image shown."""
 EVENTS: Mapping[str, EventKind] = {
-    # query_id: the gallery's image that was asked with, -1 for a photo of one's own; `cold`: nothing in the gallery is like it.
+    # query_id: the gallery's image that was asked with, -1 for a photo of one's own; `cold`: nothing in the gallery is like it; `words`: it was asked with
+    # words alone; `whole`: nothing stood out in an unmarked photo.
     "impression": EventKind(
-        keys=(*SHOWN, "query_id"), values=("slot", "propensity_ppm", "score_ppm", "cold", "degraded"), posted=False
+        keys=(*SHOWN, "query_id"),
+        values=("slot", "propensity_ppm", "score_ppm", "cold", "degraded", "words", "whole"),
+        posted=False,
     ),
     "click": EventKind(keys=SHOWN, values=("dwell_seconds",)),
     "forget": EventKind(keys=("user_id",)),
@@ -221,12 +224,14 @@ class Judgments:
 @dataclass(frozen=True, kw_only=True)
 class Live:
     """Served traffic read back from the log, [n] each: the rows (the log holds no pictures: photo is -1), the scores they were served with; `cold`: nothing
-    in the gallery was like it, `degraded`: a stage did not come in time."""
+    in the gallery was like it, `degraded`: a stage did not come in time; `words`: asked with words alone, `whole`: nothing stood out in the photo."""
 
     rows: Rows
     predictions: Floats
     cold: Bools
     degraded: Bools
+    words: Bools
+    whole: Bools
 
 
 Words = Annotated[str, Field(max_length=300)]

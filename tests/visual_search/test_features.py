@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from common.contract import Events, Floats
 from common.errors import InputError
 from common.features.asof import AsOfStore
+from visual_search import world
+from visual_search.config import SMOKE
 from visual_search.features import IMAGE, NAMES, STRENGTH, Features, album, described
 from visual_search.features.catalogue import UNSAID, Pictures
 from visual_search.features.histogram import BINS, DIM, GREY, HUES, SATURATIONS, VALUES, colours, histograms
@@ -62,6 +64,17 @@ def test_a_thing_on_a_ground_is_found_where_it_is(side: int) -> None:
     assert found.mean() > 0.65 and found.min() > 0.4, "a little is added around it, on purpose"
     whole = np.tile(np.array(WHOLE, np.float32), (60, 1))
     assert overlap(whole, boxes).mean() < 0.4, "the control"
+
+
+def test_the_worlds_things_are_found_among_others_better_than_by_looking_at_the_middle() -> None:
+    of = world.make(
+        replace(SMOKE, num_users=80, num_images=120, num_searches=150, num_photos=200, num_pairs=200, num_judged=100)
+    )
+    boxes = world.boxes(of.shot).astype(np.float32)
+    pixels = of.photos.pixels[: len(boxes)]
+    middle = np.tile(np.array([0.25, 0.25, 0.75, 0.75], np.float32), (len(boxes), 1))
+    found, by_place = overlap(propose(pixels), boxes), overlap(middle, boxes)
+    assert found.mean() > by_place.mean() + 0.05 and found.mean() > 0.55
 
 
 def test_where_nothing_stands_out_it_is_the_whole_picture() -> None:

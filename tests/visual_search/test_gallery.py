@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,36 @@ def test_whoever_holds_the_old_one_goes_on_with_it(kind: str, monkeypatch: pytes
         np.testing.assert_array_equal(was, now)
     assert len(old) == 300 and len(new) == 250
     assert not np.isin(new.search(OURS, queries, 20)[0], ids[:100]).any()
+
+
+@pytest.mark.parametrize("kind", (FLAT, IVF, HNSW))
+def test_threads_ask_while_it_changes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer is one gallery's: whatever is merged beside it, nothing it does not hold, and always as many as it has."""
+    monkeypatch.setattr(served, "LATE", 20)
+    rng, ids, over = np.random.default_rng(13), np.arange(400), threading.Event()
+    live, wrong, asked = [built(kind, ids, drawn(rng, 400))], list[object](), list[int]()
+    queries = drawn(rng, 20)
+
+    def ask() -> None:
+        while not over.is_set():
+            gallery = live[0]
+            try:
+                found = gallery.search(OURS, queries, 10)[0]
+                wrong.extend(found[~gallery.index.holds(found.ravel()).reshape(found.shape)].tolist())
+                asked.append(len(found))
+            except Exception as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for at in range(0, 300, 10):
+        live[0] = live[0].remove(ids[at : at + 10]).add(OURS, 1_000 + ids[at : at + 10], drawn(rng, 10))
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert asked and not wrong
+    assert len(live[0]) == 400
 
 
 def test_what_is_not_there_is_minus_one() -> None:

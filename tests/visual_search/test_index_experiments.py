@@ -63,7 +63,7 @@ def test_more_directions_take_more_comparisons(monkeypatch: pytest.MonkeyPatch) 
     share = {(row["index"], row["vectors"]): row["compared"] for row in rows}
     for name in index_dimension.COMPARED:
         assert 0 < share[name, "4 directions"] < share[name, "32 directions"]
-        assert share[name, "4 directions"] < share[name, index_dimension.OWN] < share[name, "32 directions"]
+        assert share[name, index_dimension.OWN] < share[name, "32 directions"]
     assert share["kd-tree", "4 directions"] < 0.1 and share["kd-tree", "32 directions"] > 0.4
     assert all(row["compared_low"] <= row["compared"] <= row["compared_high"] for row in rows)
     assert [row["vectors"] for row in rows if row["ring"]] == [index_dimension.OWN] * len(index_dimension.COMPARED)

@@ -11,13 +11,13 @@ import pytest
 
 from common import events as columns
 from common.checks import Trial
-from common.contract import Events, Ranking
+from common.contract import Bools, Events, Ranking
 from common.lifecycle.traffic import play
 from common.monitoring.reference import References
 from tests.visual_search.conftest import SMALL, small
 from visual_search import data, monitor, simulate
 from visual_search.data.labels import NO_PHOTOS
-from visual_search.monitor import FLOOR
+from visual_search.monitor import FLOOR, HOW
 from visual_search.schema import EVENTS, SHOWN, Live, Rows
 
 WEEK = 7 * 86_400
@@ -28,6 +28,10 @@ VISITS = 60
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     """One of its own: half a year passes here."""
     yield from small(tmp_path_factory.mktemp("weeks"))
+
+
+def how_asked(live: Live) -> dict[str, Bools]:
+    return {name: getattr(live, name) for name in HOW}
 
 
 def week(trial: Trial, drift: str = "none", visits_a_week: int = VISITS) -> Live:
@@ -49,7 +53,7 @@ def expected(trial: Trial) -> References:
     for _ in range(3):
         week(trial)
     live = data.live(trial.served.logged(start), trial.config)
-    return monitor.reference(live.predictions, live.rows, trial.config, served=True)
+    return monitor.reference(live.predictions, live.rows, trial.config, how_asked(live), served=True)
 
 
 @pytest.mark.slow
@@ -79,12 +83,17 @@ def rows(num: int, click_rate: float, seed: int = 0) -> Rows:
     )  # fmt: skip
 
 
-def served(num: int, click_rate: float, score: float, cold: float = 0.0, seed: int = 1) -> Live:
+def served(num: int, click_rate: float, score: float, cold: float = 0.0, words: float = 0.2, seed: int = 1) -> Live:
     rng = np.random.default_rng(seed)
     of = rows(num, click_rate, seed)
     nothing = np.zeros(len(of), bool)
     return Live(
-        rows=of, predictions=score + 0.1 * rng.random(len(of)), cold=rng.random(len(of)) < cold, degraded=nothing
+        rows=of,
+        predictions=score + 0.1 * rng.random(len(of)),
+        cold=rng.random(len(of)) < cold,
+        degraded=nothing,
+        words=(rng.random(num) < words)[np.repeat(np.arange(num), 10)],
+        whole=nothing,
     )
 
 
@@ -93,7 +102,8 @@ def incumbents() -> References:
     """As `mlsd run` makes it: the incumbent's rows, the model's pages."""
     of = rows(500, 0.05)
     best = 0.8 + 0.1 * np.random.default_rng(2).random((500, 1))
-    return monitor.reference(Ranking(ids=np.zeros((500, 1), np.int64), scores=best), of, SMALL)
+    how = {"words": np.arange(len(of)) < 1_000, "whole": np.zeros(len(of), bool)}
+    return monitor.reference(Ranking(ids=np.zeros((500, 1), np.int64), scores=best), of, SMALL, how)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +126,8 @@ def test_a_model_that_is_clicked_on_more_is_no_alarm_and_one_that_is_not_is(
 
 def test_against_a_served_week_a_rise_is_told_too() -> None:
     before = served(500, 0.1, 0.8)
-    expected = monitor.reference(before.predictions, before.rows, SMALL, served=True)
+    expected = monitor.reference(before.predictions, before.rows, SMALL, how_asked(before), served=True)
+    assert {alert.name for alert in monitor.check(expected, served(300, 0.1, 0.8, words=0.6), SMALL)} == {"words"}
     assert not monitor.check(expected, served(300, 0.1, 0.8, seed=3), SMALL)
     assert {alert.name for alert in monitor.check(expected, served(300, 0.2, 0.8, seed=4), SMALL)} == {"click_rate"}
 

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from common.contract import Ranking
+from tests.visual_search.conftest import SMALL
 from tests.visual_search.test_features import catalog, made
 from visual_search import policy
+from visual_search.experiments.rules import EXPERIMENTS
 from visual_search.policy import FITS, INVARIANTS, RULES, Context, Decision, Policy, invariants
 from visual_search.schema import Request
 
@@ -105,3 +107,14 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     rules = replace(WHOLE, off=("copies",))
     rules.save(tmp_path)
     assert policy.load(tmp_path) == rules
+
+
+@pytest.mark.slow
+def test_every_rule_has_a_price_and_without_it_pages_break_it() -> None:
+    table = EXPERIMENTS["rules"](SMALL)
+    by_name = {str(row["without"]): row for row in table}
+    assert list(by_name) == ["none", "explicit", "private", *FITS, "all"]
+    assert by_name["none"]["cost"] == by_name["none"]["broken"] == 0
+    assert all(by_name[name]["broken"] > 0 for name in ("private", "owner_cap", "all"))
+    assert all(row["low"] <= row["cost"] <= row["high"] for row in table)
+    assert by_name["all"]["cost"] > 0, "the foil: planted gain knows no law"

@@ -45,12 +45,11 @@ def live(events: Events, config: Config) -> Live:
     """Served images with their labels; NaN while the window of a click is open: it is reported when the person is back."""
     shown, rows = labels.shown(events), labels.join(events)
     still_open = rows.event_time > events.event_time.max(initial=0) - config.click_window_hours * 3_600
-    score, cold, degraded = (value_column(events, name)[shown] for name in ("score_ppm", "cold", "degraded"))
+    flags = {name: value_column(events, name)[shown] > 0 for name in ("cold", "degraded", "words", "whole")}
     return Live(
         rows=replace(rows, label=np.where(still_open, np.nan, rows.label)),
-        predictions=score / 1e6,
-        cold=cold > 0,
-        degraded=degraded > 0,
+        predictions=value_column(events, "score_ppm")[shown] / 1e6,
+        **flags,
     )
 
 

@@ -12,6 +12,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from common.contract import Experiment
-from visual_search.experiments import rules
+from common.eval.chart import Chart
+from visual_search.experiments import (
+    blue_green,
+    codes,
+    index_contract,
+    index_dimension,
+    index_lab,
+    index_tuner,
+    rules,
+)
 
-EXPERIMENTS: Mapping[str, Experiment] = {**rules.EXPERIMENTS}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    **index_lab.EXPERIMENTS,
+    **index_dimension.EXPERIMENTS,
+    **codes.EXPERIMENTS,
+    **index_tuner.EXPERIMENTS,
+    **index_contract.EXPERIMENTS,
+    **blue_green.EXPERIMENTS,
+    **rules.EXPERIMENTS,
+}
+CHARTS: Mapping[str, Chart] = {
+    **index_lab.CHARTS,
+    **index_dimension.CHARTS,
+}

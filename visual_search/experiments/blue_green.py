@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from common.contract import Experiment, Ints, Table
+from common.data.pictures import unfolded
 from common.errors import InputError
 from common.lifecycle.items import ItemStore
 from common.serving.current import ITEMS, VISIBLE_SECONDS, Current, Held
@@ -134,9 +135,12 @@ class Shop:
         time.sleep(BETWEEN)
         self.halves[0] = green
 
-    def put(self, image_id: int, pixels: Pixels) -> None:
+    def put(self, image_id: int, pixels: Pixels) -> Pixels:
+        """-> what will be looked at of it: as it comes out of its file."""
         picture = base64.b64encode(as_jpeg(pixels)).decode()
         self.store.put({image_id: ITEM.dump_json(Item(image_id=image_id, image=picture, uploaded=0))}, 0)
+        seen: Pixels = self.case.features.prepared(unfolded(picture, pixels.shape[1])[None])[0]
+        return seen
 
     def lost(self, put: Mapping[int, Pixels]) -> int:
         """Images put that the gallery in charge does not find by themselves."""
@@ -174,13 +178,13 @@ def _swapped(shop: Shop) -> Table:
     ]
     for thread in threads:
         thread.start()
-    put, deleting = _arrivals(shop), iter(shop.image_id[1::2].tolist())
+    put, deleting, seen_as = _arrivals(shop), iter(shop.image_id[1::2].tolist()), dict[int, Pixels]()
     built: list[Any] = []
     begin = time.perf_counter()
     builder = threading.Thread(target=lambda: built.append(shop.green()))
     builder.start()
     for image_id, pixels in put.items():
-        shop.put(image_id, pixels)
+        seen_as[image_id] = shop.put(image_id, pixels)
         going = next(deleting)
         shop.store.delete([going], 0)
         gone.add(going)
@@ -192,7 +196,7 @@ def _swapped(shop: Shop) -> Table:
     over.set()
     for thread in threads:
         thread.join()
-    missed = _missed(shop, put)
+    missed = _missed(shop, seen_as)
     shop.store.close()
     return [_row(name, one, missed, seconds) for name, one in seen.items()]
 
@@ -207,8 +211,7 @@ def _arrivals(shop: Shop) -> dict[int, Pixels]:
 def _missed(shop: Shop, put: Mapping[int, Pixels]) -> int:
     """After what is promised of a put."""
     until = time.perf_counter() + VISIBLE_SECONDS
-    seen = {image_id: shop.case.features.prepared(pixels[None])[0] for image_id, pixels in put.items()}
-    while (missed := shop.lost(seen)) and time.perf_counter() < until:
+    while (missed := shop.lost(put)) and time.perf_counter() < until:
         time.sleep(0.1)
     return missed
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import faiss as typed
 import numpy as np
 
 from common.contract import Experiment, Floats, Table
@@ -18,11 +17,10 @@ from visual_search.experiments.vectors import Hard
 from visual_search.model.index.forest import Forest
 from visual_search.model.index.kd_tree import KdTree
 from visual_search.model.index.lsh import Lsh
-from visual_search.model.index.settings import HNSW, Setting, make
+from visual_search.model.index.settings import HNSW, Setting, faiss, make
 from visual_search.model.index.tuner import ann_recall
 from visual_search.model.parts import Vectors
 
-faiss: Any = typed
 DIRECTIONS = (4, 6, 8, 12, 16, 24, 32, 64)
 NUM = 10_000
 K, RECALL, ASKED = 10, 0.95, 60  # neighbours; share found; queries
@@ -57,7 +55,7 @@ def _row(name: str, which: str, hard: Hard, needed: Floats, apart: float, ring: 
     """needed [queries, K]: how many were compared before each neighbour was."""
     rng, share = np.random.default_rng(0), needed / len(hard.vectors)
     again = [np.quantile(share[rng.integers(0, len(share), len(share))], RECALL) for _ in range(200)]
-    compared, low, high = float(np.quantile(share, RECALL)), *np.quantile(again, (0.025, 0.975)).tolist()
+    compared, (low, high) = float(np.quantile(share, RECALL)), np.quantile(again, (0.025, 0.975)).tolist()
     return {
         "index": name, "vectors": which, "dimension": hard.dimension, "compared": compared, "compared_low": low,
         "compared_high": high, "apart": apart, "saved": 1 - compared * apart, "low": 1 - high * apart, "high": 1 - low * apart,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
-import faiss as typed
 import numpy as np
 
 from common.contract import Experiment, Ints, Table
@@ -28,7 +29,6 @@ from visual_search.model.index.settings import FLAT, HNSW, IVF, IVF_PQ, Setting,
 from visual_search.model.index.tuner import ann_recall, num_lists
 from visual_search.model.parts import Vectors
 
-faiss: Any = typed
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 OURS_UP_TO = 3_000  # vectors: a graph or codes in Python beyond that only say again that Python is slow
 K, RECALL = 10, 0.95
@@ -46,16 +46,13 @@ class Searched(Protocol):
     def nbytes(self) -> int: ...
 
 
-@dataclass
+@dataclass(frozen=True)
 class Turned:
-    """An index and what a search of it turns: the `knob`, at most `most`."""
+    """An index, and how to turn its search up, from 1 to `most`; 0: there is nothing to turn."""
 
     index: Searched
-    knob: str = ""
+    turn: Callable[[int], object] = int
     most: int = 0
-
-    def turn(self, value: int) -> None:
-        setattr(self.index, self.knob, value)
 
 
 class Library:
@@ -76,22 +73,24 @@ class Library:
     def nbytes(self) -> int:
         return self.served.nbytes
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("probes", "ef"):
-            self.served.setting = replace(self.served.setting, **{name: value})
-        else:
-            super().__setattr__(name, value)
+    def turn(self, knob: str, value: int) -> None:
+        self.served.setting = replace(self.served.setting, **{knob: value})  # type: ignore[arg-type]
 
 
 def _library(knob: str, most: int, vectors: Vectors, **setting: Any) -> Turned:
-    return Turned(Library(Setting(**setting), vectors), knob, most)
+    library = Library(Setting(**setting), vectors)
+    return Turned(library, partial(library.turn, knob), most)
+
+
+def _own(index: Searched, knob: str, most: int) -> Turned:
+    return Turned(index, partial(setattr, index, knob), most)
 
 
 INDEXES: Mapping[str, Callable[[Vectors], Turned]] = {
     "exact": lambda v: Turned(Library(Setting(kind=FLAT), v)),
-    "kd-tree": lambda v: Turned(KdTree(v, 1), "most", len(v)),
-    "forest": lambda v: Turned(Forest(v, trees=8), "most", 8 * len(v)),
-    "LSH": lambda v: Turned(Lsh(v, tables=8, bits=_bits(len(v))), "probes", 56),
+    "kd-tree": lambda v: _own(KdTree(v, 1), "most", len(v)),
+    "forest": lambda v: _own(Forest(v, trees=8), "most", 8 * len(v)),
+    "LSH": lambda v: _own(Lsh(v, tables=8, bits=_bits(len(v))), "probes", 56),
     "IVF": lambda v: _library("probes", num_lists(len(v)), v, kind=IVF, lists=num_lists(len(v))),
     "IVF-PQ": lambda v: _library(
         "probes", num_lists(len(v)), v, kind=IVF_PQ, lists=num_lists(len(v)), code=v.shape[1] // 4, rerank=20
@@ -101,16 +100,16 @@ INDEXES: Mapping[str, Callable[[Vectors], Turned]] = {
 """The first is what the others are compared with. Exact, IVF, IVF-PQ and HNSW are Faiss's, as they are served; the rest are ours, in Python."""
 OURS: Mapping[str, Callable[[Vectors], Turned]] = {
     "exact, ours": lambda v: Turned(Exact(v)),
-    "IVF, ours": lambda v: Turned(Ivf(v, num_lists(len(v))), "probes", num_lists(len(v))),
-    "IVF-PQ, ours": lambda v: Turned(IvfPq(v, num_lists(len(v)), v.shape[1] // 4), "probes", num_lists(len(v))),
-    "HNSW, ours": lambda v: Turned(Hnsw(v, links=16), "ef", 16 * K),
+    "IVF, ours": lambda v: _own(Ivf(v, num_lists(len(v))), "probes", num_lists(len(v))),
+    "IVF-PQ, ours": lambda v: _own(IvfPq(v, num_lists(len(v)), v.shape[1] // 4), "probes", num_lists(len(v))),
+    "HNSW, ours": lambda v: _own(Hnsw(v, links=16), "ef", 16 * K),
 }
 """The same in short, for reading: where they find as much, what they take longer is Python."""
 
 
 def _bits(num: int) -> int:
     """About thirty vectors a bucket."""
-    return max(2, round(np.log2(num / 30)))
+    return max(2, round(math.log2(num / 30)))
 
 
 def index_lab(config: Config) -> Table:
@@ -153,7 +152,7 @@ def _compared(hard: Hard) -> Iterator[dict[str, Any]]:
 def least(turned: Turned, queries: Vectors, truth: Ints) -> None:
     """Doubles what is turned until RECALL of the true rows [n, k] is found."""
     value = 1
-    while turned.knob:
+    while turned.most:
         turned.turn(value)
         if value >= turned.most or ann_recall(turned.index.search(queries, truth.shape[1])[0], truth) >= RECALL:
             return

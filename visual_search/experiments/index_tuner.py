@@ -37,7 +37,7 @@ def index_tuner(config: Config) -> Table:
     tune, judged = hard.queries[::2], hard.queries[1::2]
     seeding.limit(1)
     try:
-        rows = [_row(hard, tune, judged, recall, ms) | _lost(case, recall) for recall, ms in ASKED]
+        rows = [{**_row(hard, tune, judged, recall, ms), **_lost(case, recall)} for recall, ms in ASKED]
         return [*rows, _book(hard, judged)]
     finally:
         seeding.limit(seeding.num_threads())
@@ -69,7 +69,7 @@ def _book(hard: Hard, judged: Vectors) -> dict[str, object]:
     return {"recall": BOOK, "deadline_ms": BOOK_MS} | _found(hard, index, judged, tried) | {"tried": 1, "refused": 0}
 
 
-def _lost(case: Trained, recall: float) -> dict[str, object]:
+def _lost(case: Trained, recall: float) -> dict[str, float | None]:
     """The same pages from the case's gallery behind lists that find `recall`, and behind a scan."""
     gallery = case.model.gallery
     (ids, vectors), queries = gallery.index.everything(), np.array(gallery.probes)

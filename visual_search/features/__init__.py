@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from common.contract import FeatureStore, Floats, Ints
+from common.contract import Bools, FeatureStore, Floats, Ints
 from common.data import columns
 from common.features.copies import copies
 from common.features.views import Count, View
@@ -27,14 +27,14 @@ from visual_search.config import Config
 from visual_search.features.catalogue import Joined, Pictures, joined
 from visual_search.features.histogram import DIM, Histograms, histograms
 from visual_search.features.preparation import WHOLE, cut
-from visual_search.features.proposal import propose
+from visual_search.features.proposal import is_found, propose
 from visual_search.features.words import Words, learn
 from visual_search.schema import Catalog, Crops, Dataset, Pixels, Requests, Rows, Texts
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["NAMES", "VIEWS", "Features", "Inputs", "Seen", "fit", "load"]
+__all__ = ["NAMES", "VIEWS", "Features", "Inputs", "Seen", "fit", "is_whole", "load"]
 
 VIEWS: tuple[View, ...] = (
     View("image", ("image_id",), (Count("impression"), Count("impression", "propensity_ppm"), Count("click"))),
@@ -197,6 +197,13 @@ class Features:
         columns.save_dataclass(folder / "words.parquet", self.words)
         names = ("side", "proposes", "rate")
         (folder / "features.json").write_text(json.dumps({name: getattr(self, name) for name in names}))
+
+
+def is_whole(seen: Seen) -> Bools:
+    """[n]: is there a photo, and is what is looked at all of it?"""
+    whole = np.append(~is_found(seen.crops), False)
+    found: Bools = whole[seen.which]
+    return found
 
 
 def described(catalog: Catalog, histogram: Histograms) -> Pictures:

@@ -53,17 +53,25 @@ def reduced(pixels: Pixels) -> Maps:
 
 def standing_out(small: Maps) -> Maps:
     """[n, GRID, GRID, 3] -> [n, GRID, GRID]: levels of colour, summed over channels, by which each place differs from the ground it is most like."""
-    left, right = _steady(np.median(small[:, :, :FRAME], axis=2)), _steady(np.median(small[:, :, -FRAME:], axis=2))
-    above = _steady(np.median(small[:, :FRAME], axis=1))
-    differs = [np.abs(small - ground).sum(axis=3) for ground in (left[:, :, None], right[:, :, None], above[:, None])]
+    left, right = _steady(small[:, :, :FRAME].mean(axis=2)), _steady(small[:, :, -FRAME:].mean(axis=2))
+    above = _steady(small[:, :FRAME].mean(axis=1))
+    differs = [_apart(small, ground) for ground in (left[:, :, None], right[:, :, None], above[:, None])]
     least: Maps = np.minimum.reduce(differs)
     return least
+
+
+def _apart(small: Maps, ground: Maps) -> Maps:
+    """Channel by channel: numpy sums an axis of three at a tenth of its speed."""
+    red, green, blue = (np.abs(small[..., channel] - ground[..., channel]) for channel in range(3))
+    total: Maps = red + green + blue
+    return total
 
 
 def _steady(line: Maps) -> Maps:
     """[n, GRID, 3] -> medians of three along the border: a corner of a thing is not ground."""
     padded = np.pad(line, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    steady: Maps = np.median(np.stack([padded[:, :-2], padded[:, 1:-1], padded[:, 2:]]), axis=0)
+    before, here, after = padded[:, :-2], padded[:, 1:-1], padded[:, 2:]
+    steady: Maps = np.maximum(np.minimum(before, here), np.minimum(np.maximum(before, here), after))
     return steady
 
 

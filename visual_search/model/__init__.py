@@ -246,9 +246,9 @@ def _told_apart(dataset: Dataset, seed: int) -> Rows:
 
 
 def _read(plain: Model, rows: Rows, dataset: Dataset) -> Floats:
-    asked = plain.asked(plain.features.seen(rows), rows.text)
-    dense = plain.features.inputs(rows, dataset.history).dense
-    return plain.values(asked, np.arange(len(rows)), rows.image_id, dense)
+    seen, (text, said) = plain.features.seen(rows), np.unique(rows.text, return_inverse=True)
+    dense = plain.features.dense(seen.histogram, seen.which, text, said, rows.image_id, rows.moment, dataset.history)
+    return plain.values(plain.asked(seen, rows.text), np.arange(len(rows)), rows.image_id, dense)
 
 
 def _unlike(plain: Model, asked: Requests, seen: Seen) -> dict[str, float]:

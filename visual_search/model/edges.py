@@ -52,10 +52,11 @@ def fit(pixels: Pixels, dim: int) -> Edges:
 def oriented(pixels: Pixels) -> Numbers:
     """-> [n, CELLS * CELLS * TURNS]: roots of shares, as of histograms of colours."""
     step = max(1, pixels.shape[1] // FINE)
-    grey = sum(
-        pixels[:, row::step, column::step].sum(axis=3, dtype=np.float32) for row, column in np.ndindex(step, step)
-    )
-    grey = np.asarray(grey) / (3 * step**2)
+    grey = np.zeros((len(pixels), *pixels[0, ::step, ::step, 0].shape), np.float32)
+    for row, column, channel in np.ndindex(step, step, 3):
+        part = pixels[:, row::step, column::step, channel]
+        grey[:, : part.shape[1], : part.shape[2]] += part
+    grey /= 3 * step**2
     n, side = grey.shape[:2]
     across, down = np.zeros_like(grey), np.zeros_like(grey)
     across[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]

@@ -31,7 +31,7 @@ from common.serving.snapshot import snapshot
 from common.training import seeding
 from visual_search import baseline, features, model, policy
 from visual_search.config import Config
-from visual_search.features import Features, Seen, album
+from visual_search.features import Features, Seen, album, is_whole
 from visual_search.features.histogram import DIM
 from visual_search.features.preparation import WHOLE
 from visual_search.model import NEIGHBOURS, Asked, kinds
@@ -137,7 +137,10 @@ class Service:
         images = shown(self.features, ordered, place.kept, request.user_id)
         events = impressions(
             request_id, request.user_id, int(asked.query_id[0]), images, now, int(asked.moment[0]),
-            cold=self._is_cold(seen, asked, ordered), degraded=any(stage in SHARES for stage in deadline.degraded),
+            {
+                "cold": self._is_cold(seen, asked, ordered), "degraded": any(stage in SHARES for stage in deadline.degraded),
+                "words": bool(asked.photo[0] < 0), "whole": bool(request.crop is None and is_whole(seen)[0]),
+            },
         )  # fmt: skip
         self.stages.run("log", deadline, lambda: record(self.platform, events), lambda: None)
         return Answer(

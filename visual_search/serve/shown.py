@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +67,7 @@ def _weighed(item: int, dense: Floats) -> Iterator[Why]:
 
 
 def impressions(
-    request_id: int, user_id: int, query_id: int, images: list[ShownImage], now: int, moment: int, *, cold: bool, degraded: bool
+    request_id: int, user_id: int, query_id: int, images: list[ShownImage], now: int, moment: int, flags: Mapping[str, bool]
 ) -> list[Event]:  # fmt: skip
     return [
         Event(
@@ -82,8 +82,7 @@ def impressions(
                     1e6 / (image.slot + 1)
                 ),  # how likely it is looked at: what the log that training read believed
                 "score_ppm": round(1e6 * image.score),
-                "cold": int(cold),
-                "degraded": int(degraded),
+                **{name: int(flag) for name, flag in flags.items()},
             },
             moment=moment,
         )
