@@ -123,7 +123,7 @@ def test_contrast_is_its_formula_written_out() -> None:
 
 def test_a_class_is_told_from_all_classes_and_the_unlabelled_from_none(toy: Dataset) -> None:
     """Against the formula: label smoothing's cross-entropy of the cosines, over those that have a class."""
-    lessons = lesson.of(toy, toy.judged, QUICK)
+    lessons = lesson.of(toy, replace(toy.judged, grade=toy.judged.grade * 0), QUICK)  # of the photos nothing is known
     network = Residual(Shape(side=32, looks=32, mirrored=False, width=8, depth="1", dim=16, vocabulary=9))
     teacher = training.Teacher(network, Words.fit(NAMES, 1), lessons, training.choice(toy, toy.judged), QUICK)
     first, rng = len(lessons.photos), np.random.default_rng(0)
@@ -165,7 +165,8 @@ def test_the_choice_rests_on_photos_that_taught_nothing(toy: Dataset) -> None:
 
 
 @pytest.mark.parametrize("positives", lesson.POSITIVES)
-def test_a_partner_is_always_alike(toy: Dataset, positives: str) -> None:
+def test_a_partner_is_always_alike(positives: str) -> None:
+    toy = pictures.dataset(labelled=False)
     lessons = lesson.of(toy, toy.judged, replace(QUICK, positives=positives))
     rows = np.arange(len(lessons))
     anchors, partners = lessons.bags.anchor, lessons.partners(rows)
@@ -181,10 +182,28 @@ def test_a_partner_is_always_alike(toy: Dataset, positives: str) -> None:
 def test_what_was_said_to_be_alike_is_no_negative_and_what_was_not_is_one() -> None:
     toy = pictures.dataset(labelled=False)
     lessons = lesson.of(toy, toy.judged, QUICK)
+    assert len(lessons.known)
     said, unlike = lessons.known, toy.judged.grade == 0
     assert lessons.alike(said[:, 0], said[:, 1]).all()
     other = len(lessons.photos) + np.searchsorted(toy.catalog.image_id, toy.judged.image_id[unlike])
     assert not lessons.alike(toy.judged.photo[unlike], other).any()
+
+
+def test_a_photo_that_is_like_one_class_is_of_it_and_a_pair_that_says_so_is_not_needed(toy: Dataset) -> None:
+    lessons = lesson.of(toy, toy.judged, QUICK)
+    judged = np.unique(toy.judged.photo[toy.judged.grade == 1])
+    assert (lessons.label[judged] == judged % len(NAMES)).all() and not len(lessons.known)
+    assert set(judged.tolist()) <= set(lessons.bags.anchor.tolist()), "it is told from the other classes"
+    torn = replace(toy.judged, grade=np.where(toy.judged.photo == judged[0], 1.0, toy.judged.grade))
+    both = lesson.of(replace(toy, judged=torn), torn, QUICK)
+    assert both.label[judged[0]] == -1 and set(both.known[:, 0].tolist()) == {judged[0]}, "like two classes, of neither"
+
+
+def test_without_photos_held_out_the_last_epoch_is_kept(toy: Dataset) -> None:
+    chosen, last = own._parted(toy.judged, 0.0)
+    assert not len(last) and len(chosen) == len(toy.judged)
+    short, long = (encoders.fit(toy, replace(QUICK, held_out=0.0, epochs=epochs)) for epochs in (1, 2))
+    assert short.fingerprint != long.fingerprint
 
 
 def test_clicks_learn_from_nothing_that_was_judged(toy: Dataset) -> None:
@@ -205,8 +224,9 @@ def test_views_are_made_of_no_photo_that_only_the_test_asks_with(toy: Dataset) -
     assert photos.tolist() == list(range(20)) and len(anchors) == 20 + len(toy.catalog)
 
 
-def test_positives_add_up(toy: Dataset) -> None:
+def test_positives_add_up() -> None:
     """Several kinds together: the pairs of each, over photos of two pools."""
+    toy = pictures.dataset(labelled=False)
     apart = replace(toy, judged=replace(toy.judged, photos=Images(toy.judged.photos.pixels.copy())))
     both, one, other, views_too = (
         lesson.of(apart, apart.judged, replace(QUICK, positives=kinds))

@@ -2,7 +2,8 @@
 
 In:     the gallery's pictures, texts and classes; pairs that people judged, clicks; config.encoder, config.positives.
 Out:    fit, load -> an Encoder (model/parts.py).
-Choice: RESULT
+Choice: convolutions for pictures, a small CLIP's transformer for words (towers.py): in minutes on a processor, with thousands of pictures, a transformer over
+        patches needs twice the time for less. Classes where there are any, pairs, texts and their words teach at once, all by contrast (training.py).
 Else:   a pretrained CLIP by folder or id, where pictures are of the world it has seen: minutes of learning here stand against years of somebody's.
 Breaks: vectors of two encoders share no axis (each carries a fingerprint; the gallery refuses another); a batch that pushes apart what is alike (lesson.py).
 """

@@ -1,8 +1,7 @@
 """The gallery's vectors lean towards the mean of their class, where somebody said which it is: a photo taken badly is found like its fellows.
 
-Database-side augmentation (Turcot and Lowe 2009), with the known class in the place of neighbours that are only likely to belong together. On Grocery's val photos and
-on bursts of train photos left out, half and half of both is worth 4 to 5 points of hit_rate@1; leaning on 3 neighbours is worth 3, leaning the query on its
-neighbours nothing.
+Database-side augmentation (Turcot and Lowe 2009), with the known class in the place of neighbours that are only likely to belong together. On Grocery's bursts of train
+photos left out it is worth 5 points of hit_rate@1 after 12 epochs, after 60 on val one; leaning on 3 neighbours less, leaning the query nothing.
 """
 
 from __future__ import annotations

@@ -83,10 +83,12 @@ def of(dataset: Dataset, learnt: Pairs, config: Config) -> Lesson:
     catalog, label = dataset.catalog, np.full(len(photos) + len(dataset.catalog), -1)
     if "judged" in kinds:
         label[len(photos) :] = catalog.label
+        known = _classed(known, label)
     texts, named = np.unique(catalog.text, return_inverse=True)
     text = np.concatenate([np.full(len(photos), -1), np.where(texts[named] == "", -1, named)])
-    views = "augmented" in kinds
-    alone = _shown(dataset, len(photos)) if views else np.flatnonzero((text >= 0) | (label >= 0))
+    views, alone = "augmented" in kinds, np.flatnonzero((text >= 0) | (label >= 0))
+    if views:
+        alone = np.union1d(alone, _shown(dataset, len(photos)))
     bags = _bags(known, alone, views)
     if not bags.size.any() and not (label >= 0).any():
         raise InputError(f"--set positives={config.positives}: nothing of that kind to learn from. Try augmented.")
@@ -116,6 +118,18 @@ def _said(dataset: Dataset, learnt: Pairs, kinds: Sequence[str]) -> tuple[Pixels
     pairs = pairs[np.isin(pairs[:, 1], ids)]
     pairs[:, 1] = len(photos) + np.searchsorted(ids, pairs[:, 1])
     return photos, np.unique(pairs, axis=0)
+
+
+def _classed(known: Ints, label: Ints) -> Ints:
+    """A photo that is like images of one class, and of that class alone, is of it: `label` says so from now on. -> the pairs that say more than that."""
+    photo, of_image = known[:, 0], label[known[:, 1]]
+    lowest, highest = (np.full(len(label), fill) for fill in (np.iinfo(np.int64).max, -1))
+    np.minimum.at(lowest, photo, of_image)
+    np.maximum.at(highest, photo, of_image)
+    one = (lowest == highest) & (lowest >= 0)
+    label[one] = highest[one]
+    found: Ints = known[~one[photo]]
+    return found
 
 
 def _shown(dataset: Dataset, num_photos: int) -> Ints:

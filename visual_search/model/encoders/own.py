@@ -121,7 +121,11 @@ def read(folder: Path) -> Own:
 
 
 def _told(history: Sequence[Mapping[str, float]]) -> str:
-    return "; ".join(f"loss {epoch['loss']:.2f} mrr {1 - epoch['valid']:.3f}" for epoch in history)
+    """`loss`, and where something was held out the mrr of it, epoch by epoch."""
+    return "; ".join(
+        f"loss {epoch['loss']:.2f}" + (f" mrr {1 - epoch['valid']:.3f}" if "valid" in epoch else "")
+        for epoch in history
+    )
 
 
 def _parted(pairs: Pairs, share: float) -> tuple[Pairs, Pairs]:

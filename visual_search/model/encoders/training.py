@@ -127,7 +127,7 @@ class Teacher:
             learning_rate=config.learning_rate,
             optimizer=Muon(self.taught, config.learning_rate, config.weight_decay),
             seed=config.seed,
-            validate=self.validate,
+            validate=self.validate if len(self.choice.photos) else None,
             patience=config.epochs,  # the rate falls to 0: whoever stops halfway has the noise of the high rate
             schedule=schedule,
             name="visual_search encoder",
@@ -190,8 +190,6 @@ class Teacher:
 
     def validate(self, _: torch.nn.Module) -> float:
         """1 - the mean of 1 / place of the first image that is alike, over the photos kept to choose by."""
-        if not len(self.choice.photos):
-            return 0.0
         photos, images = (
             vectors(self.network, pixels, self.config.encoder_side)
             for pixels in (self.choice.photos, self.choice.images)
