@@ -174,6 +174,14 @@ def test_hard_alone_costs_what_a_softmax_over_the_partner_and_the_hardest_says(t
     assert torch.allclose(found, by_hand, atol=1e-4)
 
 
+@pytest.mark.parametrize("by", [Teacher, HardAlone])
+def test_hard_negatives_are_learnt_from_while_the_memory_changes(taught: Lab, by: lab.Teaches) -> None:
+    pairs = taught.pairs("judged")
+    plain, hard = taught.taught(pairs, steps=4).network, taught.taught(pairs, steps=4, by=by, num_hard=4).network
+    weights = [torch.cat([of.flatten() for of in network.parameters()]) for network in (plain, hard)]
+    assert all(torch.isfinite(of).all() for of in weights) and not torch.equal(*weights)
+
+
 def pool(near: list[float], photo: list[int]) -> tuple[Pool, Sight]:
     rng, num = np.random.default_rng(0), len(near)
     vectors = rng.standard_normal((2, num, 4)).astype(np.float32)
