@@ -20,6 +20,7 @@ from common.data.durable import write_bytes
 from common.errors import InputError
 from common.features.text import TokenTable
 from common.training.progress import say, step
+from common.training.seeding import one_thread
 from visual_search.config import Config
 from visual_search.model.encoders import lesson, training
 from visual_search.model.encoders.towers import KINDS, Clip, Residual, Shape
@@ -82,6 +83,7 @@ class Own:
         return json.dumps(said, indent=1).encode()
 
 
+@one_thread()
 def fit(dataset: Dataset, config: Config, start: Own | None = None) -> Own:
     """Trained from weights by lot, or from those of `start`, whose words and shape it keeps."""
     learnt, held = _parted(dataset.judged, config.held_out)
