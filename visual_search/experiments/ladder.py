@@ -59,7 +59,8 @@ def ladder(config: Config) -> Table:
 
     A row is a rung: its planted gain, and paired over users `against served`, which is outlines by hand, the encoder of the config, its index, owners' words and
     the rerank. Networks are the lab's: alone, at its size, as many batches each; a tower's learning rate is the better of two by the mrr of held photos (`valid`), and
-    kept for its other positives. The foil is the colour histogram. train_s: processor seconds of the setting kept; image_us: of encoding a photo
+    kept for its other positives. Outlines know no words: what is asked in words alone comes in any order.
+    The foil is the colour histogram. train_s: processor seconds of the setting kept; image_us: of encoding a photo
     among many; size_mb: weights and the gallery's vectors; refresh_s: until a new version has encoded the gallery; lines: of the rung's own code. It
     decides Config.encoder, and whether any of it is worth its upkeep."""
     lab = Lab.read(config)

@@ -15,15 +15,15 @@ from visual_search.experiments.trained import GAIN, mean
 
 SIZES = (50, 150, 500, 3_000)
 FIRST = 2 / 3  # of the steps are pretraining
-TUNED = 0.3  # of the learning rate, for the rest: at the whole of it a few pairs undo what was learnt before (held photos say so)
+TUNED = 0.3  # of the learning rate, for the rest: at the whole of it a few pairs undo what was learnt before
 
 
 def pretraining(config: Config) -> Table:
     """Does it pay to pretrain on the world's own images and tags, and up to how many judged pairs?
 
     A row is a number of judgments that were paid for, of which the pairs that were called alike teach. From scratch: all steps on these pairs, and on the words of
-    their images. Pretrained: FIRST of the steps on all images of the gallery with their words (image-text contrast, as CLIP learns), the rest on the pairs at TUNED of the
-    rate; a step shows as many pictures. `difference`: planted gain of pages by likeness alone, pretrained minus from scratch, paired over users; `at once` mixes both in each
+    their images. Pretrained: FIRST of the steps on all images of the gallery with their words (image-text contrast, as CLIP learns), the rest on the pairs
+    at TUNED of the rate, half and half with those images: by pairs alone it forgets the words it learnt. `difference`: planted gain of pages by likeness alone, pretrained minus from scratch, paired over users; `at once` mixes both in each
     batch, as the served encoder does, minus from scratch. `never tuned`: pretrained for all steps and no pair at all, the foil. It decides whether an encoder begins
     with pairs."""
     lab = Lab.read(config)
@@ -38,9 +38,7 @@ def pretraining(config: Config) -> Table:
             break
         pairs = told(lab, size)
         scratch = lab.gains(lab.taught(pairs, texts=False))
-        tuned = lab.gains(
-            lab.taught(pairs, texts=False, begin=begin, steps=lab.steps - early, learning_rate=TUNED * RATE)
-        )
+        tuned = lab.gains(lab.taught(pairs, begin=begin, steps=lab.steps - early, learning_rate=TUNED * RATE))
         both = lab.gains(lab.taught(pairs))
         table.append(
             {"judged": size, **_change(tuned - scratch, users), **mean("at once", both - scratch, users)}
