@@ -25,7 +25,7 @@ from visual_search.model.parts import Encoder
 from visual_search.schema import Dataset, Images
 
 QUICK = replace(SMOKE, encoder="resnet", width=8, depth="11", epochs=1, batch_size=32, dim=16, held_out=0.2)
-LONGER = replace(QUICK, epochs=12, learning_rate=5e-3)
+LONGER = replace(QUICK, epochs=16, learning_rate=3e-3, least_area=0.7, width=16, held_out=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -50,20 +50,21 @@ def found(encoder: Encoder, dataset: Dataset) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("positives", ["judged", "clicks"])
 def test_pairs_that_belong_together_teach_what_alike_means(positives: str) -> None:
-    toy = pictures.dataset(labelled=False)
+    toy = pictures.dataset(270, 90, labelled=False)
     config = replace(LONGER, positives=positives, weight_text=0.0)
-    assert found(encoders.fit(toy, config), toy) > 0.7
+    assert found(encoders.fit(toy, config), toy) > 0.85
     lot = np.random.default_rng(0).permutation(len(toy.judged))
     mixed = replace(
         toy,
-        judged=replace(toy.judged, grade=toy.judged.grade[lot]),
-        train=replace(toy.train, label=toy.train.label[lot]),
+        judged=replace(toy.judged, image_id=toy.judged.image_id[lot]),
+        train=replace(toy.train, image_id=toy.train.image_id[lot]),
     )
-    assert found(encoders.fit(mixed, config), toy) < 0.55, "the control: pairs by lot teach little"
+    assert found(encoders.fit(mixed, config), toy) < 0.7, "the control: partners by lot teach little"
 
 
 @pytest.mark.slow
-def test_words_find_the_pictures_they_name(toy: Dataset) -> None:
+def test_words_find_the_pictures_they_name() -> None:
+    toy = pictures.dataset(270, 90)
     encoder = encoders.fit(toy, LONGER)
     named, gallery = encoder.texts(NAMES), encoder.images(toy.catalog.images.pixels)
     nearest = (named @ gallery.T).argmax(axis=1)
@@ -73,10 +74,11 @@ def test_words_find_the_pictures_they_name(toy: Dataset) -> None:
 
 
 @pytest.mark.slow
-def test_a_clip_from_a_configuration_learns_by_the_same_code(toy: Dataset) -> None:
-    encoder = encoders.fit(toy, replace(LONGER, encoder="clip", learning_rate=2e-3))
+def test_a_clip_from_a_configuration_learns_by_the_same_code() -> None:
+    toy = pictures.dataset(270, 90)
+    encoder = encoders.fit(toy, replace(LONGER, encoder="clip"))
     assert isinstance(encoder, own.Own) and isinstance(encoder.network, Clip)
-    assert found(encoder, toy) > 0.3 > 1 / len(NAMES)
+    assert found(encoder, toy) > 0.6 > 3 / len(NAMES)
 
 
 def test_the_same_seed_gives_the_same_encoder_and_another_seed_another(toy: Dataset, quick: Encoder) -> None:
