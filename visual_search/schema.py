@@ -266,7 +266,8 @@ class Request:
 @dataclass(frozen=True, kw_only=True)
 class Item:
     """An image that comes, or changes, while the case is served: its file as base64, and the same words for it as one row of the Catalog. What is not
-    said of who may see it stays as it was, of a new image it is no limit. Uploaded (seconds UTC) later than now is now."""
+    said of who may see it stays as it was, of a new image it is no limit; a copy of an explicit image is explicit. Uploaded (seconds UTC) later than
+    now is now."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
@@ -278,6 +279,7 @@ class Item:
     shop: bool | None = None
     explicit: bool | None = None
     private: bool | None = None
+    fingerprint: Annotated[int, Field(ge=0, lt=2**52)] = 0  # nearly alike for copies; 0 unknown
 
     def __post_init__(self) -> None:
         pictures.check(self.image)

@@ -249,6 +249,7 @@ def put(ids: list[int], **said: NDArray[np.int64]) -> Pictures:
     pixels = np.full((n, SIDE, SIDE, 3), 99, np.uint8)
     unsaid = np.full(n, UNSAID)
     law: dict[str, Any] = {name: said.get(name, unsaid) for name in ("explicit", "private", "shop")}
+    law["fingerprint"] = said.get("fingerprint", np.zeros(n, np.int64))
     of = Catalog(
         image_id=np.array(ids), owner_id=np.full(n, 7), text=np.full(n, "striped chair"), images=Images(pixels), **law
     )
@@ -267,6 +268,26 @@ def test_what_is_put_stands_beside_what_was_and_deleted_is_gone() -> None:
     assert np.array_equal(joined.rows(trained.pictures.image_id, np.array([2, 5])), pictures.image_id)
     assert trained.pictures.image_id.tolist() == [0, 2, 4, 6, 8], "training's stay as they are"
     assert features.find(np.array([4, 5])).tolist() == [-1, 2]
+
+
+def test_a_copy_put_later_is_known_as_one_and_is_as_explicit_as_what_it_copies() -> None:
+    trained = made()
+    one, two, other, alone = np.random.default_rng(3).integers(1, 2**52, 4).tolist()
+    prints = np.array([one, two, 0, two ^ 2, alone])  # 2 and 6 are copies of each other
+    trained = replace(
+        trained, pictures=replace(trained.pictures, fingerprint=prints, explicit=np.array([1, 0, 0, 0, 0]))
+    )
+    new = np.array([one ^ 3, two ^ 1, other, 0])
+    features, _ = trained.over(put([1, 3, 5, 7], fingerprint=new), np.array([4]))
+    of = dict(zip(features.pictures.image_id.tolist(), features.groups.tolist(), strict=True))
+    assert of[0] == of[1] >= 0 and of[2] == of[3] == of[6] >= 0 and of[0] != of[2]
+    assert of[5] == of[7] == of[8] == -1, "the control: others, and what is not known, are copies of nothing"
+    assert dict(zip(features.pictures.image_id.tolist(), features.pictures.explicit.tolist(), strict=True)) == {
+        0: 1, 1: 1, 2: 0, 3: 0, 5: 0, 6: 0, 7: 0, 8: 0
+    }  # fmt: skip
+    again, _ = trained.over(put([2], fingerprint=np.array([0])), np.array([6]))
+    assert again.groups.tolist() == [-1, -1, -1, -1], "put again as another, it is a copy no more"
+    assert features.groups.tolist() != trained.groups.tolist() and (trained.groups >= 0).sum() == 2
 
 
 def test_of_what_nobody_clicked_the_newest_stands_first() -> None:

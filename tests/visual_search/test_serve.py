@@ -370,6 +370,20 @@ def test_of_a_put_image_it_holds_who_may_see_it(clean: Trial) -> None:
     assert new + 1 in ids(whole(clean, user_id=int(ITEM["owner_id"])))
 
 
+def test_of_copies_put_later_one_is_shown(clean: Trial) -> None:
+    new, mine = int(ITEM["image_id"]), 2**51 - 1
+    for other, num in ((mine ^ 0b101, 1), (mine ^ 0b11111, 2)):  # a copy, and the control
+        put(
+            clean,
+            {**ITEM, "image_id": new + 6, "fingerprint": mine},
+            {**ITEM, "image_id": new + 7, "fingerprint": other},
+        )
+        clean.served.service.current.catch_up()
+        assert len({new + 6, new + 7} & set(ids(whole(clean)))) == num
+    for wrong in (-1, 2**52, 1.5):
+        assert put(clean, {**ITEM, "fingerprint": wrong}).status_code == 422
+
+
 def test_a_file_that_is_no_picture_is_refused_and_one_that_turns_out_torn_is_left_out(clean: Trial, vase: str) -> None:
     new, version = int(ITEM["image_id"]), clean.served.platform.items.look().version
     for wrong in ("", "no picture", base64.b64encode(b"GIF89a").decode()):

@@ -21,10 +21,10 @@ import numpy as np
 
 from common.contract import Bools, FeatureStore, Floats, Ints
 from common.data import columns
-from common.features.copies import copies
+from common.features.copies import copies, regrouped
 from common.features.views import Count, View
 from visual_search.config import Config
-from visual_search.features.catalogue import Joined, Pictures, joined
+from visual_search.features.catalogue import Joined, Pictures, joined, limited
 from visual_search.features.histogram import DIM, Histograms, histograms
 from visual_search.features.preparation import WHOLE, cut
 from visual_search.features.proposal import is_found, propose
@@ -97,10 +97,10 @@ class Features:
         from scipy.sparse import csr_array, vstack
 
         now = joined(self.pictures, put, gone)
-        other = replace(self, pictures=now.pictures)
+        groups = now.rows(*regrouped(self.groups, self.pictures.fingerprint, put.fingerprint, now.was))
+        other = replace(self, pictures=limited(now.pictures, groups, put.image_id))
         said = vstack([self.said[now.left], self.words.said(put.text.tolist())])
-        alone = np.full(len(put), -1)
-        vars(other).update(said=csr_array(said)[now.order], groups=now.rows(self.groups, alone))
+        vars(other).update(said=csr_array(said)[now.order], groups=groups)
         return other, now
 
     def find(self, ids: Ints) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class Joined:
     pictures: Pictures
     order: Ints
     left: Ints  # of training's, those that are still as they were
+    was: Ints  # of each that was put, the index of training's that it replaces, -1 for a new one
 
     def rows(self, trained: NDArray[Any], put: NDArray[Any]) -> NDArray[Any]:
         """A column of both as a column of `pictures`."""
@@ -63,4 +64,11 @@ def joined(trained: Pictures, put: Pictures, gone: Ints) -> Joined:
     columns = {
         name: np.concatenate([column[left], getattr(put, name)])[order] for name, column in vars(trained).items()
     }
-    return Joined(Pictures(**columns), order, left)
+    return Joined(Pictures(**columns), order, left, was)
+
+
+def limited(pictures: Pictures, groups: Ints, put: Ints) -> Pictures:
+    """Those with ids `put` explicit where a copy of them is, in groups [n]: that is of what is seen. Private is what an owner says of one picture."""
+    explicit, of_put = pictures.explicit.copy(), np.isin(pictures.image_id, put) & (groups >= 0)
+    explicit[of_put] |= np.isin(groups[of_put], groups[pictures.explicit > 0])
+    return replace(pictures, explicit=explicit)

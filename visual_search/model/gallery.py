@@ -101,11 +101,17 @@ class Gallery:
             ARRIVALS: _recall(self.index, ids, vectors, vectors[-PROBES:]),
         }
 
-    def alerts(self) -> list[Alert]:
-        """More than a POINT lost since it was built, or too much carried along. Takes a scan for every probe: to be asked now and then."""
-        now, gone = self.recall(), 1 - float(self.index.alive.mean()) if len(self.index.ids) else 0.0
+    @property
+    def removed(self) -> float:
+        """Share of the index's rows that are gone and still carried along."""
+        return 1 - float(self.index.alive.mean()) if len(self.index.ids) else 0.0
+
+    def alerts(self, now: Mapping[str, float] | None = None) -> list[Alert]:
+        """More than a POINT lost since it was built, or too much carried along. `now`: what `recall` said, which takes a scan for every probe: to be asked
+        now and then (serve/watched.py)."""
+        now = self.recall() if now is None else now
         found = [_lost(name, was, now[name]) for name, was in self.built.items() if now[name] < was - POINT]
-        return [*found, *([_carried(gone)] if gone > MOST_GONE else [])]
+        return [*found, *([_carried(self.removed)] if self.removed > MOST_GONE else [])]
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +128,7 @@ class Gallery:
 def _mismatch(asked: str, held: str) -> str:
     return (
         f"the gallery holds vectors of encoder {held[:12]}, and these are of {asked[:12]}: they do not compare. "
-        "Embed every image with the new encoder, build a gallery from that, and change both at once (model/switch.py)."
+        "Embed every image with the new encoder, build a gallery from that, and change both at once: publish an artifact of both."
     )
 
 

@@ -37,7 +37,7 @@ from visual_search.features.preparation import WHOLE
 from visual_search.model import NEIGHBOURS, Asked, kinds
 from visual_search.policy import Context
 from visual_search.schema import EXAMPLE, Answer, Images, Item, Pixels, Request, Requests
-from visual_search.serve import changed, form, look, thumbnails
+from visual_search.serve import changed, form, look, thumbnails, watched
 from visual_search.serve.shown import Ordered, impressions, reasons, shown
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Service:
         self.model, self.baseline = model.load(folder / "model", known), baseline.load(folder / "baseline", known)
         self.policy, self.album = policy.load(folder / "policy"), album.load(folder / "catalog")
         self.stages = Stages({name: share * self.config.deadline_ms for name, share in SHARES.items()})
-        self.shelf = changed.empty(known)
+        self.shelf, self.measured = changed.empty(known), watched.as_built(self.model.gallery)
         seeding.limit(seeding.serving_threads())
         self._warm()
         self.current = Current(platform.items, Item, self, self._changed)
@@ -98,6 +98,7 @@ class Service:
         )
         router.include_router(thumbnails.router(self._thumbnail))
         router.include_router(look.router())
+        router.include_router(watched.router(self._index))
         return router
 
     @property
@@ -111,6 +112,7 @@ class Service:
             self.model, known.model, known.shelf, changes, self.platform.clock.now()
         )
         other.baseline = replace(self.baseline, features=other.model.features)
+        other.measured = watched.after(known.measured, other.model.gallery, len(changes))
         return other
 
     def _warm(self) -> None:
@@ -269,6 +271,10 @@ class Service:
         if ordered.by != "neighbours" or not len(ordered.near):
             return False
         return self.model.is_unlike(str(kinds(seen, asked.text)[0]), float(ordered.near.max()))
+
+    def _index(self) -> watched.Index:
+        known = self.current.now(self.stages, Deadline(self.config.deadline_ms)).known
+        return watched.shown(self.version, known.model.gallery, known.measured)
 
     def _thumbnail(self, image_id: int, user_id: int) -> bytes | None:
         held = self.current.now(self.stages, Deadline(self.config.deadline_ms))

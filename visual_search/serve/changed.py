@@ -86,7 +86,7 @@ def _pictures(features: Features, items: list[Item], pixels: Pixels, now: int) -
         said = [getattr(item, name) for item in items]
         return np.array([UNSAID if value is None else value for value in said], dtype=kind)
 
-    ids = ("image_id", "owner_id", "explicit", "private", "shop")
+    ids = ("image_id", "owner_id", "explicit", "private", "shop", "fingerprint")
     catalog = Catalog(
         **{name: column(name, np.int64) for name in ids}, text=column("text", np.str_), images=Images(pixels)
     )
