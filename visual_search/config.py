@@ -42,12 +42,12 @@ class Config:
         "judged"  # or clicks, augmented, judged+clicks ...: where two pictures that belong together come from
     )
     dim: int = 64
-    encoder_side: int = 48  # pixels of the views that the encoder learns from
-    served_side: int = 64  # of what it looks at afterwards; more, as a view magnifies its part
+    encoder_side: int = 32  # pixels of the views that the encoder learns from
+    served_side: int = 48  # of what it looks at afterwards; more, as a view magnifies its part
     mirrored: bool = False  # it looks at the mirror image as well, and takes the mean: twice the time
     least_area: float = 0.35  # of the picture that a view shows
-    width: int = 24  # channels of its first stage
-    depth: str = "1111"  # residual blocks of each stage
+    width: int = 16  # channels of its first stage
+    depth: str = "111"  # residual blocks of each stage
     epochs: int = 5
     batch_size: int = 64
     learning_rate: float = 2e-3
@@ -73,11 +73,11 @@ class Config:
 DEFAULT = Config()
 SMOKE = replace(
     DEFAULT, preset="smoke", num_users=500, num_images=600, num_searches=800, num_photos=300, num_pairs=1_500,
-    num_judged=150, side=32, encoder_side=32, served_side=32, width=16, batch_size=128, epochs=2,
+    num_judged=150, side=32, encoder_side=32, served_side=32, batch_size=128, epochs=2,
 )  # fmt: skip
 DEMO = replace(
     DEFAULT, preset="demo", num_users=6_000, num_images=3_000, num_searches=4_000, num_photos=1_200, num_pairs=6_000,
-    num_judged=400, width=16, depth="111", encoder_side=32, served_side=48, epochs=3,
+    num_judged=400, epochs=3,
 )  # fmt: skip
 LARGE = replace(DEFAULT, preset="large", num_images=100_000)
 
