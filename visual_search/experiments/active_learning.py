@@ -22,8 +22,7 @@ from visual_search.world.likeness import grades
 
 BUDGETS = (250, 500, 2_000)  # judgments; the first are by lot in every way
 NEAREST = 20  # images of each photo that are worth asking about
-SHARE = 1 / 3  # of the usual steps, from the pretrained network on
-SEEDS = 2
+SEEDS = 1
 CROWD = 4_000  # pairs looked at when spread is sought: all of them cost a square
 OF_HARDEST = 5  # pairs of each photo
 
@@ -64,19 +63,18 @@ def active_learning(config: Config) -> Table:
     """Which pairs should people judge, if the encoder is to learn most from each judgment?
 
     The pool: photos of training, each with its NEAREST by a network that knows images and tags alone. The first of BUDGETS by lot; the others are chosen
-    by the network that learnt from those before. Each network goes on from the pretrained one, alike and for as long; what was judged unlike teaches nothing.
+    by the network that learnt from those before. Each network begins anew, alike and for as long; what was judged unlike teaches nothing.
     `more`: planted gain of pages by likeness alone, minus that of judgments by lot, paired over users, mean over SEEDS; the interval knows no other seeds.
     `uncertain`: chance nearest to a half; `diverse`: farthest from all that is judged; `hardest`: of photos whose best image is least like them; the
     surest are the foil. `alike`: share of what was judged that turned out so. It decides what the judges' next pages hold."""
     lab = Lab.read(config)
-    begin = lab.taught(np.empty((0, 2), np.int64), batch_size=2 * BATCH)
-    pool = pooled(lab, begin)
+    pool = pooled(lab, lab.taught(np.empty((0, 2), np.int64), batch_size=2 * BATCH))
     runs: dict[str, list[list[Point]]] = {name: [] for name in WAYS}
     for seed in range(SEEDS):
         first = np.random.default_rng([config.seed, 83, seed]).permutation(len(pool))[: BUDGETS[0]]
-        network = tuned(lab, begin, pool.pairs(first), seed)
+        network = learnt(lab, pool.pairs(first), seed)
         for name, pick in WAYS.items():
-            runs[name].append(_run(lab, begin, pool, pick, (first, network), seed))
+            runs[name].append(_run(lab, pool, pick, (first, network), seed))
     return [_row(lab, runs, name, at) for name in WAYS if name != LOT for at in range(len(BUDGETS) - 1)]
 
 
@@ -99,7 +97,7 @@ Point = tuple[Floats, float]
 """Of one network: gains [num_requests]; of its judgments the share that turned out alike."""
 
 
-def _run(lab: Lab, begin: Own, pool: Pool, pick: Pick, start: tuple[Ints, Own], seed: int) -> list[Point]:
+def _run(lab: Lab, pool: Pool, pick: Pick, start: tuple[Ints, Own], seed: int) -> list[Point]:
     """-> at each budget but the first, which is judged and learnt from already."""
     judged, network = start
     rng, points = np.random.default_rng([lab.config.seed, 89, seed]), list[Point]()
@@ -107,13 +105,13 @@ def _run(lab: Lab, begin: Own, pool: Pool, pick: Pick, start: tuple[Ints, Own], 
         rest = np.setdiff1d(np.arange(len(pool)), judged)
         chosen = pick(pool, sight(lab, network, pool, judged), rest, min(budget - len(judged), len(rest)), rng)
         judged = np.concatenate([judged, chosen])
-        network = tuned(lab, begin, pool.pairs(judged), seed)
+        network = learnt(lab, pool.pairs(judged), seed)
         points.append((lab.gains(network), float((pool.truth[judged] >= ALIKE).mean())))
     return points
 
 
-def tuned(lab: Lab, begin: Own, pairs: Ints, seed: int) -> Own:
-    return lab.taught(pairs, begin=begin, steps=max(1, round(SHARE * lab.steps)), seed=seed)
+def learnt(lab: Lab, pairs: Ints, seed: int) -> Own:
+    return lab.taught(pairs, seed=seed)
 
 
 def sight(lab: Lab, encoder: Own, pool: Pool, judged: Ints) -> Sight:
