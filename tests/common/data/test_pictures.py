@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from common.data.pictures import MOST_PIXELS, ORIENTATION, check, unfolded
+from common.data.pictures import MOST_PASSES, MOST_PIXELS, ORIENTATION, check, unfolded
 from common.errors import InputError
 
 SIDE = 48
@@ -85,6 +85,13 @@ def bomb(width: int, height: int) -> bytes:
     return bytes(header)
 
 
+def in_passes(more: int) -> bytes:
+    """A JPEG in the usual ten passes, the last of them so many times more: each is a walk through every block, for a few bytes of file."""
+    content = file(Image.new("RGB", (1_000, 800), (90, 140, 30)), "JPEG", progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * more + content[-2:]
+
+
 REFUSED = {
     "no base64": ("not base64", "a picture, really"),
     "nothing": ("not a picture", ""),
@@ -93,6 +100,7 @@ REFUSED = {
     "half a JPEG": ("not a whole picture", encoded(file(halves().resize((600, 600)), "JPEG")[:900])),
     "too many pixels": ("Expected at most", encoded(bomb(3_000, 2_000))),
     "a bomb": ("pixels", encoded(bomb(60_000, 60_000))),
+    "a JPEG in thousands of passes": ("passes", encoded(in_passes(5_000))),
     "a film": ("moving", encoded(file(halves(), "WEBP", save_all=True, append_images=[halves().rotate(90)]))),
     "a film in PNG": ("moving", encoded(file(halves(), "PNG", save_all=True, append_images=[halves().rotate(90)]))),
 }
@@ -114,6 +122,13 @@ def test_a_good_header_passes_the_check() -> None:
     for form in MOST_PIXELS:
         check(encoded(file(halves(), form)))
     check(encoded(file(halves().resize((600, 600)), "JPEG")[:900]))  # what follows is for who unfolds it
+
+
+def test_a_jpeg_in_the_usual_passes_is_a_picture() -> None:
+    for more in (0, MOST_PASSES - 10):
+        assert unfolded(encoded(in_passes(more)), SIDE).shape == (SIDE, SIDE, 3)
+    with pytest.raises(InputError, match="passes"):
+        check(encoded(in_passes(MOST_PASSES - 9)))
 
 
 def test_whatever_is_flipped_in_a_file_it_is_a_picture_or_an_input_error() -> None:
