@@ -49,6 +49,7 @@ bench: $(VENV)/.test ## measure against plain libraries; writes benchmarks/resul
 	$(BIN)/python -m benchmarks.feed
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.moderation
+	$(BIN)/python -m benchmarks.images
 
 size: $(VENV)/.test ## how long files and functions are, beside the codebases we look up to
 	@$(BIN)/python -c 'from common import size; from common.commands.output import table; print(table(size.table())); print(size.ANCHORS)'

@@ -133,7 +133,7 @@ def an_event_of_the_rows_own_second_is_seen_if_it_came_before(trial: Trial) -> N
         past = columns.take(history.events, np.flatnonzero(history.events.position < moment))
         without = arrays(features.inputs(row, AsOfStore(past)), "inputs")
         seen.append(False)
-        for event in _at(history.events, int(row.user_id[0]), moment, int(row.event_time[0])):
+        for event in _at(history.events, row, _entities(trial, row), moment):
             store, later = AsOfStore(columns.concat([past, event])), replace(row, moment=row.moment + 1)
             beside = arrays(features.inputs(row, store), "inputs")
             same_bits(
@@ -324,12 +324,22 @@ BROKEN_FILES = (
 )
 
 
-def _at(events: Events, user_id: int, moment: int, event_time: int) -> Iterator[Events]:
-    """The person's last event of each kind, one at a time, as if it stood at `moment` and had happened in this second."""
-    theirs = np.flatnonzero((events.keys["user_id"] == user_id) & (events.kind != FORGET))
-    for kind in np.unique(events.kind[theirs]):
-        last = columns.take(events, theirs[events.kind[theirs] == kind][-1:])
-        yield replace(last, position=np.array([moment]), event_time=np.array([event_time]))
+def _entities(trial: Trial, row: Any) -> list[tuple[str, ...]]:
+    """Whose events a row's inputs may depend on: the person's; in a case that keeps nothing by person, of what else its views are kept by."""
+    entities = {
+        view.entity for view in trial.stage("features").VIEWS if all(hasattr(row, name) for name in view.entity)
+    }
+    return [("user_id",)] if any("user_id" in entity for entity in entities) else sorted(entities)
+
+
+def _at(events: Events, row: Any, entities: list[tuple[str, ...]], moment: int) -> Iterator[Events]:
+    """The last event of each kind that shares an entity with the row, one at a time, as if it stood at `moment` and had happened in the row's second."""
+    for entity in entities:
+        same = np.logical_and.reduce([events.keys[name] == getattr(row, name)[0] for name in entity])
+        theirs = np.flatnonzero(same & (events.kind != FORGET))
+        for kind in np.unique(events.kind[theirs]):
+            last = columns.take(events, theirs[events.kind[theirs] == kind][-1:])
+            yield replace(last, position=np.array([moment]), event_time=row.event_time)
 
 
 def _known(key: str) -> None:

@@ -24,7 +24,8 @@ MOST = 4
 @dataclass(frozen=True, kw_only=True)
 class Chart:
     """Which columns to draw. `x`: the knob. `y`: a difference, whose zero is the flip; with flip=False any number, then no zero is drawn.
-    `low`, `high`: its interval, "" where there is none to give. `series`: the column that names the curves. An empty label is the column's name."""
+    `low`, `high`: its interval, "" where there is none to give. `series`: the column that names the curves; `only` these of them are drawn, or all. `ring`: a column; where it holds anything the row is no point of its
+    curve, but a ring beside it, named by what stands there. An empty label is the column's name."""
 
     title: str
     x: str
@@ -32,6 +33,8 @@ class Chart:
     low: str = "low"
     high: str = "high"
     series: str = ""
+    only: tuple[str, ...] = ()
+    ring: str = ""
     x_label: str = ""
     y_label: str = ""
     flip: bool = True
@@ -79,20 +82,23 @@ def crossings(x: Sequence[float], y: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Curve:
-    """Points from left to right; `low` and `high` are empty where there is no interval."""
+    """Points from left to right; `low` and `high` are empty where there is no interval. `rings`: (x, y, what it is)."""
 
     name: str
     x: list[float]
     y: list[float]
     low: list[float]
     high: list[float]
+    rings: tuple[tuple[float, float, str], ...] = ()
 
 
 def curves(table: Table, chart: Chart) -> list[Curve]:
     """One for each value of the series, in the order of the table, its points from left to right."""
     parts: dict[str, Table] = {}
     for row in table:
-        parts.setdefault(str(_get(row, chart.series)) if chart.series else "", []).append(row)
+        name = str(_get(row, chart.series)) if chart.series else ""
+        if not chart.only or name in chart.only:
+            parts.setdefault(name, []).append(row)
     if not 0 < len(parts) <= MOST:
         known = f"One to {MOST} curves are expected: draw fewer, or name no series"
         raise InputError(f"The chart {chart.title!r} has {len(parts)} curves ({', '.join(parts)}). {known}.")
@@ -105,13 +111,15 @@ def scale(chart: Chart) -> tuple[Callable[[float], float], Callable[[float], flo
 
 
 def _curve(name: str, rows: Table, chart: Chart) -> Curve:
-    rows = sorted(rows, key=lambda row: _number(row, chart.x))
+    apart = [row for row in rows if chart.ring and row.get(chart.ring)]
+    rings = tuple((_number(row, chart.x), _number(row, chart.y), str(row[chart.ring])) for row in apart)
+    rows = sorted((row for row in rows if row not in apart), key=lambda row: _number(row, chart.x))
     columns = (chart.x, chart.y, chart.low, chart.high)
     x, y, low, high = ([_number(row, column) for row in rows] if column else [] for column in columns)
     if len(set(x)) < max(2, len(x)) or (chart.log_x and x[0] <= 0):
         wanted = f"two or more values of {chart.x!r}{' above zero' * chart.log_x}, each once"
         raise InputError(f"The chart {chart.title!r} wants {wanted}; {name or 'the table'} has {x}.")
-    return Curve(name, x, y, low, high)
+    return Curve(name, x, y, low, high, rings)
 
 
 def _get(row: dict[str, Any], column: str) -> Any:

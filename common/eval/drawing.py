@@ -30,7 +30,7 @@ def svg(table: Table, chart: Chart, note: str = "") -> str:
     parts += [_text(16, named, chart.y_label or _words(chart.y)), *_axes(frame, chart)]
     parts += names
     for curve in found:
-        parts += _drawn(frame, curve, colours[curve.name])
+        parts += _drawn(frame, curve, colours[curve.name]) + _rings(frame, curve, colours[curve.name])
     for i, mark in enumerate(marks, start=1):
         parts += _mark(frame, mark, colours[mark.series], marked + ROW * i)
     parts.append(_text(WIDTH - 12, HEIGHT - 9, note, "note end"))
@@ -46,13 +46,16 @@ class _Frame:
     def __init__(self, curves: list[Curve], chart: Chart, top: float) -> None:
         self.to, _ = scale(chart)
         self.xs = sorted({x for curve in curves for x in curve.x})
+        rings = [ring for curve in curves for ring in curve.rings]
+        self.ends = min([*self.xs, *(x for x, _, _ in rings)]), max([*self.xs, *(x for x, _, _ in rings)])
         ends = [y for curve in curves for y in (*curve.y, *curve.low, *curve.high)] + [0.0] * chart.flip
+        ends += [y for _, y, _ in rings]
         self.ticks = _ticks(min(ends), max(ends))
         self.top, self.base, self.right = top, HEIGHT - BOTTOM, WIDTH - RIGHT
         self.left = 26 + 7 * max(len(label) for _, label in self.ticks)
 
     def x(self, value: float) -> float:
-        first, last = self.to(self.xs[0]), self.to(self.xs[-1])
+        first, last = map(self.to, self.ends)
         margin = 0.03 * (self.right - self.left)
         return self.left + margin + (self.to(value) - first) / (last - first) * (self.right - self.left - 2 * margin)
 
@@ -111,6 +114,19 @@ def _drawn(frame: _Frame, curve: Curve, colour: str) -> list[str]:
     parts.append(f'<polyline class="curve" points="{frame.points(curve.x, curve.y)}"/>')
     points = zip(curve.x, curve.y, strict=True)
     return [*parts, *(f'<circle cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="3"/>' for x, y in points), "</g>"]
+
+
+def _rings(frame: _Frame, curve: Curve, colour: str) -> list[str]:
+    """Each above its name. Rings of several curves at one x are one thing measured several ways: their names lie on each other."""
+    parts = []
+    for x, y, name in curve.rings:
+        at = frame.x(x)
+        parts.append(_line(at, frame.y(y) + 6, at, frame.base, "tick"))
+        parts.append(
+            f'<circle cx="{at:.1f}" cy="{frame.y(y):.1f}" r="6" fill="none" stroke="{colour}" stroke-width="2.5"/>'
+        )
+        parts.append(_text(at, frame.base - 6, name, "mark middle"))
+    return parts
 
 
 def _mark(frame: _Frame, mark: Flip, colour: str, y: float) -> list[str]:

@@ -70,6 +70,17 @@ def rejoined(group: Ints, fingerprint: Ints, put: Ints, was: Ints) -> tuple[Ints
     return name[before:], (nodes[:before], name[:before])
 
 
+def regrouped(group: Ints, fingerprint: Ints, put: Ints, was: Ints) -> tuple[Ints, Ints]:
+    """As `rejoined` -> the group of each known before, by the name it has now, and of each put one. All with all again would cost as much again as
+    copying everything, at every change."""
+    mine, (old, name) = rejoined(group, fingerprint, put, was)
+    own = np.where(group < 0, np.arange(len(group)), group)
+    met = np.isin(own, old)
+    theirs = group.copy()
+    theirs[met] = name[np.searchsorted(old, own[met])]
+    return theirs, mine
+
+
 def connected(num: int, first: Ints, second: Ints) -> Ints:
     """Pairs of 0..num-1 -> [num] the least of all that each is connected with; -1 for one that is alone."""
     from scipy.sparse import coo_array

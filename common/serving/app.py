@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -22,6 +22,8 @@ from common.serving.clock import SimulatedClock, SystemClock
 from common.serving.deadline import Deadline
 
 T = TypeVar("T")
+Read = Callable[[Request], Awaitable[bytes]]
+JSON = "application/json"
 
 EVENTS_IN_FLIGHT = 8
 ITEMS_IN_FLIGHT = 4
@@ -121,10 +123,16 @@ class Server:
                 "route": next((getattr(one, "path", "") for one in self._routes[name]), ""),
                 "example": served.example,
                 "summary": served.summary,
+                "look": self._look(name),
             }
             for name, served in list(self._cases.items())
         ]
         return ready + [{"name": name, "state": "waiting"} for name in self.missing()]
+
+    def _look(self, name: str) -> str:
+        """Where a case has a page of its own, "" where it has none."""
+        path = f"/{name}/look"
+        return path if any(getattr(one, "path", "") == path for one in self._routes[name]) else ""
 
     def _pages(self) -> APIRouter:
         router = APIRouter()
@@ -159,10 +167,19 @@ class Server:
 
 
 def route(
-    service: Service[Any, Any], path: str, request: type, answer: type, *, deadline_ms: float, in_flight: int = 4
+    service: Service[Any, Any],
+    path: str,
+    request: type,
+    answer: type,
+    *,
+    deadline_ms: float,
+    in_flight: int = 4,
+    read: Read = guards.json_body,
+    kinds: Sequence[str] = (JSON,),
 ) -> APIRouter:
     """The router of a service with one POST route: validated body -> service.respond under a deadline -> answer as JSON. More than
-    `in_flight` requests at once are answered 503 with Retry-After instead of queueing."""
+    `in_flight` requests at once are answered 503 with Retry-After instead of queueing. `read`: gives the body as JSON, of
+    whichever of these `kinds` it came."""
 
     async def respond(asked: Any, metrics: Metrics) -> Any:
         deadline = Deadline(deadline_ms)
@@ -171,7 +188,7 @@ def route(
         metrics.answered(case_of(path), time.perf_counter() - start, deadline.degraded, deadline.timings().stages)
         return given
 
-    return json_post(path, TypeAdapter(request), answer, respond, in_flight)
+    return json_post(path, TypeAdapter(request), answer, respond, in_flight, read=read, kinds=kinds)
 
 
 def events_router(served: Served) -> APIRouter:
@@ -212,6 +229,8 @@ def json_post(
     example: Mapping[str, Any] | None = None,
     method: str = "POST",
     guarded: bool = False,
+    read: Read = guards.json_body,
+    kinds: Sequence[str] = (JSON,),
 ) -> APIRouter:
     """One route that decodes its own body: pydantic reads the bytes once, where FastAPI parses to Python objects and walks them again,
     and the answer's dataclass goes to orjson as it is. `guarded`: for the holder of the server's token alone."""
@@ -228,7 +247,7 @@ def json_post(
         try:
             if guarded:
                 guards.hold(http, http.app.state.token)
-            asked = guards.decode(adapter, await guards.json_body(http))
+            asked = guards.decode(adapter, await read(http))
             with gate.slot():
                 metrics.in_flight.labels(case).set(gate.now)
                 return guards.answer_json(await respond(asked, metrics))
@@ -245,14 +264,14 @@ def json_post(
         response_model=answer,
         responses=RESPONSES,
         name=path.rsplit("/", 1)[-1],
-        openapi_extra=body_of(content),
+        openapi_extra=body_of(content, kinds),
     )
     return router
 
 
-def body_of(content: Mapping[str, Any]) -> dict[str, Any]:
+def body_of(content: Mapping[str, Any], kinds: Sequence[str] = (JSON,)) -> dict[str, Any]:
     """What OpenAPI is told about a body we decode ourselves."""
-    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+    return {"requestBody": {"required": True, "content": {kind: dict(content) for kind in kinds}}}
 
 
 def case_of(path: str) -> str:

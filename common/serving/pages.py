@@ -49,7 +49,8 @@ def section(case: Mapping[str, Any], url: str) -> str:
         return f"<section>{head}<small>Nothing to serve yet: its first version is taken in as soon as it is trained. This page reloads by itself.</small></section>"
     call = f"<pre>{escape(curl(url + case['route'], case['example']))}</pre>" if case["example"] else ""
     version = f"<small>version {escape(str(case['version']))}, POST {escape(case['route'])}</small>"
-    return f"<section>{head}{version}{results(case['summary'])}{call}</section>"
+    look = f'<p><a href="{escape(case["look"])}">Look and search</a></p>' if case["look"] else ""
+    return f"<section>{head}{version}{look}{results(case['summary'])}{call}</section>"
 
 
 def results(summary: Mapping[str, Any]) -> str:

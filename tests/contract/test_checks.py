@@ -174,6 +174,31 @@ def test_a_case_that_knows_nobody_is_not_asked_about_strangers(tmp_path: Path) -
         trial.close()
 
 
+@pytest.mark.parametrize(("read", "caught"), [("", False), (" - 1", True), (" + 1", True)])
+def test_a_case_that_knows_nobody_is_asked_by_what_it_keeps(read: str, caught: bool, tmp_path: Path) -> None:
+    """Its rows may depend on events about the letter alone, whoever opened it; read a moment early or late they are caught."""
+    person = 'View("user", ("user_id",), (Count("impression"), Rate("open", "impression", prior=0.4, strength=4)))'
+    nobody = Twin("scorer", "", "features.py", f"USER = {person}", "")
+    case = twins.make(f"letters{len(read)}{caught}{'+' in read}", nobody, tmp_path / "package")
+    path = tmp_path / "package" / case.package / "features.py"
+    text = (
+        path.read_text().replace("(USER, LETTER)", "(LETTER,)").replace("USER, rows.user_id", "LETTER, rows.letter_id")
+    )
+    path.write_text(text.replace("rows.moment)", f"rows.moment{read})"))
+    trial, check = (
+        Trial(case, tmp_path),
+        CHECKS[NAMES.index("an_event_of_the_rows_own_second_is_seen_if_it_came_before")],
+    )
+    try:
+        if caught:
+            with pytest.raises(AssertionError, match=r"as of another moment|at its moment"):
+                ask(check, trial)
+        else:
+            ask(check, trial)
+    finally:
+        trial.close()
+
+
 def test_a_pipeline_that_fails_is_told_once(tmp_path: Path) -> None:
     trial = Trial(twins.make("failing", twins.TWINS["the_pipeline_runs"], tmp_path / "package"), tmp_path)
     try:

@@ -55,9 +55,10 @@ REFUSED: dict[str, tuple[Callable[[], str], str]] = {
     "a bomb past Pillow's own limit": (lambda: bomb(40_000, 40_000), "pixels"),
     "a little over": (lambda: bomb(MOST_PIXELS // 1_000 + 1, 1_000), "pixels"),
     "no rows": (lambda: encoded(Image.new("RGB", (60, 60)))[:80], "not a whole picture"),
-    "a wrong magic": (lambda: base64.b64encode(b"\x00PNG\r\n\x1a\n" + bytes(100)).decode(), "not a whole picture"),
+    "a wrong magic": (lambda: base64.b64encode(b"\x00PNG\r\n\x1a\n" + bytes(100)).decode(), "not a picture"),
     "a GIF": (lambda: encoded(Image.new("P", (9, 9)), "GIF"), "PNG or JPEG"),
-    "an SVG": (lambda: base64.b64encode(b"<svg xmlns='http://www.w3.org/2000/svg'/>").decode(), "not a whole picture"),
+    "an SVG": (lambda: base64.b64encode(b"<svg xmlns='http://www.w3.org/2000/svg'/>").decode(), "not a picture"),
+    "a WebP": (lambda: encoded(Image.new("RGB", (9, 9)), "WEBP"), "PNG or JPEG"),
     "not base64": (lambda: "???", "not base64"),
     "nothing in it": (lambda: "====", "base64"),
     "a moving PNG": (

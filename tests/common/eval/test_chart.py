@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from common.errors import InputError
-from common.eval.chart import Chart, Flip, crossings, flips
+from common.eval.chart import Chart, Flip, crossings, curves, flips
 from common.eval.drawing import HEIGHT, WIDTH, svg
 
 CHART = Chart(title="Trees & <lines>", x="share", y="difference")
@@ -90,6 +90,25 @@ def test_everything_lies_on_the_paper_and_ticks_are_round_and_few(size: float) -
         assert all(0 <= float(element.get(name, 0)) <= edge for element in drawn.iter())
     ticks = [e.text or "" for e in drawn.iter(TEXT) if e.get("class") == "end"]
     assert 4 <= len(ticks) <= 9 and len(set(ticks)) == len(ticks) and "−0" not in ticks
+
+
+def test_a_ring_is_no_point_of_its_curve_and_lies_on_the_paper() -> None:
+    rows: list[dict[str, Any]] = [{"x": x, "y": x - 2.0, "low": x - 2.5, "high": x - 1.5, "is": ""} for x in (1, 2, 3)]
+    ringed = [*rows, {"x": 9, "y": 40.0, "is": "ours <"}]
+    chart = Chart(title="t", x="x", y="y", ring="is")
+    (curve,) = curves(ringed, chart)
+    assert curve.x == [1, 2, 3] and curve.rings == ((9, 40.0, "ours <"),)
+    assert flips(ringed, chart) == flips(rows, Chart(title="t", x="x", y="y"))
+    drawn = ElementTree.fromstring(svg(ringed, chart))
+    rings = [one for one in drawn.iter() if one.get("r") == "6"]
+    assert len(rings) == 1 and 0 < float(rings[0].attrib["cx"]) < 640 and 0 < float(rings[0].attrib["cy"]) < 360
+    assert "ours <" in [one.text for one in drawn.iter()]
+
+
+def test_only_the_named_curves_are_drawn() -> None:
+    rows = [{"x": x, "y": float(x), "of": name} for x in (1, 2) for name in "abcdef"]
+    chart = Chart(title="t", x="x", y="y", low="", high="", series="of", only=("b", "e"))
+    assert [curve.name for curve in curves(rows, chart)] == ["b", "e"]
 
 
 def test_names_of_curves_that_do_not_fit_one_row_take_two() -> None:

@@ -281,6 +281,7 @@ def test_ready_and_the_page_wait_for_the_expected_cases() -> None:
     page = client.get("/").text
     assert "0.5000" in page
     assert "/toy/count" in page
+    assert "/toy/look" not in page  # a page of its own is linked where a case has one
     assert "/toy/count" in client.get("/openapi.json").json()["paths"]
     server.close()
 

@@ -131,3 +131,26 @@ def test_columns_of_unequal_length_are_our_mistake() -> None:
             learning_rate=0.1,
             seed=0,
         )
+
+
+def test_a_schedule_sets_the_rate_of_each_step_by_the_share_that_is_done() -> None:
+    """Plain descent on a loss of slope 1: each step moves the weight by its rate."""
+    seen: list[float] = []
+    module = torch.nn.Linear(1, 1, bias=False)
+
+    def slope(module: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        seen.append(weights(module).item())
+        return weights_sum(module)
+
+    columns = {"x": torch.zeros(10, 1)}
+    descent = torch.optim.SGD(module.parameters(), lr=0.5)
+    train(
+        module, columns, slope, epochs=2, batch_size=4, learning_rate=99.0, seed=0, optimizer=descent,
+        schedule=lambda share: 1 - share,
+    )  # fmt: skip
+    steps = -torch.diff(torch.tensor([*seen, weights(module).item()]))
+    assert steps.tolist() == pytest.approx([0.5 * (1 - step / 6) for step in range(6)], abs=1e-6)
+
+
+def weights_sum(module: torch.nn.Module) -> torch.Tensor:
+    return torch.stack([parameter.sum() for parameter in module.parameters()]).sum()
