@@ -204,7 +204,7 @@ def likeness(of: Model, photos: list[str]) -> Mapping[tuple[int, int], float]:
     none = np.zeros(len(photos), np.int64)
     asked = Requests(
         user_id=none, photo=np.arange(len(photos)), photos=Images(pixels), event_time=none, moment=none,
-        crop=np.tile(np.float32([0, 0, 1, 1]), (len(photos), 1)),
+        crop=np.tile(np.array([0, 0, 1, 1], np.float32), (len(photos), 1)),
     )  # fmt: skip
     near = of.asked(of.features.seen(asked), asked.text).photo @ of.held.T
     ids = of.features.pictures.image_id.tolist()
@@ -214,7 +214,8 @@ def likeness(of: Model, photos: list[str]) -> Mapping[tuple[int, int], float]:
 def furthest(answer: dict[str, Any], photo: int, near: Mapping[tuple[int, int], float]) -> float:
     """How far what an answer says of likeness lies from these cosines, at most."""
     said = {why["item"]: why["effect"] for why in answer["why"] if why["reason"] == "similarity"}
-    return max(abs(effect - near[photo, item]) for item, effect in said.items() if item < FIRST)
+    apart: float = max(abs(effect - near[photo, item]) for item, effect in said.items() if item < FIRST)
+    return apart
 
 
 def test_a_new_encoder_takes_over_while_people_ask_put_and_delete(trial: Trial, tmp_path: Path) -> None:
