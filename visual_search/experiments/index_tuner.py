@@ -53,12 +53,13 @@ def _row(hard: Hard, tune: Vectors, judged: Vectors, recall: float, ms: float) -
 
 
 def _found(hard: Hard, index: Served, judged: Vectors, tried: Tried) -> dict[str, object]:
+    found = index.search(judged, K)[0]  # as it is served: of K that are found the first ten are shown
     return {
         "setting": str(tried.setting),
         "bytes": tried.nbytes / len(hard.vectors),
         "p95_ms": tried.ms,
-        **drawn.recall(f"ann_recall@{K}", index.search(judged, K)[0], hard.truth(judged, K)),
-        **drawn.recall("ann_recall@10", index.search(judged, 10)[0], hard.truth(judged, 10)),
+        **drawn.recall(f"ann_recall@{K}", found, hard.truth(judged, K)),
+        **drawn.recall("ann_recall@10", found[:, :10], hard.truth(judged, 10)),
     }
 
 
