@@ -60,6 +60,7 @@ class Gallery:
     choice: Choice
     seconds: float
     cpu: float  # seconds
+    peak: float  # GB, of the process by then
 
 
 def main() -> None:
@@ -81,7 +82,7 @@ def main() -> None:
         side=PHOTO_SIDE, rounds=ROUNDS, vectors=num, dim=dim, own=gallery.own, before=gallery.before, after=gallery.after,
         setting=gallery.choice.setting, seconds=gallery.seconds, cpu=gallery.cpu, threads=seeding.num_threads(), k=K, recall=recall,
         bytes=gallery.choice.index.nbytes / num, file=4 * dim, photos=len(files), load_before=load, load_after=os.getloadavg()[0],
-        peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        peak=gallery.peak,
     )  # fmt: skip
     print(table(rows))
     print(notes)
@@ -101,7 +102,8 @@ def grown(better: model.Model, num: int, config: Config) -> Gallery:
         np.arange(num), vectors, np.array(better.gallery.probes), config.recall, model.NEIGHBOURS * config.deadline_ms
     )
     spent = time.perf_counter() - begin, time.process_time() - cpu
-    return Gallery(vectors, len(own), before, after, choice, *spent)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return Gallery(vectors, len(own), before, after, choice, *spent, peak)
 
 
 def photos(num: int) -> list[str]:
