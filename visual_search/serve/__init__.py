@@ -97,7 +97,7 @@ class Service:
             self, ROUTE, Request, Answer, deadline_ms=self.config.deadline_ms, read=form.read, kinds=form.KINDS
         )
         router.include_router(thumbnails.router(self._thumbnail))
-        router.include_router(look.router())
+        router.routes.extend(look.router().routes)
         router.include_router(watched.router(self._index))
         return router
 
