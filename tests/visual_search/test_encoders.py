@@ -387,6 +387,24 @@ def test_a_step_has_the_same_length_in_every_direction(shape: tuple[int, int]) -
     assert np.abs(turned - np.diag(np.diag(turned))).max() < 0.01, "no other directions"
 
 
+def test_a_step_goes_where_torchs_own_goes() -> None:
+    """On a matrix, all that torch.optim.Muon takes: the same direction and length, as near as its bfloat16 is, step after step."""
+    ours = torch.nn.ModuleDict({"layers": torch.nn.ModuleList([torch.nn.Linear(48, 32)])})
+    ours = torch.nn.ModuleDict({"tower": ours})
+    matrix, other = next(ours.parameters()), torch.nn.Parameter(torch.zeros(32, 48))
+    optimizer, oracle = Muon(ours, 0.01, 0.0), torch.optim.Muon([other], lr=0.1, weight_decay=0.0, momentum=0.9)
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        before, start = matrix.detach().clone(), other.detach().clone()
+        matrix.grad = torch.randn(32, 48, generator=rng)
+        other.grad = matrix.grad.clone()
+        optimizer.step()
+        oracle.step()  # type: ignore[no-untyped-call]
+        moved, expected = matrix.detach() - before, other.detach() - start
+        assert torch.cosine_similarity(moved.flatten(), expected.flatten(), dim=0) > 0.99
+        assert float(moved.norm() / expected.norm()) == pytest.approx(1, abs=0.05)
+
+
 def test_what_is_no_hidden_layer_takes_adams_step() -> None:
     """The same network under Adam alone: all but filters move alike, filters do not."""
     with torch.random.fork_rng(devices=[]):

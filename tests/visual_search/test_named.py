@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from common.errors import InputError
+from common.training import pretrained
 from tests.visual_search import pictures
 from visual_search.config import SMOKE
 from visual_search.model import encoders
@@ -85,7 +86,7 @@ def test_a_picture_of_any_side_and_a_text_of_any_length(encoder: Encoder) -> Non
 
 def test_an_artifact_names_it_and_refuses_another_in_its_place(encoder: Encoder, folder: Path, tmp_path: Path) -> None:
     encoder.save(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [named.SOURCE], "no weights of others"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [pretrained.SOURCE], "no weights of others"
     assert encoders.load(tmp_path).fingerprint == encoder.fingerprint
     theirs = shutil.copytree(folder, tmp_path / "theirs")
     encoders.fit(pictures.dataset(), replace(SMOKE, encoder=str(theirs))).save(tmp_path)
@@ -95,7 +96,7 @@ def test_an_artifact_names_it_and_refuses_another_in_its_place(encoder: Encoder,
     shutil.rmtree(theirs)
     with pytest.raises(InputError, match="is no folder here"):
         encoders.load(tmp_path)
-    (tmp_path / named.SOURCE).write_text("{}")
+    (tmp_path / pretrained.SOURCE).write_text("{}")
     with pytest.raises(InputError, match="does not say which encoder"):
         encoders.load(tmp_path)
 

@@ -12,7 +12,7 @@ from common.contract import Bools, Experiment, Floats, Ints, Table
 from common.population import DAY
 from visual_search import world
 from visual_search.config import Config
-from visual_search.experiments.lab import BATCH, Lab, encoded
+from visual_search.experiments.lab import BATCH, Lab
 from visual_search.experiments.trained import GAIN, mean
 from visual_search.model.encoders.lesson import ALIKE
 from visual_search.model.encoders.own import Own
@@ -86,7 +86,7 @@ def pooled(lab: Lab, encoder: Own) -> Pool:
     photo, first = np.unique(asked.photo[own], return_index=True)
     of = truth.pictures
     place = np.flatnonzero((of.private == 0) & (of.explicit == 0) & ~of.unseen & (of.uploaded < until))
-    photos, gallery = (encoded(encoder, pixels) for pixels in (lab.lesson.photos[photo], lab.lesson.gallery[place]))
+    photos, gallery = (encoder.images(pixels) for pixels in (lab.lesson.photos[photo], lab.lesson.gallery[place]))
     near = np.argsort(-photos @ gallery.T, axis=1, kind="stable")[:, :NEAREST]
     image, row = place[near.ravel()], np.repeat(np.arange(len(photo)), near.shape[1])
     said = np.round(4 * grades(asked.wanted.take(own[first[row]]), of.thing.take(image))) / 4
@@ -133,7 +133,7 @@ def chance(near: Floats, alike: Bools, judged: Ints) -> Floats:
 
 def _vectors(lab: Lab, encoder: Own, pictures: Ints) -> Vectors:
     known, back = np.unique(pictures, return_inverse=True)
-    return encoded(encoder, lab.lesson.pixels(known))[back]
+    return encoder.images(lab.lesson.pixels(known))[back]
 
 
 def _by_lot(pool: Pool, sight: Sight, rest: Ints, num: int, rng: np.random.Generator) -> Ints:

@@ -29,12 +29,11 @@ from visual_search.model.encoders.words import Words
 from visual_search.model.gallery import Gallery
 from visual_search.model.index.served import Served
 from visual_search.model.index.settings import FLAT, Setting, make
-from visual_search.model.parts import Encoder, Vectors
-from visual_search.schema import Dataset, Pixels
+from visual_search.model.parts import Encoder
+from visual_search.schema import Dataset
 
 STEPS, SIDE, TOWER, DEPTH = 120, 32, "resnet", "111"
 BATCH, RATE = 64, 6e-3
-BLOCK = 256  # pictures encoded at once
 SMALLEST = 10  # steps, however little a preset learns
 Teaches = Callable[..., Teacher]
 
@@ -122,7 +121,7 @@ class Lab:
     def scanned(self, encoder: Encoder) -> Model:
         """The gallery by this encoder, every image compared: what an index loses is not asked here."""
         catalog, flat = self.dataset.catalog, Setting(kind=FLAT)
-        vectors = encoded(encoder, catalog.images.pixels)
+        vectors = encoder.images(catalog.images.pixels)
         index = Served(flat, catalog.image_id, vectors, make(flat, vectors))
         gallery = Gallery(encoder.fingerprint, index, vectors[:0], {})
         return Model(self.case.features, encoder, gallery, ranker.PLAIN, self.config.words_weight)
@@ -136,12 +135,6 @@ class Lab:
     @cached_property
     def seen(self) -> Seen:
         return self.case.features.seen(self.case.test)
-
-
-def encoded(encoder: Encoder, pixels: Pixels) -> Vectors:
-    """uint8 [n, side, side, 3] -> [n, dim], block by block: a network's middle is many times as large as what goes in."""
-    parts = [encoder.images(pixels[at : at + BLOCK]) for at in range(0, len(pixels), BLOCK)]
-    return np.concatenate(parts)
 
 
 def _nothing(dataset: Dataset) -> Choice:

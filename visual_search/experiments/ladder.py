@@ -14,7 +14,7 @@ from common.size import num_lines
 from common.training.progress import say
 from visual_search import baseline, model
 from visual_search.config import Config
-from visual_search.experiments.lab import Lab, encoded
+from visual_search.experiments.lab import Lab
 from visual_search.experiments.trained import GAIN, mean, timed
 from visual_search.features import histogram
 from visual_search.model import edges, gallery, joint, ranker
@@ -128,7 +128,7 @@ NETWORKS = (
 
 
 def _network(lab: Lab, encoder: Own, train_s: float, chosen: Row) -> tuple[Floats, Row]:
-    _, encode_s = timed(lambda: encoded(encoder, lab.dataset.catalog.images.pixels))
+    _, encode_s = timed(lambda: encoder.images(lab.dataset.catalog.images.pixels))
     return lab.gains(encoder), _costs(lab, encoder.dim, train_s, encode_s, NETWORK, _weights(encoder)) | chosen
 
 
@@ -137,7 +137,7 @@ def _served(lab: Lab, config: Config) -> dict[str, tuple[Floats, Row]]:
     better, train_s = timed(lambda: model.fit(case.dataset, case.features, config))
     found = case.retrieved(case.test, better)
     ranked = better.rerank(case.test, found, case.dataset.history)
-    _, encode_s = timed(lambda: encoded(better.encoder, lab.dataset.catalog.images.pixels))
+    _, encode_s = timed(lambda: better.encoder.images(lab.dataset.catalog.images.pixels))
     code = (*NETWORK, edges, joint, gallery, model)
     size = _weights(better.encoder)
     bare = _costs(lab, better.encoder.dim, train_s, encode_s, code, size)

@@ -21,14 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from common.data.durable import write_bytes
 from common.errors import InputError
 from common.training import pretrained
 from common.training.formats import number_format
 
 Vectors = NDArray[np.float32]
 
-PRETRAINED, SOURCE = "pretrained", "source.json"
+PRETRAINED = "pretrained"
 POOLING = "1_Pooling/config.json"  # what sentence-transformers writes
 
 
@@ -74,9 +73,7 @@ class HuggingFace:
         return vectors
 
     def save(self, folder: Path) -> None:
-        """source.json: where it is, not what it is."""
-        said = {"source": self.source, "fingerprint": self.fingerprint}
-        write_bytes(folder / SOURCE, json.dumps(said, indent=1).encode())
+        pretrained.keep(folder, self.source, self.fingerprint)
 
     def _pooled(self, tokens: list[Tensor]) -> Tensor:
         """The mean over a text's own tokens, not over the padding: another batch, the same vector."""
@@ -98,14 +95,7 @@ def named(name: str, others: Sequence[str]) -> HuggingFace:
 
 def load(folder: Path) -> HuggingFace:
     """What `save` named; InputError where it is gone or another by now."""
-    path = folder / SOURCE
-    try:
-        said = json.loads(path.read_bytes())
-        source, fingerprint = str(said["source"]), str(said["fingerprint"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{path}: does not say which encoder this is ({str(error)[:120]}). Publish the model again."
-        ) from error
+    source, fingerprint = pretrained.kept(folder)
     found = minilm() if source == PRETRAINED else named(source, ())
     if found.fingerprint != fingerprint:
         raise InputError(

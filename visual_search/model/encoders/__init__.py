@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from common.training import pretrained
 from visual_search.config import Config
 from visual_search.model.encoders import named, own
 from visual_search.model.encoders.towers import KINDS
@@ -28,7 +29,7 @@ def fit(dataset: Dataset, config: Config, start: own.Own | None = None) -> Encod
 
 def load(folder: Path) -> Encoder:
     """What `save` wrote; InputError where it is torn, or where the CLIP it names is gone or another by now."""
-    return named.read(folder) if (folder / named.SOURCE).is_file() else own.read(folder)
+    return named.read(folder) if (folder / pretrained.SOURCE).is_file() else own.read(folder)
 
 
 __all__ = ["fit", "load"]

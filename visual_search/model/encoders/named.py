@@ -6,7 +6,6 @@ An artifact holds no weights of others: it names where they are and their finger
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from common.data.durable import write_bytes
 from common.errors import InputError
 from common.features.text import words
 from common.training import pretrained
 from visual_search.model.parts import Vectors
 from visual_search.schema import Pixels
 
-SOURCE, PREPARATION = "source.json", "preprocessor_config.json"
+PREPARATION = "preprocessor_config.json"
 BLOCK = 32
 
 
@@ -74,9 +72,7 @@ class Named:
         return found
 
     def save(self, folder: Path) -> None:
-        """source.json: where it is, not what it is."""
-        said = {"source": self.source, "fingerprint": self.fingerprint}
-        write_bytes(folder / SOURCE, json.dumps(said, indent=1).encode())
+        pretrained.keep(folder, self.source, self.fingerprint)
 
     def _vectors(self, verb: str, **inputs: Tensor) -> Vectors:
         with torch.inference_mode():
@@ -93,14 +89,7 @@ def named(name: str, others: Sequence[str]) -> Named:
 
 def read(folder: Path) -> Named:
     """What `save` named; InputError where it is gone or another by now."""
-    path = folder / SOURCE
-    try:
-        said = json.loads(path.read_bytes())
-        source, fingerprint = str(said["source"]), str(said["fingerprint"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{path}: does not say which encoder this is ({str(error)[:120]}). Publish it again."
-        ) from error
+    source, fingerprint = pretrained.kept(folder)
     found = named(source, ())
     if found.fingerprint != fingerprint:
         raise InputError(
