@@ -55,6 +55,7 @@ class Config:
     temperature: float = 0.07
     weight_text: float = 1.0  # of telling a picture's text from others, beside telling its like from others
     num_hard: int = 0  # negatives from the memory, for each anchor
+    threads: int = 1  # it learns on: a small network is slower on two, and sums in another order teach another
     held_out: float = 0.15  # share of the judged photos that the best epoch is chosen by
     # what is looked at, and how words count
     proposal: bool = True  # of a photo in which nobody marked anything: what stands out, else the whole

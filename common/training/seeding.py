@@ -20,7 +20,9 @@ def seed_everything(seed: int) -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.manual_seed(seed)
-        torch.use_deterministic_algorithms(True)
+        # use_deterministic_algorithms does the same and imports a compiler, two seconds of it; filling each new tensor with NaN is a tenth of a lesson
+        torch.set_deterministic_debug_mode("error")
+        torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def num_threads() -> int:
@@ -60,20 +62,21 @@ def limit(threads: int) -> None:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """For a network so small that a second thread costs more than it brings: on a busy machine fifty times more, as threads wait for each other.
-    And sums are taken in one order, so that it learns the same whatever the number of cores."""
+def on_threads(threads: int) -> Iterator[None]:
+    """1 for a network so small that a second thread costs more than it brings: on a busy machine fifty times more, as threads wait for each other.
+    And sums are taken in one order, so that it learns the same whatever the number of cores. More are had where the machine has them (`num_threads`)."""
     import threadpoolctl
 
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch is not None else 0
-    if before == 1:  # a server's (`limit`): to look through all pools takes milliseconds
+    threads = min(threads, num_threads())
+    if before == threads == 1:  # a server's (`limit`): to look through all pools takes milliseconds
         yield
         return
-    with threadpoolctl.threadpool_limits(limits=1):
+    with threadpoolctl.threadpool_limits(limits=threads):
         try:
             if torch is not None:
-                torch.set_num_threads(1)
+                torch.set_num_threads(threads)
             yield
         finally:
             if torch is not None:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from common.contract import Floats
 from common.errors import InputError
-from common.training.seeding import one_thread
+from common.training.seeding import on_threads
 from harmful_content import baseline
 from harmful_content.config import Config
 from harmful_content.features import Features, Inputs
@@ -66,7 +66,7 @@ class Model:
     sizes: tuple[int, ...]
     reader: Reader
 
-    @one_thread()
+    @on_threads(1)
     def score(self, inputs: Inputs) -> Floats:
         """[n, num_policies] probabilities."""
         return scores(self.network, self.reader.columns(inputs))

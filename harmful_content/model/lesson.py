@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from common.contract import Floats, Ints
 from common.eval import classification
 from common.training.loop import train
-from common.training.seeding import one_thread
+from common.training.seeding import on_threads
 from harmful_content import baseline
 from harmful_content.config import Config
 from harmful_content.features import Features
@@ -37,7 +37,7 @@ class Lesson:
     sizes: tuple[int, ...]
 
     @classmethod
-    @one_thread()
+    @on_threads(1)
     def read(cls, dataset: Dataset, features: Features, config: Config) -> Lesson:
         inputs, valid = (features.inputs(rows, dataset.history) for rows in (dataset.train, dataset.valid))
         label, weight = dataset.train.targets(config.hand_weight)
@@ -114,7 +114,7 @@ def network_for(
     return network
 
 
-@one_thread()
+@on_threads(1)
 def teach(network: nn.Module, lesson: Lesson, loss: Loss, config: Config, **other: float) -> list[dict[str, float]]:
     """Minimises `loss` on the training rows, keeps the epoch that ranks validation best; -> one row an epoch."""
     judged = [lesson.valid[name].double().numpy() for name in ("label", "weight")]

@@ -19,15 +19,15 @@ def draw() -> tuple[float, float, float]:
 
 
 def test_one_seed_sets_every_generator(monkeypatch: pytest.MonkeyPatch) -> None:
-    switched: list[bool] = []
-    monkeypatch.setattr(torch, "use_deterministic_algorithms", switched.append)
+    switched: list[str] = []
+    monkeypatch.setattr(torch, "set_deterministic_debug_mode", switched.append)
     seeding.seed_everything(5)
     first = draw()
     seeding.seed_everything(5)
     assert draw() == first
     seeding.seed_everything(6)
     assert all(mine != theirs for mine, theirs in zip(draw(), first, strict=True))
-    assert switched == [True, True, True]
+    assert switched == ["error", "error", "error"]
 
 
 def test_threads_come_from_the_environment_or_the_cores_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,12 +61,19 @@ def test_limit_holds_every_loaded_pool() -> None:
         seeding.limit(before)
 
 
-def test_one_thread_holds_inside_and_not_behind() -> None:
+@pytest.mark.parametrize(("asked", "there", "had"), [(1, "2", 1), (2, "2", 2), (2, "1", 1)])
+def test_threads_hold_inside_and_not_behind(asked: int, there: str, had: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import threadpoolctl
 
+    monkeypatch.setenv("MLSD_THREADS", there)
+    num_before = torch.get_num_threads()
+    torch.set_num_threads(3)
     before = torch.get_num_threads(), {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
-    with pytest.raises(ValueError, match="inside"), seeding.one_thread():
-        assert torch.get_num_threads() == 1
-        assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} <= {1}
-        raise ValueError("inside")
-    assert (torch.get_num_threads(), {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}) == before
+    try:
+        with pytest.raises(ValueError, match="inside"), seeding.on_threads(asked):
+            assert torch.get_num_threads() == had
+            assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} <= {had}
+            raise ValueError("inside")
+        assert (torch.get_num_threads(), {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}) == before
+    finally:
+        torch.set_num_threads(num_before)

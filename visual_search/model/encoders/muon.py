@@ -51,9 +51,10 @@ def orthogonal(matrix: Tensor) -> Tensor:
     length = matrix.norm() + 1e-7
     gram = matrix @ matrix.T / length**2
     one = torch.eye(len(gram))
-    whole = one
-    for _ in range(ROUNDS):
+    whole = round_ = FIRST * one + SECOND * gram + THIRD * gram @ gram
+    for _ in range(ROUNDS - 1):
+        gram = round_ @ gram @ round_
         round_ = FIRST * one + SECOND * gram + THIRD * gram @ gram
-        whole, gram = round_ @ whole, round_ @ gram @ round_
+        whole = round_ @ whole
     found: Tensor = whole @ matrix / length
     return found

@@ -20,7 +20,7 @@ from common.data.durable import write_bytes
 from common.errors import InputError
 from common.features.text import TokenTable
 from common.training.progress import say, step
-from common.training.seeding import one_thread
+from common.training.seeding import on_threads
 from visual_search.config import Config
 from visual_search.model.encoders import lesson, training
 from visual_search.model.encoders.towers import KINDS, Clip, Residual, Shape
@@ -83,13 +83,13 @@ class Own:
         return json.dumps(said, indent=1).encode()
 
 
-@one_thread()
 def fit(dataset: Dataset, config: Config, start: Own | None = None) -> Own:
     """Trained from weights by lot, or from those of `start`, whose words and shape it keeps."""
     learnt, held = _parted(dataset.judged, config.held_out)
     words = start.words if start else Words.fit(dataset.catalog.text.tolist(), MIN_COUNT)
     lessons, one = lesson.of(dataset, learnt, config), begun(words, config, start)
-    with step(f"visual_search: {config.encoder} learns from {len(lessons):,} {config.positives} positives"):
+    learns = step(f"visual_search: {config.encoder} learns from {len(lessons):,} {config.positives} positives")
+    with on_threads(config.threads), learns:
         history = training.Teacher(one.network, words, lessons, training.choice(dataset, held), config).teach()
     say(f"visual_search: {_told(history)}")
     return one
