@@ -48,7 +48,7 @@ class Config:
     least_area: float = 0.35  # of the picture that a view shows
     width: int = 16  # channels of its first stage
     depth: str = "111"  # residual blocks of each stage
-    epochs: int = 5
+    epochs: int = 4
     batch_size: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
@@ -105,8 +105,9 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
         "width": 32,
         "depth": "1111",
         "dim": 128,
-        "epochs": 75,
-        "batch_size": 64,
+        "epochs": 70,
+        "batch_size": 128,
+        "threads": 2,
         "held_out": 0.0,  # val teaches too: its photos are of other days than train's
     },
     "images": {"proposal": False},

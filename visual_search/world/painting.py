@@ -1,7 +1,7 @@
 """Pictures drawn by code: silhouettes from signed distances, shaded and patterned, on a ground, in some light, through a lens.
 
 Each thing is painted into a window of its own, few at once: their arrays stay in the processor's cache. All arithmetic is per pixel, so a
-picture is a function of (seed, id) and of what is on it: any order, any block.
+picture is a function of (seed, id) and of what is on it: any order, any block, but for a rounding (one pixel in twelve million, by one level).
 """
 
 from __future__ import annotations
