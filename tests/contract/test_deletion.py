@@ -14,8 +14,6 @@ from tests.contract import tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-TOYS_ALONE = ("tests/contract/test_checks.py", "tests/common/test_score.py")
-"""What is quick in these looks cases up and then runs toys: the same whatever cases there are. Without one they are collected, not run."""
 TOYS = [Case(f"toy_{kind}", f"tests.toy.{kind}") for kind in ("scorer", "ranker")]
 
 EXPORT = """
@@ -58,9 +56,6 @@ def test_the_rest_is_green_without_a_case(case: str, tmp_path: Path) -> None:
     assert said.returncode == 0, said.stdout + said.stderr
     left_out = [f"--ignore={path}" for path in untouched(copy)]
     assert left_out
-    found = tree.run(copy, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", *TOYS_ALONE)
-    assert found.returncode == 0, found.stdout[-4000:] + found.stderr[-2000:]
-    left_out += [f"--ignore={copy / path}" for path in TOYS_ALONE]
     tests = tree.run(copy, "-m", "pytest", "-m", "not slow", "-p", "no:cacheprovider", *left_out, timeout=500)
     assert tests.returncode == 0, tests.stdout[-4000:] + tests.stderr[-2000:]
 
